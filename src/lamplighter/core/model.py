@@ -1,0 +1,243 @@
+"""The nouns that stores and engine exchange, and the life of a job as data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+
+class State(StrEnum):
+    """Where a job is in its life. `LIVE` states move on by themselves; `ENDED` ones only by an operator's hand."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+LIVE = frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING})
+ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+
+
+class Priority(IntEnum):
+    """Named priorities: the higher number runs first."""
+
+    LOW = -10
+    NORMAL = 0
+    HIGH = 10
+    URGENT = 20
+
+
+class Transition(NamedTuple):
+    """One arrow of the life of a job. `spends`: it counts as a failed attempt."""
+
+    sources: frozenset[State]
+    target: State
+    spends: bool = False
+
+
+Verb = Literal["done", "fail", "retry", "snooze", "release", "cancel"]
+
+_RUNNING = frozenset({State.RUNNING})
+
+# How an attempt can end. `release` hands a job back unharmed (its worker is stopping).
+ATTEMPT_ENDS: dict[Verb, Transition] = {
+    "done": Transition(_RUNNING, State.DONE),
+    "fail": Transition(_RUNNING, State.FAILED, spends=True),
+    "retry": Transition(_RUNNING, State.SCHEDULED, spends=True),
+    "snooze": Transition(_RUNNING, State.SCHEDULED),
+    "release": Transition(_RUNNING, State.QUEUED),
+    "cancel": Transition(_RUNNING, State.CANCELLED),
+}
+
+# What time, workers and operators do to a job.
+MOVES: dict[str, Transition] = {
+    "come due": Transition(frozenset({State.SCHEDULED}), State.QUEUED),
+    "be claimed": Transition(frozenset({State.QUEUED}), State.RUNNING),
+    "be rescued": Transition(_RUNNING, State.QUEUED),
+    "be cancelled": Transition(frozenset({State.SCHEDULED, State.QUEUED}), State.CANCELLED),
+    "be retried": Transition(frozenset({State.SCHEDULED}) | ENDED, State.QUEUED),
+}
+
+UniqueMode = Literal["pending", "active", "period"]
+
+
+class Unique(Struct, frozen=True):
+    """A key that at most one job may hold.
+
+    pending: held while the job waits, let go when it starts.
+    active: held until the job has ended; only the job itself may hand it on, to its successor.
+    period: held until the moment `until`, even after the job has ended.
+    """
+
+    key: str
+    mode: UniqueMode = "pending"
+    until: datetime | None = None
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """A job to add. `args` is JSON; `parent` is the id of the running job that adds it, if one does."""
+
+    id: str
+    name: str
+    queue: str
+    run_at: datetime
+    args: str = "{}"
+    priority: int = Priority.NORMAL
+    tenant: str | None = None
+    unique: Unique | None = None
+    parent: str | None = None
+
+
+class Added(NamedTuple):
+    """The answer to one `NewJob`: its own id, or the id of the job that holds its unique key."""
+
+    id: str
+    created: bool
+
+
+class Claimed(NamedTuple):
+    """A job as its worker gets it. `(id, fence)` names this one attempt: nothing else may finish it.
+
+    `failures` counts attempts that failed, `crashes` those whose worker vanished.
+    """
+
+    id: str
+    fence: int
+    name: str
+    queue: str
+    tenant: str | None
+    args: str
+    priority: int
+    run_at: datetime
+    created_at: datetime
+    failures: int
+    crashes: int
+
+
+FailureKind = Literal["error", "timeout", "crash"]
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """Why one attempt failed. `error` is the exception's type, `message` and `traceback` its text, bounded."""
+
+    fence: int
+    at: datetime
+    kind: FailureKind
+    error: str
+    message: str
+    traceback: str = ""
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How one attempt ended. `run_at`: when to try again; `keep_until`: when the ended job may be forgotten (None: never)."""
+
+    id: str
+    fence: int
+    verb: Verb
+    run_at: datetime | None = None
+    result: str | None = None
+    reason: str | None = None
+    failure: Failure | None = None
+    keep_until: datetime | None = None
+
+
+class Beat(NamedTuple):
+    """One running job whose lease is to be renewed, with its progress (JSON) if that changed."""
+
+    id: str
+    fence: int
+    progress: str | None = None
+
+
+class Beaten(NamedTuple):
+    """What became of the beats: `stop` were asked to stop by an operator, `lost` belong to someone else by now."""
+
+    stop: list[str]
+    lost: list[str]
+
+
+class Swept(NamedTuple):
+    """What time made true: how many came due, which were rescued from dead workers, and when to look again."""
+
+    due: int
+    rescued: list[str]
+    next_at: datetime | None
+
+
+class Cancelled(NamedTuple):
+    """`ended` never started; `asked` are running and will be told to stop."""
+
+    ended: list[str]
+    asked: list[str]
+
+
+class Where(Struct, frozen=True, kw_only=True):
+    """Which jobs: every filter that is not empty must match."""
+
+    ids: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
+    states: tuple[State, ...] = ()
+
+
+class JobView(Struct, frozen=True, kw_only=True):
+    """A job as people see it. `result`, `progress` and `args` are JSON."""
+
+    id: str
+    name: str
+    queue: str
+    tenant: str | None
+    state: State
+    priority: int
+    run_at: datetime
+    created_at: datetime
+    args: str
+    fence: int
+    failures: int
+    crashes: int
+    unique_key: str | None
+    worker: str | None
+    started_at: datetime | None
+    lease_until: datetime | None
+    stopping: bool
+    progress: str | None
+    ended_at: datetime | None
+    keep_until: datetime | None
+    result: str | None
+    reason: str | None
+
+
+class QueueStats(Struct, frozen=True, kw_only=True):
+    """How many jobs of a queue are in each state (ended ones: as far as they are still kept)."""
+
+    queue: str
+    paused: bool
+    scheduled: int = 0
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class Keep(Struct, frozen=True):
+    """How many ended jobs of one kind a queue keeps at most."""
+
+    done: int = 100_000
+    failed: int = 100_000
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """A small named fact that processes share: a worker's presence, a schedule's last slot. `value` is JSON."""
+
+    kind: str
+    name: str
+    value: str
+    expires_at: datetime | None = None

@@ -1,0 +1,107 @@
+"""What every store can do. Many is the primitive: each call is one round trip however many jobs it names.
+
+The caller passes `now`; a store keeps no clock, retry policy, schedule or telemetry. Every write states the state that
+it expects, so a worker that lost its lease can overwrite nothing. Each promise here has tests in
+`lamplighter.testing.conformance`, which every store passes unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, Self
+
+from lamplighter.core.model import (
+    Added,
+    Beat,
+    Beaten,
+    Cancelled,
+    Claimed,
+    Failure,
+    JobView,
+    Keep,
+    NewJob,
+    Outcome,
+    QueueStats,
+    Record,
+    Swept,
+    Where,
+)
+
+
+class Store(Protocol):
+    """A place for jobs. Open it with `async with`; its methods may then be called from any event loop or thread's loop."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without secrets."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
+        """Add jobs, durably, in order; one answer each. Adding an id again changes nothing, even after the job ended.
+
+        A job whose unique key is held is not added, unless the holder is its own `parent`, which hands the key on.
+        With `tx`, an open transaction of the caller's on the same database, the jobs exist once that commits.
+
+        Raises:
+            TransactionUnsupported: `tx` is not a transaction that this store can join.
+        """
+
+    def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> list[Added]:
+        """`add` inside a synchronous transaction (sqlite3, or SQLAlchemy over it), without awaiting."""
+
+    async def claim(
+        self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
+    ) -> list[Claimed]:
+        """Take up to `limit` queued jobs for a worker, highest priority first, then the earliest due.
+
+        No `queues` means all. Jobs of paused queues stay. Each job taken has a new fence, and a lease until now + lease.
+        """
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
+        """Record how attempts ended; returns the ids that won. One that lost its lease changes nothing.
+
+        A job that was asked to stop is cancelled if its attempt ends in any way other than done or fail. A job whose
+        `keep_until` is not later than `now` is forgotten at once.
+        """
+
+    async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
+        """Renew leases of running jobs, store their progress, and learn which must stop."""
+
+    async def sweep(self, limit: int, *, now: datetime) -> Swept:
+        """Queue up to `limit` scheduled jobs that are due, and up to `limit` whose lease ran out (as a crash)."""
+
+    async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
+        """Cancel up to `limit` waiting jobs at once, and ask running ones to stop."""
+
+    async def retry(self, where: Where, *, limit: int, now: datetime) -> list[str]:
+        """Queue up to `limit` ended or scheduled jobs now, with their failures and crashes forgiven."""
+
+    async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
+        """Forget up to `limit` ended jobs that are past `keep_until` or beyond a queue's `keep`; and expired records."""
+
+    async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
+        """Jobs, newest first; go on with `before` = the last id of the page."""
+
+    async def failures(self, job: str) -> list[Failure]:
+        """Why attempts of this job failed, oldest first (the last 20 are kept)."""
+
+    async def stats(self) -> list[QueueStats]:
+        """Counts by queue and state, in time that does not depend on how many jobs there are."""
+
+    async def pause(self, queue: str, *, paused: bool) -> None:
+        """Stop or let go the claims on a queue; running jobs go on."""
+
+    async def put(self, record: Record) -> None:
+        """Write a record over the one of its kind and name."""
+
+    async def drop(self, kind: str, name: str) -> None:
+        """Remove a record, if it is there."""
+
+    async def records(self, kind: str, *, now: datetime) -> list[Record]:
+        """The records of a kind that have not expired, by name."""
+
+    def wake(self) -> AsyncIterator[None]:
+        """Yields soon after jobs may have changed. Only a hint: polling alone must suffice."""
