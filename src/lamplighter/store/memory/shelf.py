@@ -1,0 +1,116 @@
+"""Jobs by id, and in order: each stands in the line of its queue and state."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from heapq import merge, nlargest
+from itertools import islice, takewhile
+from typing import Any
+
+from lamplighter.core.model import ENDED, JobView, Keep, QueueStats, State, Where
+
+_Place = tuple[Any, ...]  # where a job stands in its line; its id comes last
+
+
+class Shelf:
+    """Jobs, changed only by `put` and `take_out`, so that a job's place in line never differs from its state."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, JobView] = {}
+        self._lines: defaultdict[tuple[str, State], list[_Place]] = defaultdict(list)
+
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._jobs
+
+    def put(self, job: JobView) -> None:
+        """Add a job, or write it over the one of its id."""
+        self.take_out(job.id)
+        self._jobs[job.id] = job
+        insort(self._lines[job.queue, job.state], _place(job))
+
+    def take_out(self, id_: str) -> None:
+        """Remove a job, if it is there."""
+        if job := self._jobs.pop(id_, None):
+            line = self._lines[job.queue, job.state]
+            del line[bisect_left(line, _place(job))]
+
+    def held(self, id_: str, fence: int) -> JobView | None:
+        """The running job of this attempt; None when its worker lost it."""
+        job = self._jobs.get(id_)
+        return job if job and job.state is State.RUNNING and job.fence == fence else None
+
+    def most_urgent(self, queues: Sequence[str], paused: Collection[str], limit: int) -> list[JobView]:
+        """Queued jobs of these queues (none: of all) that are not paused, the most urgent first."""
+        lines = [
+            line
+            for (queue, state), line in self._lines.items()
+            if state is State.QUEUED and queue not in paused and (not queues or queue in queues)
+        ]
+        return [self._jobs[place[-1]] for place in islice(merge(*lines), limit)]
+
+    def up_to(self, now: datetime, state: State, limit: int) -> list[JobView]:
+        """Scheduled jobs that are due, or running ones whose lease ran out, the earliest first."""
+        come = takewhile(lambda place: place[0] <= now, merge(*self._lines_of(state)))
+        return [self._jobs[place[-1]] for place in islice(come, limit)]
+
+    def next_moment(self) -> datetime | None:
+        """When the earliest scheduled job is due or the earliest lease runs out."""
+        waiting = [*self._lines_of(State.SCHEDULED), *self._lines_of(State.RUNNING)]
+        return min((line[0][0] for line in waiting), default=None)
+
+    def find(self, where: Where, among: Collection[State], limit: int, before: str | None = None) -> list[JobView]:
+        """The newest jobs that match, newest first."""
+        named = (self._jobs[id_] for id_ in set(where.ids) if id_ in self._jobs)
+        found = (
+            job
+            for job in (named if where.ids else self._jobs.values())
+            if job.state in among and _matches(job, where) and (before is None or job.id < before)
+        )
+        return nlargest(limit, found, key=lambda job: job.id)
+
+    def expired(self, now: datetime) -> list[str]:
+        """Ended jobs that were kept long enough, the first to expire first."""
+        expired = [(job.keep_until, job.id) for job in self._jobs.values() if job.keep_until and job.keep_until <= now]
+        return [id_ for _, id_ in sorted(expired)]
+
+    def crowded(self, keep: Keep) -> list[str]:
+        """The oldest ended jobs of each queue and state beyond those to keep."""
+        most = {State.DONE: keep.done, State.FAILED: keep.failed, State.CANCELLED: keep.failed}
+        lines = [(line, most[state]) for (_, state), line in self._lines.items() if state in ENDED]
+        return [place[-1] for line, kept in lines for place in line[: max(0, len(line) - kept)]]
+
+    def stats(self, paused: Collection[str]) -> list[QueueStats]:
+        """How long each line is."""
+        queues = sorted({queue for queue, _ in self._lines}.union(paused))
+        return [QueueStats(queue=queue, paused=queue in paused, **self._counts(queue)) for queue in queues]
+
+    def _counts(self, queue: str) -> dict[str, int]:
+        return {state.value: len(self._lines.get((queue, state), ())) for state in State}
+
+    def _lines_of(self, state: State) -> list[list[_Place]]:
+        return [line for (_, of), line in self._lines.items() if of is state and line]
+
+
+def _place(job: JobView) -> _Place:
+    match job.state:
+        case State.QUEUED:
+            return -job.priority, job.run_at, job.id
+        case State.SCHEDULED:
+            return job.run_at, job.id
+        case State.RUNNING:
+            return job.lease_until, job.id
+        case _:
+            return (job.id,)
+
+
+def _matches(job: JobView, where: Where) -> bool:
+    pairs: list[tuple[Sequence[str], str | None]] = [
+        (where.queues, job.queue),
+        (where.names, job.name),
+        (where.tenants, job.tenant),
+        (where.states, job.state),
+    ]
+    return all(not wanted or value in wanted for wanted, value in pairs)
