@@ -1,0 +1,99 @@
+"""Kinds of settings: what each accepts, from a file's typed value as from an environment variable's text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+from lamplighter.core.duration import format_duration, parse_duration
+from lamplighter.core.secret import REDACTED, Secret, redact_url
+
+_LONGEST = 4096  # characters: no setting needs more, and an error about one stays readable
+_MOST_NAMES = 100
+
+
+class Kind(NamedTuple):
+    """`accepts` completes the sentence "give …"; `read` raises ValueError; a `private` value is in no error."""
+
+    accepts: str
+    read: Callable[[object], object]
+    private: bool = False
+
+
+def whole(least: int, most: int) -> Kind:
+    """A whole number within bounds, both included."""
+
+    def read(value: object) -> int:
+        number = int(_matching(r"[0-9]{1,18}", value)) if isinstance(value, str) else value
+        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+            raise ValueError
+        return number
+
+    return Kind(f"a whole number from {least} to {most}", read)
+
+
+def span(least: str, most: str) -> Kind:
+    """A duration within bounds, both included."""
+    shortest, longest = parse_duration(least), parse_duration(most)
+
+    def read(value: object) -> timedelta:
+        duration = parse_duration(value)
+        if not shortest <= duration <= longest:
+            raise ValueError
+        return duration
+
+    return Kind(f"a duration from {least} to {most}, such as 30s, 5m, 2h or 7d, or a number of seconds", read)
+
+
+def choice(*words: str) -> Kind:
+    """One of a few words, in any case."""
+    return Kind(f"one of {', '.join(words)}", lambda value: _matching("|".join(words), value, re.IGNORECASE).lower())
+
+
+def _read_names(value: object) -> tuple[str, ...]:
+    items = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or len(items) > _MOST_NAMES:
+        raise ValueError
+    return tuple(dict.fromkeys(_matching(r"[\w.:-]{1,64}", item, re.ASCII) for item in items))
+
+
+def _read_url(value: object) -> str:
+    return _matching(r"[a-z][a-z0-9+.-]*://.*", value)
+
+
+def _read_keys(value: object) -> Secret:
+    key = r"\s*[\w-]{1,32}:[A-Za-z0-9+/]{43}=\s*"
+    return Secret(_matching(rf"{key}(?:,{key})*", value, re.ASCII))
+
+
+def _read_secret(value: object) -> Secret:
+    return Secret(_matching(r".+", value))
+
+
+NAMES = Kind(f"at most {_MOST_NAMES} names of letters, digits and _.:- as a list or with commas between", _read_names)
+URL = Kind("a URL such as sqlite:///lamplighter.db", _read_url, private=True)
+KEYS = Kind("id:key[,id:key], each key the base64 of 32 bytes, the one that encrypts first", _read_keys, private=True)
+SECRET = Kind("a line of text", _read_secret, private=True)
+
+
+def show(value: object) -> str:
+    """A setting's value, fit to be shown."""
+    match value:
+        case None:
+            return "not set"
+        case Secret():
+            return REDACTED
+        case timedelta():
+            return format_duration(value)
+        case tuple():
+            return ", ".join(value) or show(None)
+        case _:
+            return redact_url(str(value))
+
+
+def _matching(pattern: str, value: object, flags: re.RegexFlag = re.NOFLAG) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST or not re.fullmatch(pattern, value, flags):
+        raise ValueError
+    return value
