@@ -1,0 +1,110 @@
+"""What keeps one provider from being asked too often: a breaker for its outages, a pace for its rate limit.
+
+Pure and for one event loop: the caller passes the time, and sleeps as long as `admit` says. Concurrency is not
+counted here, because a slot whose holder was cancelled would leak: use a semaphore of `provider.max_concurrency`.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from lamplighter.core.clock import EPOCH
+from lamplighter.integrations.provider import Provider
+from lamplighter.integrations.schedule import pause_limit
+
+OUTAGES_TO_OPEN = 5
+PROBE_LIMIT = timedelta(seconds=30)  # longer than any request: a cancelled probe must not shut the door forever
+LOOK_AGAIN = timedelta(seconds=1)  # while a probe is out
+
+
+class BreakerState(StrEnum):
+    """Closed: all may pass. Open: none. Half open: one at a time, to find out."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Breaker:
+    """Opens after five outages in a row, or at once when told Retry-After; each failed probe doubles the pause."""
+
+    def __init__(self) -> None:
+        self.state = BreakerState.CLOSED
+        self._failures = 0  # while closed: outages in a row
+        self._openings = 0  # since the last success
+        self._until = EPOCH  # open: end of the pause; half open: when the probe counts as lost
+
+    def wait(self, now: datetime) -> timedelta | None:
+        """How long `admit` would tell to wait; None: not at all. Changes nothing."""
+        if self.state is BreakerState.CLOSED or now >= self._until:
+            return None
+        left = self._until - now
+        return min(left, LOOK_AGAIN) if self.state is BreakerState.HALF_OPEN else left
+
+    def admit(self, now: datetime) -> timedelta | None:
+        """None: go, and report `succeeded` or `failed`. Otherwise ask again after that long."""
+        wait = self.wait(now)
+        if wait is None and self.state is not BreakerState.CLOSED:
+            self.state, self._until = BreakerState.HALF_OPEN, now + PROBE_LIMIT
+        return wait
+
+    def succeeded(self, now: datetime) -> None:
+        """The provider answered, whatever it said: a revoked grant is no outage."""
+        if self.state is BreakerState.OPEN and now < self._until:
+            return  # sent before it opened: a straggler must not cancel a Retry-After
+        self.state, self._failures, self._openings = BreakerState.CLOSED, 0, 0
+
+    def failed(self, now: datetime, retry_after: timedelta | None = None) -> None:
+        """The provider did not answer, or asked to be left alone for `retry_after`."""
+        self._failures += 1
+        if self.state is BreakerState.OPEN:
+            self._until = max(self._until, now + (retry_after or timedelta()))  # fifty stragglers are one outage
+        elif retry_after or self._failures >= OUTAGES_TO_OPEN or self.state is BreakerState.HALF_OPEN:
+            self._openings += 1
+            self.state = BreakerState.OPEN
+            self._until = now + max(retry_after or timedelta(), pause_limit(self._openings))
+
+
+class Pace:
+    """At most `limit` in any second, at most `burst` of them at once: GCRA (ITU-T I.371, virtual scheduling)."""
+
+    def __init__(self, limit: float, burst: int = 1) -> None:
+        # What a burst spends at once, the rest of the second goes without. Rounded up: rounding must not add one.
+        self._interval = timedelta(microseconds=math.ceil(1_000_000 / (limit - burst + 1)))
+        self._window = self._interval * burst
+        self._next = EPOCH  # GCRA's theoretical arrival time
+
+    def admit(self, now: datetime) -> timedelta | None:
+        """None: go. Otherwise ask again after that long."""
+        latest = now + self._window
+        arrival = min(max(self._next, now), latest)  # min, for after a clock was set back it would refuse for hours
+        if arrival + self._interval > latest:
+            return arrival + self._interval - latest
+        self._next = arrival + self._interval
+        return None
+
+
+class Gate:
+    """Breaker and pace of one provider, as one question."""
+
+    def __init__(self, provider: Provider) -> None:
+        limit = provider.max_per_second
+        self.breaker = Breaker()
+        self.pace = Pace(limit, burst=max(1, int(limit / 10)))
+
+    def admit(self, now: datetime) -> timedelta | None:
+        """None: send one request, and report `succeeded` or `failed`. Otherwise ask again after that long.
+
+        The breaker is looked at before and changed after: a probe that the pace then refuses would never report.
+        """
+        return self.breaker.wait(now) or self.pace.admit(now) or self.breaker.admit(now)
+
+    def succeeded(self, now: datetime) -> None:
+        """The provider answered, whatever it said."""
+        self.breaker.succeeded(now)
+
+    def failed(self, now: datetime, retry_after: timedelta | None = None) -> None:
+        """The provider is down, or asked to be left alone for `retry_after`."""
+        self.breaker.failed(now, retry_after)
