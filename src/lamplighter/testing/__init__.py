@@ -1,0 +1,1 @@
+"""What ships for tests: of a store, and of an application's own jobs."""

@@ -1,0 +1,240 @@
+"""The model: random histories, in which the store must answer as the memory store does, step by step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from lamplighter.core.model import (
+    ATTEMPT_ENDS,
+    Beat,
+    Claimed,
+    Failure,
+    Keep,
+    NewJob,
+    Outcome,
+    QueueStats,
+    Record,
+    State,
+    Unique,
+    UniqueMode,
+    Verb,
+    Where,
+)
+from lamplighter.store.base import Store
+from lamplighter.store.memory import MemoryStore
+from lamplighter.testing.conformance._make import EVERY, LEASE, MANY, NOW, failure, job, later
+
+T = TypeVar("T")
+
+# Failing histories are told as they are: to shrink one takes minutes on a store with a disk.
+HISTORIES = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate,),
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+_queues = st.sampled_from(["a", "b"])
+_seconds = st.integers(-5, 90)
+_picks = st.lists(st.integers(0, 9), min_size=1, max_size=4)  # which of those known so far, counted from the newest
+_any_or_picks: st.SearchStrategy[list[int]] = st.just([]) | _picks
+_maybe_seconds = st.none() | _seconds
+_verbs = st.sampled_from(list(ATTEMPT_ENDS))
+_states = st.just(()) | st.lists(st.sampled_from(State), min_size=1, max_size=2).map(tuple)
+_uniques = st.none() | st.tuples(st.sampled_from(["k", "l"]), st.sampled_from(["pending", "active", "period"]))
+Draft = tuple[str, int, int, tuple[str, UniqueMode] | None, int]  # queue, priority, run_at, key, until: in seconds
+_drafts = st.tuples(_queues, st.sampled_from([0, 0, 10]), _seconds, _uniques, _seconds)
+
+
+class Histories(RuleBasedStateMachine):
+    """One history: the same calls to both stores, at moments that only go on."""
+
+    store: Store
+    runner: asyncio.Runner
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.oracle = MemoryStore()
+        self.now = NOW
+        self.jobs: list[NewJob] = []
+        self.attempts: list[Claimed] = []
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(call)
+
+    def both(self, call: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+        """The answer of both stores, which must be the same."""
+        expected, answer = self.run(call(self.oracle)), self.run(call(self.store))
+        assert answer == expected
+        return answer
+
+    def after(self, seconds: int | None) -> datetime | None:
+        return None if seconds is None else self.now + timedelta(seconds=seconds)
+
+    @initialize(drafts=st.lists(_drafts, min_size=3, max_size=6))
+    def start_with_a_few_jobs(self, drafts: list[Draft]) -> None:
+        """Without them most histories would be those of an empty store, in which nothing can go wrong."""
+        self.run(empty(self.store))
+        self.add_batch(drafts, None)
+
+    def add_batch(self, drafts: list[Draft], parent: str | None) -> None:
+        batch = [
+            job(
+                queue=queue,
+                priority=priority,
+                run_at=self.now + timedelta(seconds=seconds),
+                unique=key and Unique(*key, until=self.after(lasts) if key[1] == "period" else None),
+                parent=parent,
+            )
+            for queue, priority, seconds, key, lasts in drafts
+        ]
+        self.both(lambda store: store.add(batch, now=self.now))
+        self.jobs += batch
+
+    @rule(drafts=st.lists(_drafts, min_size=1, max_size=3))
+    def add(self, drafts: list[Draft]) -> None:
+        self.add_batch(drafts, None)
+
+    @precondition(lambda self: self.attempts)
+    @rule(draft=_drafts, which=_picks)
+    def add_successor(self, draft: Draft, which: list[int]) -> None:
+        self.add_batch([draft], pick(self.attempts, which)[0].id)
+
+    @rule(which=_picks)
+    def add_again(self, which: list[int]) -> None:
+        known = {view.id for view in self.run(self.oracle.page(EVERY, limit=MANY))}
+        batch = [new for new in pick(self.jobs, which) if new.id in known]
+        self.both(lambda store: store.add(batch, now=self.now))
+
+    @rule(queues=st.lists(_queues, max_size=2), limit=st.integers(1, 4), worker=st.sampled_from(["w-1", "w-2"]))
+    def claim(self, queues: list[str], limit: int, worker: str) -> None:
+        self.attempts += self.both(lambda store: store.claim(queues, limit, worker=worker, lease=LEASE, now=self.now))
+
+    @precondition(lambda self: self.attempts)
+    @rule(which=_picks, verb=_verbs, again=_seconds, keep=_maybe_seconds)
+    def finish(self, which: list[int], verb: Verb, again: int, keep: int | None) -> None:
+        self.finish_all(pick(self.attempts, which), verb, again, keep)
+
+    @rule(limit=st.integers(1, 3), verb=_verbs, again=_seconds, keep=_maybe_seconds)
+    def work(self, limit: int, verb: Verb, again: int, keep: int | None) -> None:
+        """Claim and finish: the life of most jobs, which single rules seldom put together."""
+        earlier = len(self.attempts)
+        self.claim([], limit, "w-1")
+        self.finish_all(self.attempts[earlier:], verb, again, keep)
+
+    def finish_all(self, attempts: list[Claimed], verb: Verb, again: int, keep: int | None) -> None:
+        outcomes = [
+            Outcome(
+                id=attempt.id,
+                fence=attempt.fence,
+                verb=verb,
+                run_at=self.after(again) if verb in {"retry", "snooze"} else None,
+                result="1" if verb == "done" else None,
+                reason=None if verb == "done" else "because",
+                failure=failure(attempt, at=self.now) if ATTEMPT_ENDS[verb].spends else None,
+                keep_until=self.after(keep),
+            )
+            for attempt in attempts
+        ]
+        self.both(lambda store: store.finish(outcomes, now=self.now))
+
+    @precondition(lambda self: self.attempts)
+    @rule(which=_picks, progress=st.none() | st.just("[1]"))
+    def beat(self, which: list[int], progress: str | None) -> None:
+        beats = [Beat(attempt.id, attempt.fence, progress) for attempt in pick(self.attempts, which)]
+        self.both(lambda store: store.beat(beats, lease=LEASE, now=self.now))
+
+    @rule(seconds=st.integers(0, 90))
+    def sweep(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+        self.both(lambda store: store.sweep(MANY, now=self.now))
+
+    @rule(which=_any_or_picks, states=_states, limit=st.integers(1, 5), keep=_maybe_seconds)
+    def cancel(self, which: list[int], states: tuple[State, ...], limit: int, keep: int | None) -> None:
+        where = Where(ids=tuple(new.id for new in pick(self.jobs, which)), states=states)
+        self.both(lambda store: store.cancel(where, limit=limit, now=self.now, keep_until=self.after(keep)))
+
+    @rule(which=_any_or_picks, states=_states, limit=st.integers(1, 5))
+    def retry(self, which: list[int], states: tuple[State, ...], limit: int) -> None:
+        where = Where(ids=tuple(new.id for new in pick(self.jobs, which)), states=states)
+        self.both(lambda store: store.retry(where, limit=limit, now=self.now))
+
+    @rule(keep=st.builds(Keep, st.integers(0, 4), st.integers(0, 4)))
+    def prune(self, keep: Keep) -> None:
+        self.both(lambda store: store.prune(keep, limit=MANY, now=self.now))
+
+    @rule(queue=_queues, paused=st.sampled_from([False, False, True]))
+    def pause(self, queue: str, paused: bool) -> None:  # noqa: FBT001 - Hypothesis passes it by name
+        self.both(lambda store: store.pause(queue, paused=paused))
+
+    @rule(name=st.sampled_from(["x", "y"]), expires=_maybe_seconds)
+    def put(self, name: str, expires: int | None) -> None:
+        record = Record(kind="model", name=name, value="1", expires_at=self.after(expires))
+        self.both(lambda store: store.put(record))
+        self.both(lambda store: store.records("model", now=self.now))
+
+    @invariant()
+    def the_stores_hold_the_same(self) -> None:
+        self.both(lambda store: store.page(EVERY, limit=MANY))
+        self.both(busy)
+        recent = [attempt.id for attempt in self.attempts[-2:]]
+        self.both(lambda store: failures_of(store, recent))
+
+
+def pick(known: list[T], which: list[int]) -> list[T]:
+    places = dict.fromkeys(n % len(known) for n in which) if known else ()
+    return [known[-1 - place] for place in places]
+
+
+async def busy(store: Store) -> list[QueueStats]:
+    """The counts of queues that hold jobs or are paused: a store may or may not remember other queues."""
+    return [stats for stats in await store.stats() if stats != QueueStats(queue=stats.queue, paused=False)]
+
+
+async def failures_of(store: Store, ids: list[str]) -> list[list[Failure]]:
+    return [await store.failures(id_) for id_ in ids]
+
+
+async def empty(store: Store) -> None:
+    """Clear a store by what every store can do."""
+    end = later(1e9)
+    for stats in await store.stats():
+        await store.pause(stats.queue, paused=False)
+    await store.cancel(EVERY, limit=MANY, now=end)
+    running = await store.page(Where(states=(State.RUNNING,)), limit=MANY)
+    await store.finish([Outcome(id=view.id, fence=view.fence, verb="done") for view in running], now=end)
+    await store.prune(Keep(0, 0), limit=MANY, now=end)
+    for record in await store.records("model", now=NOW):
+        await store.drop(record.kind, record.name)
+
+
+def compare(store: Store, how: settings = HISTORIES) -> None:
+    """Live through random histories on a store, from a loop of its own.
+
+    Raises:
+        AssertionError: it answered otherwise than the memory store.
+    """
+    with asyncio.Runner() as runner:
+        machine = type("Histories", (Histories,), {"store": store, "runner": runner})
+        run_state_machine_as_test(machine, settings=how)
+
+
+async def test_every_history_is_that_of_the_model(store: Store) -> None:
+    await asyncio.to_thread(compare, store)

@@ -1,0 +1,46 @@
+"""Paging: the newest first, each job once, whatever its state."""
+
+from __future__ import annotations
+
+import pytest
+
+from lamplighter.core.model import State, Where
+from lamplighter.store.base import Store
+from lamplighter.testing.conformance._make import EVERY, add, ended, ids_of, job, later, started
+
+
+async def test_pages_join_up_to_the_whole(store: Store) -> None:
+    ids = [await ended(store) if n % 3 else (await add(store, job(run_at=later(9))))[0] for n in range(10)]
+    seen: list[str] = []
+    before: str | None = None
+    while page := await store.page(EVERY, limit=3, before=before):
+        seen += [view.id for view in page]
+        before = seen[-1]
+    assert seen == ids[::-1]
+
+
+@pytest.mark.parametrize("state", list(State))
+async def test_a_state_is_a_filter(store: Store, state: State) -> None:
+    for verb in ("done", "fail", "cancel"):
+        await ended(store, verb)
+    await started(store)
+    await add(store, job(), job(run_at=later(9)))
+    assert [view.state for view in await store.page(Where(states=(state,)), limit=10)] == [state]
+
+
+async def test_every_filter_must_match(store: Store) -> None:
+    a, b, c = await add(
+        store, job(queue="x", tenant="t"), job(queue="y", tenant="t", name="other"), job(queue="y", run_at=later(9))
+    )
+    assert await ids_of(store, Where(queues=("y",))) == [c, b]
+    assert await ids_of(store, Where(queues=("x", "y"), tenants=("t",))) == [b, a]
+    assert await ids_of(store, Where(names=("other", "none such"))) == [b]
+    assert await ids_of(store, Where(queues=("y",), states=(State.SCHEDULED,))) == [c]
+    assert await ids_of(store, Where(ids=(a, c, "none such"))) == [c, a]
+    assert await ids_of(store, Where(ids=(a,), queues=("y",))) == []
+
+
+async def test_filters_and_pages_go_together(store: Store) -> None:
+    ids = await add(store, *(job(queue="xy"[n % 2]) for n in range(6)))
+    page = await store.page(Where(queues=("x",)), limit=1, before=ids[4])
+    assert [view.id for view in page] == [ids[2]]

@@ -1,0 +1,63 @@
+"""The model is able to fail: stores that are wrong in one way only do not pass it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import pytest
+from hypothesis import settings
+from msgspec.structs import replace
+
+from lamplighter.core.model import ENDED, LIVE, Added, JobView, NewJob, Outcome, State, Where
+from lamplighter.store.memory import MemoryStore
+from lamplighter.testing.conformance.model import HISTORIES, compare
+
+SAME_EVERY_TIME = settings(HISTORIES, derandomize=True, print_blob=False)
+
+
+class TrustsLostWorkers(MemoryStore):
+    def _finish(self, outcome: Outcome, now: datetime) -> bool:
+        found = self._jobs.find(Where(ids=(outcome.id,)), LIVE, 1)
+        return super()._finish(replace(outcome, fence=found[0].fence) if found else outcome, now)
+
+
+class ForgivesTheCrashesOfStoppedJobs(MemoryStore):
+    def _rescue(self, job: JobView, now: datetime) -> None:
+        super()._rescue(replace(job, crashes=job.crashes - job.stopping), now)
+
+
+class ComesBackWithoutItsKey(MemoryStore):
+    def _return(self, job: JobView, state: State, now: datetime) -> None:
+        unique = self._uniques.pop(job.id, None)
+        super()._return(job, state, now)
+        if unique:
+            self._uniques[job.id] = unique
+
+
+class AddsEndedJobsAgain(MemoryStore):
+    def _add(self, new: NewJob, now: datetime) -> Added:
+        if self._jobs.find(Where(ids=(new.id,)), ENDED, 1):
+            self._forget(new.id)
+        return super()._add(new, now)
+
+
+class KeepsTheKeysOfEndedJobs(MemoryStore):
+    def _end(self, job: JobView, state: State, now: datetime) -> None:
+        self._uniques.pop(job.id, None)
+        super()._end(job, state, now)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        TrustsLostWorkers,
+        ForgivesTheCrashesOfStoppedJobs,
+        ComesBackWithoutItsKey,
+        AddsEndedJobsAgain,
+        KeepsTheKeysOfEndedJobs,
+    ],
+)
+async def test_a_store_that_is_wrong_in_one_way_fails(wrong: type[MemoryStore]) -> None:
+    with pytest.raises(AssertionError):
+        await asyncio.to_thread(compare, wrong(), SAME_EVERY_TIME)
