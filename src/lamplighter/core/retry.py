@@ -29,9 +29,12 @@ def never(_: Attempt) -> None:
     return
 
 
-def fixed(delay: Seconds = 10, *, attempts: int = 5, jitter: bool = False, max_age: Seconds | None = None) -> RetryPolicy:
+def fixed(
+    delay: Seconds = 10, *, attempts: int = 5, jitter: bool = False, max_age: Seconds | None = None
+) -> RetryPolicy:
     """The same delay before each attempt."""
-    return _policy(lambda _: _seconds(delay), attempts, jitter=jitter, max_age=max_age)
+    wait = _seconds(delay)
+    return _policy(lambda _: wait, attempts, jitter=jitter, max_age=max_age)
 
 
 def linear(
@@ -65,9 +68,7 @@ def exponential(
     return _policy(lambda n: min(most, start * factor ** min(n - 1, ceiling)), attempts, jitter=jitter, max_age=max_age)
 
 
-def _policy(
-    delay: Callable[[int], float], attempts: int, *, jitter: bool, max_age: Seconds | None
-) -> RetryPolicy:
+def _policy(delay: Callable[[int], float], attempts: int, *, jitter: bool, max_age: Seconds | None) -> RetryPolicy:
     if attempts < 1:
         raise ConfigError(f"attempts is {attempts}: a job runs at least once, so give 1 or more.")
     oldest = None if max_age is None else timedelta(seconds=_seconds(max_age))
