@@ -6,6 +6,8 @@ right after the gap, a time that autumn repeats fires once.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -70,37 +72,42 @@ class Every:
         return EPOCH + ((moment - EPOCH) // self.interval + 1) * self.interval
 
 
-def slots_to_fire(schedule: Schedule, last: datetime, now: datetime, misfire: Misfire, grace: timedelta) -> list[datetime]:
+def slots_to_fire(
+    schedule: Schedule, last: datetime, now: datetime, misfire: Misfire, grace: timedelta
+) -> list[datetime]:
     """The slots in (last, now] that should still become jobs.
 
     A slot is missed when it is older than `grace`. `skip` drops missed slots, `once` makes one job for the newest of
     them, `all` makes one each (the newest `MOST_CAUGHT_UP`).
     """
-    if misfire != "all":
-        last = max(last, _shortly_before(schedule, now - grace, last))
-    slots: list[datetime] = []
+    fresh = list(_between(schedule, max(last, now - grace), now))
+    if misfire == "skip" or (misfire == "once" and fresh):
+        return fresh
+    return _newest(schedule, last, now, 1 if misfire == "once" else MOST_CAUGHT_UP)
+
+
+def _newest(schedule: Schedule, last: datetime, now: datetime, most: int) -> list[datetime]:
+    """The newest slots in (last, now], found from now backwards: years of downtime must not stall a scheduler."""
+    reach = timedelta(minutes=2)
+    while True:
+        start = now - min(reach, now - last)
+        slots = deque(_between(schedule, start, now), maxlen=most)
+        if len(slots) == most or start == last:
+            return list(slots)
+        reach *= 2
+
+
+def _between(schedule: Schedule, last: datetime, now: datetime) -> Iterator[datetime]:
     slot = schedule.after(last)
     while slot <= now:
-        slots.append(slot)
+        yield slot
         slot = schedule.after(slot)
-    fresh = [slot for slot in slots if slot > now - grace]
-    if misfire == "skip":
-        return fresh
-    if misfire == "once":
-        return fresh or slots[-1:]
-    return slots[-MOST_CAUGHT_UP:]
-
-
-def _shortly_before(schedule: Schedule, moment: datetime, floor: datetime) -> datetime:
-    """A start from which at least one slot, but not years of them, lies before `moment`."""
-    reach = timedelta(minutes=2)
-    while moment - reach > floor and schedule.after(moment - reach) > moment:
-        reach *= 2
-    return max(floor, moment - reach)
 
 
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise BadCron(f"there is no time zone {name!r}: write an IANA name such as 'Europe/Berlin' or 'UTC'.") from error
+        raise BadCron(
+            f"there is no time zone {name!r}: write an IANA name such as 'Europe/Berlin' or 'UTC'."
+        ) from error
