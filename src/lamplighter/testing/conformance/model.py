@@ -18,6 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from lamplighter.core.clock import to_us
+from lamplighter.core.ids import new_id
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     Beat,
@@ -73,6 +75,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.oracle = MemoryStore()
         self.now = NOW
+        self.history = new_id(to_us(NOW))  # ends its keys: one that a faulty store leaks must not blur the next history
         self.jobs: list[NewJob] = []
         self.attempts: list[Claimed] = []
 
@@ -100,7 +103,8 @@ class Histories(RuleBasedStateMachine):
                 queue=queue,
                 priority=priority,
                 run_at=self.now + timedelta(seconds=seconds),
-                unique=key and Unique(*key, until=self.after(lasts) if key[1] == "period" else None),
+                unique=key
+                and Unique(key[0] + self.history, key[1], until=self.after(lasts) if key[1] == "period" else None),
                 parent=parent,
             )
             for queue, priority, seconds, key, lasts in drafts
@@ -138,6 +142,16 @@ class Histories(RuleBasedStateMachine):
         earlier = len(self.attempts)
         self.claim([], limit, "w-1")
         self.finish_all(self.attempts[earlier:], verb, again, keep)
+
+    @rule(limit=st.integers(1, 3), asked=st.booleans())
+    def vanish(self, limit: int, asked: bool) -> None:  # noqa: FBT001 - Hypothesis passes it by name
+        """A worker claims and is never heard of again, perhaps after an operator asked its jobs to stop."""
+        earlier = len(self.attempts)
+        self.claim([], limit, "w-2")
+        ids = tuple(attempt.id for attempt in self.attempts[earlier:])
+        if asked and ids:
+            self.both(lambda store: store.cancel(Where(ids=ids), limit=MANY, now=self.now))
+        self.sweep(30)
 
     def finish_all(self, attempts: list[Claimed], verb: Verb, again: int, keep: int | None) -> None:
         outcomes = [
