@@ -1,8 +1,8 @@
 # Sourced by ./run, ./test and .ci/run, which set $root to the checkout. `ensure run` or `ensure dev` gives it a .venv with
 # what requirements/run.txt or requirements/dev.txt (the same and more) locks, and the package itself, editable.
 #
-# .venv/ready says which of the two is in there, and the checksum of all it was made from. It is written last and removed
-# first, so a .venv without it was left half-made and is made anew.
+# .venv/ready says which of the two is in there, the checksum of all it was made from, and where the checkout was. It is
+# written last and removed first, so a .venv without it was left half-made and is made anew.
 
 venv=$root/.venv
 
@@ -18,21 +18,27 @@ ensure() {
     exec 9>&-
 }
 
-checksum() { # of the path too: a .venv breaks when its checkout is moved
-    { echo "$root" && cat "$root/requirements/run.txt" "$root/requirements/dev.txt" "$root/pyproject.toml"; } | cksum
+checksum() {
+    cat "$root/requirements/run.txt" "$root/requirements/dev.txt" "$root/pyproject.toml" | cksum
 }
 
 is_ready() {
-    [ -x "$venv/bin/python" ] && [ -r "$venv/ready" ] || return 1
-    case $(cat "$venv/ready") in "$1 $key" | "dev $key") ;; *) return 1 ;; esac
+    case $(ready) in "$1 $key $root" | "dev $key $root") ;; *) return 1 ;; esac
+}
+
+ready() { # empty too when the Python that .venv links to was uninstalled
+    [ ! -x "$venv/bin/python" ] || cat "$venv/ready" 2>/dev/null || :
 }
 
 make_ready() {
     [ ! -t 2 ] || echo "Setting up .venv from requirements/$1.txt: once, about a minute." >&2
-    if [ -x "$venv/bin/python" ] && [ -e "$venv/ready" ]; then rm "$venv/ready"; else logged make_venv; fi
+    case $(ready) in # the scripts in a .venv name its path: one that was moved is of no use
+        *" $root") rm "$venv/ready" ;;
+        *) logged make_venv ;;
+    esac
     logged install --require-hashes -r "$root/requirements/$1.txt"
     logged install --no-index --no-deps --no-build-isolation -e "$root"
-    echo "$1 $key" >"$venv/ready"
+    echo "$1 $key $root" >"$venv/ready"
     rm "$root/.venv.log"
 }
 
