@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 # Failing histories are told as they are: to shrink one takes minutes on a store with a disk.
 HISTORIES = settings(
-    max_examples=150,
+    max_examples=300,
     stateful_step_count=40,
     deadline=None,
     database=None,
@@ -60,9 +60,10 @@ _any_or_picks: st.SearchStrategy[list[int]] = st.just([]) | _picks
 _maybe_seconds = st.none() | _seconds
 _verbs = st.sampled_from(list(ATTEMPT_ENDS))
 _states = st.just(()) | st.lists(st.sampled_from(State), min_size=1, max_size=2).map(tuple)
-_uniques = st.none() | st.tuples(st.sampled_from(["k", "l"]), st.sampled_from(["pending", "active", "period"]))
+_modes = st.sampled_from(["pending", "active", "period"])
+_uniques = st.none() | st.tuples(st.sampled_from(["k", "k", "k", "l"]), _modes)  # jobs must meet to differ
 Draft = tuple[str, int, int, tuple[str, UniqueMode] | None, int]  # queue, priority, run_at, key, until: in seconds
-_drafts = st.tuples(_queues, st.sampled_from([0, 0, 10]), _seconds, _uniques, _seconds)
+_drafts = st.tuples(_queues, st.sampled_from([0, 0, 10]), _seconds, _uniques, st.integers(1, 90))
 
 
 class Histories(RuleBasedStateMachine):
