@@ -113,9 +113,7 @@ def _signature(name: str, function: Callable[..., Any]) -> tuple[dict[str, tuple
                 f"job {name!r} has the parameter {parameter}: every parameter of a job must be passable by name."
             )
     hints = _hints(name, function)
-    described = {
-        parameter.name: (hints.get(parameter.name, Any), _default(parameter)) for parameter in parameters[1:]
-    }
+    described = {parameter.name: (hints.get(parameter.name, Any), _default(parameter)) for parameter in parameters[1:]}
     return described, hints.get("return", Any)
 
 

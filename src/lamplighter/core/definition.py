@@ -47,7 +47,9 @@ class Registry:
         if definition.name in self._by_name:
             raise ConfigError(f"two jobs are named {definition.name!r}: give one of them another name=.")
         if definition.runs == "process" and "<locals>" in definition.function.__qualname__:
-            raise ConfigError(f"job {definition.name!r} runs in a process of its own: define it at the top of a module.")
+            raise ConfigError(
+                f"job {definition.name!r} runs in a process of its own: define it at the top of a module."
+            )
         self._by_name[definition.name] = definition
 
     def find(self, name: str) -> Definition | None:

@@ -1,19 +1,19 @@
 """Every error that Lamplighter raises on purpose.
 
-    LamplighterError
-    ├── ConfigError              a setting, URL or registration is wrong
-    ├── BadArguments             a job's arguments do not fit its function
-    ├── BadCron                  a schedule cannot be read
-    ├── TooLarge                 arguments or a result are larger than a store should hold
-    ├── UnknownJob               nothing with that name or id
-    ├── NoResult                 handle.result() has no value to give
-    │   ├── JobFailed            the job failed for good
-    │   ├── JobCancelled         the job was cancelled
-    │   └── ResultTimeout        the job has not ended yet
-    └── StoreError
-        ├── StoreUnavailable     locked, full, down: the same call may succeed later
-        ├── StoreDamaged         not a database, corrupt, or of another schema version
-        └── TransactionUnsupported   `tx` is not a transaction this store can join
+LamplighterError
+├── ConfigError              a setting, URL or registration is wrong
+├── BadArguments             a job's arguments do not fit its function
+├── BadCron                  a schedule cannot be read
+├── TooLarge                 arguments or a result are larger than a store should hold
+├── UnknownJob               nothing with that name or id
+├── NoResult                 handle.result() has no value to give
+│   ├── JobFailed            the job failed for good
+│   ├── JobCancelled         the job was cancelled
+│   └── ResultTimeout        the job has not ended yet
+└── StoreError
+    ├── StoreUnavailable     locked, full, down: the same call may succeed later
+    ├── StoreDamaged         not a database, corrupt, or of another schema version
+    └── TransactionUnsupported   `tx` is not a transaction this store can join
 """
 
 from __future__ import annotations

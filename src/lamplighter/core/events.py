@@ -53,5 +53,5 @@ class Bus:
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a listener may fail in any way
                 _log.exception("A listener failed on a %s event of job %s.", event.kind, event.job)

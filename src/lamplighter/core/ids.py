@@ -15,5 +15,5 @@ def new_id(now_us: int) -> str:
     stamp = (now_us // 1000) << 12
     with _lock:
         _last = stamp = max(stamp, _last + 1)
-    digits = f"{stamp >> 12:012x}7{stamp & 0xFFF:03x}{random.getrandbits(62) | 1 << 63:016x}"  # noqa: S311
+    digits = f"{stamp >> 12:012x}7{stamp & 0xFFF:03x}{random.getrandbits(62) | 1 << 63:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -135,7 +135,10 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """How one attempt ended. `run_at`: when to try again; `keep_until`: when the ended job may be forgotten (None: never)."""
+    """How one attempt ended.
+
+    `run_at`: when to try again; `keep_until`: when the ended job may be forgotten (None: never).
+    """
 
     id: str
     fence: int

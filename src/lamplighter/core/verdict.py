@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 
-class Verdict(Exception):  # noqa: N818 - a decision, not an error
+class Verdict(Exception):
     """Base of the four decisions."""
 
 

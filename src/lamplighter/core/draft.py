@@ -1,0 +1,128 @@
+"""A job that has not been added yet: which one, with what arguments, under what options."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypedDict, TypeVar
+
+import msgspec
+
+from lamplighter.core.clock import to_us
+from lamplighter.core.definition import Definition
+from lamplighter.core.errors import BadArguments, ConfigError
+from lamplighter.core.ids import new_id
+from lamplighter.core.model import NewJob, Priority, Unique, UniqueMode
+
+R = TypeVar("R")
+
+LONGEST_NAME = 200  # characters of a queue, tenant or unique key
+FAR_FUTURE = timedelta(days=3650)
+
+
+class Options(TypedDict, total=False):
+    """What may differ from one enqueue to the next.
+
+    unique: True for one job per set of arguments, or a key such as "refresh:{integration_id}", filled from them.
+    unique_mode: how long the key is held: while "pending", while "active" (the default: until the job has ended).
+    unique_for: hold the key for a period instead, even after the job has ended.
+    """
+
+    queue: str
+    priority: int
+    delay: timedelta | float
+    run_at: datetime
+    tenant: str | None
+    unique: bool | str
+    unique_mode: UniqueMode
+    unique_for: timedelta
+
+
+class Draft(Generic[R]):
+    """One call of a job, to be enqueued or put on a schedule. Its arguments are JSON, and checked, already."""
+
+    __slots__ = ("_key", "arguments", "definition", "options")
+
+    def __init__(self, definition: Definition, arguments: str, options: Options) -> None:
+        self.definition = definition
+        self.arguments = arguments
+        self.options = options
+        self._key = _key(definition, arguments, options.get("unique", False))
+
+    def new_job(self, now: datetime, *, parent: str | None = None, at: datetime | None = None) -> NewJob:
+        """The job to add now, or the one for the moment `at`."""
+        options = self.options
+        return NewJob(
+            id=new_id(to_us(now)),
+            name=self.definition.name,
+            queue=options.get("queue", self.definition.queue),
+            run_at=at or _run_at(options, now),
+            args=self.arguments,
+            priority=options.get("priority", Priority.NORMAL),
+            tenant=options.get("tenant"),
+            unique=None if self._key is None else _unique(self._key, options, now),
+            parent=parent,
+        )
+
+
+def checked(options: Options) -> Options:
+    """The options, if they can be.
+
+    Raises:
+        ConfigError: one is unknown or out of bounds.
+    """
+    for name, value in options.items():
+        if name not in Options.__annotations__:
+            near = difflib.get_close_matches(name, Options.__annotations__, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(Options.__annotations__)}."
+            raise ConfigError(f"jobs have no option {name!r}: {hint}")
+        if isinstance(value, str) and not 0 < len(value) <= LONGEST_NAME:
+            raise ConfigError(f"the option {name} must have 1 to {LONGEST_NAME} characters: change it.")
+    if "delay" in options and "run_at" in options:
+        raise ConfigError("a job has either a delay or a run_at: leave one of them out.")
+    run_at = options.get("run_at")
+    if run_at is not None and run_at.tzinfo is None:
+        raise ConfigError(f"run_at={run_at.isoformat()} has no time zone: give an aware datetime.")
+    if not timedelta() <= _seconds(options.get("delay", 0)) <= FAR_FUTURE:
+        raise ConfigError(f"delay={options.get('delay')} is not between 0 and ten years: change it.")
+    return options
+
+
+def _run_at(options: Options, now: datetime) -> datetime:
+    if run_at := options.get("run_at"):
+        return run_at
+    delay = options.get("delay")
+    return now if delay is None else now + _seconds(delay)
+
+
+def _seconds(delay: timedelta | float) -> timedelta:
+    return delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+
+
+def _unique(key: str, options: Options, now: datetime) -> Unique:
+    if period := options.get("unique_for"):
+        return Unique(key, "period", now + period)
+    return Unique(key, options.get("unique_mode", "active"))
+
+
+def _key(definition: Definition, arguments: str, unique: bool | str) -> str | None:  # noqa: FBT001
+    if not unique:
+        return None
+    values = definition.codec.load(arguments)
+    if unique is True:  # in the order of the signature, with the defaults: however they were given, they are the same
+        digest = hashlib.blake2b(msgspec.json.encode(values), digest_size=16).hexdigest()
+        return f"{definition.name}:{digest}"
+    return _filled(unique, values) if "{" in unique else unique
+
+
+def _filled(template: str, values: dict[str, Any]) -> str:
+    try:
+        key = template.format_map(values)
+    except (KeyError, ValueError, AttributeError, IndexError) as error:
+        raise ConfigError(
+            f"the unique key {template!r} names what the job does not take ({error}): correct it."
+        ) from error
+    if len(key) > LONGEST_NAME:
+        raise BadArguments(f"the unique key {template!r} comes to more than {LONGEST_NAME} characters: shorten it.")
+    return key
