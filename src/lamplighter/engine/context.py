@@ -1,0 +1,75 @@
+"""What a handler is given first: who it works for, and ways to speak with whoever watches it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from lamplighter.core.errors import TooLarge
+
+D = TypeVar("D")
+
+LARGEST_PROGRESS = 4096  # bytes of JSON: it is written with every beat
+
+CURRENT_JOB: ContextVar[str | None] = ContextVar("lamplighter_current_job", default=None)
+"""The id of the job that runs in this context: what it adds are its children, to which it may hand its unique key."""
+
+
+class Ctx(Generic[D]):
+    """One attempt at one job. In a unit test, `Ctx(deps)` will do.
+
+    `attempt` counts from 1; attempts that were snoozed, or handed back by a stopping worker, do not count.
+    """
+
+    __slots__ = ("_progress", "attempt", "deps", "id", "name", "queue", "run_at", "stopping", "tenant")
+
+    def __init__(
+        self,
+        deps: D,
+        *,
+        id: str = "",  # noqa: A002 - ctx.id is what people look for
+        name: str = "",
+        queue: str = "",
+        tenant: str | None = None,
+        attempt: int = 1,
+        run_at: datetime | None = None,
+    ) -> None:
+        self.deps = deps
+        self.id = id
+        self.name = name
+        self.queue = queue
+        self.tenant = tenant
+        self.attempt = attempt
+        self.run_at = run_at
+        self.stopping = False
+        """True once this attempt should end soon: a loop in a thread looks at it now and then."""
+        self._progress: str | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same at every attempt of this job: give it to services that do a thing once per key."""
+        return self.id
+
+    def progress(self, done: float, of: float | None = None, note: str = "") -> None:
+        """Say how far it is, e.g. `ctx.progress(30, of=200, note="reading")`. Seen with the next heartbeat.
+
+        Raises:
+            TooLarge: the note is longer than a few thousand characters.
+        """
+        told: dict[str, Any] = {"done": done, "of": of, "note": note}
+        text = msgspec.json.encode({key: value for key, value in told.items() if value not in {None, ""}})
+        if len(text) > LARGEST_PROGRESS:
+            raise TooLarge(f"the progress note takes more than {LARGEST_PROGRESS} bytes: shorten it.")
+        self._progress = text.decode()
+
+    def take_progress(self) -> str | None:
+        """What was told since it was last taken, as JSON."""
+        told, self._progress = self._progress, None
+        return told
+
+    def tell(self, progress: str) -> None:
+        """Progress as JSON, from the process that the handler runs in."""
+        self._progress = progress

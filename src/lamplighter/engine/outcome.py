@@ -1,0 +1,187 @@
+"""From the way a handler ended to the outcome that the store records."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from datetime import datetime, timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from lamplighter.core.clock import Clock
+from lamplighter.core.definition import Definition
+from lamplighter.core.model import Claimed, Failure, FailureKind, Outcome, Verb
+from lamplighter.core.retry import Attempt
+from lamplighter.core.verdict import Cancel, Discard, Retry, Snooze
+
+LONGEST_MESSAGE = 2_000  # characters
+LONGEST_TRACEBACK = 8_000
+MOST_CRASHES = 10  # a job that took so many workers down with it is given up: see `is_poison`
+UNKNOWN_AGAIN = timedelta(seconds=30)
+UNKNOWN_AT_MOST = timedelta(days=1)
+
+_log = logging.getLogger("lamplighter.jobs")
+
+
+class Crashed(Exception):
+    """The process that a handler ran in ended without an answer."""
+
+
+class Kept(Struct, frozen=True):
+    """How long ended jobs are kept where their definition does not say."""
+
+    done: timedelta = timedelta(days=7)
+    failed: timedelta = timedelta(days=30)
+
+
+class Verdicts:
+    """The outcomes that one attempt can have."""
+
+    __slots__ = ("_clock", "_definition", "_job", "_kept")
+
+    def __init__(self, job: Claimed, definition: Definition | None, kept: Kept, clock: Clock) -> None:
+        self._job = job
+        self._definition = definition
+        self._kept = kept
+        self._clock = clock
+
+    def done(self, result: str | None) -> Outcome:
+        """The handler returned."""
+        keep = self._definition.keep_done if self._definition else None
+        keep_until = self._clock() + (self._kept.done if keep is None else keep)
+        return Outcome(id=self._job.id, fence=self._job.fence, verb="done", result=result, keep_until=keep_until)
+
+    def raised(self, error: BaseException) -> Outcome:
+        """The handler raised: one of the four verdicts, or a failure that its policy judges."""
+        match error:
+            case Snooze():
+                return self._outcome("snooze", run_at=self._clock() + error.delay, reason=str(error))
+            case Cancel():
+                return self._ended("cancel", str(error))
+            case Discard():
+                return self._ended("fail", str(error), self._failure(error))
+            case Retry(after=timedelta() as after):
+                return self._again(error, after) if self._policy_allows(error) else self._failed(error)
+            case _:
+                delay = self._delay(error)
+                return self._failed(error) if delay is None else self._again(error, delay)
+
+    def stopped(self, asked: Literal["cancel", "release"] | None, error: asyncio.CancelledError) -> Outcome:
+        """The handler was cancelled: by an operator, by its worker's stop, or by something of its own."""
+        if asked == "cancel":
+            return self._ended("cancel", "asked to stop")
+        if asked == "release":
+            return self._outcome("release")
+        return self.raised(error)
+
+    def hopeless(self, error: Exception) -> Outcome:
+        """Its arguments or result can never fit: no attempt would change that."""
+        return self._ended("fail", str(error), self._failure(error))
+
+    def unknown(self) -> Outcome:
+        """This worker's app has no such job. Another's may (a deploy is under way), so it is given a day."""
+        error = LookupError(f"this worker's app has no job {self._job.name!r}: register it, or cancel the job.")
+        if self._age >= UNKNOWN_AT_MOST:
+            return self._ended("fail", str(error), self._failure(error))
+        return self._outcome("snooze", run_at=self._clock() + UNKNOWN_AGAIN, failure=self._failure(error))
+
+    @property
+    def is_poison(self) -> bool:
+        """Whether it was lost with its worker too often. A high bound: workers die of other things than jobs."""
+        return self._job.crashes >= MOST_CRASHES
+
+    def poison(self) -> Outcome:
+        """It is not run again."""
+        error = Crashed(f"its worker vanished {self._job.crashes} times while it ran: find out why, then retry it.")
+        return self._ended("fail", str(error), self._failure(error))
+
+    @property
+    def _age(self) -> timedelta:
+        return self._clock() - self._job.created_at
+
+    def _policy_allows(self, error: BaseException) -> bool:
+        return self._delay(error) is not None
+
+    def _delay(self, error: BaseException) -> timedelta | None:
+        if self._definition is None:
+            return None
+        attempt = Attempt(self._job.failures + 1, self._age, error)
+        try:
+            return self._definition.retry(attempt)
+        except Exception:  # noqa: BLE001 - it is the user's
+            _log.exception("The retry policy of job %r failed, so the job fails: mend the policy.", self._job.name)
+            return None
+
+    def _again(self, error: BaseException, delay: timedelta) -> Outcome:
+        return self._outcome("retry", run_at=self._clock() + delay, failure=self._failure(error))
+
+    def _failed(self, error: BaseException) -> Outcome:
+        return self._ended("fail", _message(error), self._failure(error))
+
+    def _ended(self, verb: Verb, reason: str, failure: Failure | None = None) -> Outcome:
+        keep = self._definition.keep_failed if self._definition else None
+        keep_until = self._clock() + (self._kept.failed if keep is None else keep)
+        return self._outcome(verb, reason=reason[:LONGEST_MESSAGE], failure=failure, keep_until=keep_until)
+
+    def _outcome(
+        self,
+        verb: Verb,
+        *,
+        run_at: datetime | None = None,
+        reason: str | None = None,
+        failure: Failure | None = None,
+        keep_until: datetime | None = None,
+    ) -> Outcome:
+        if keep_until is None:  # what a stopped job is kept for if an operator asked it to stop meanwhile
+            keep_until = self._clock() + self._kept.failed
+        return Outcome(
+            id=self._job.id,
+            fence=self._job.fence,
+            verb=verb,
+            run_at=run_at,
+            reason=reason,
+            failure=failure,
+            keep_until=keep_until,
+        )
+
+    def _failure(self, error: BaseException) -> Failure:
+        return Failure(
+            fence=self._job.fence,
+            at=self._clock(),
+            kind=_kind(error),
+            error=type(error).__qualname__[:200],
+            message=_message(error),
+            traceback=_traceback(error),
+        )
+
+
+def _kind(error: BaseException) -> FailureKind:
+    if isinstance(error, Crashed):
+        return "crash"
+    return "timeout" if isinstance(error, TimeoutError) else "error"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an exception that cannot be shown must not lose the job's outcome
+        text = "(its message cannot be shown)"
+    return _storable(text or type(error).__qualname__)[:LONGEST_MESSAGE]
+
+
+def _traceback(error: BaseException) -> str:
+    """The end of it, where the error is, without the frames of this package's own callers."""
+    if carried := getattr(error, "remote_traceback", None):
+        return str(carried)[-LONGEST_TRACEBACK:]
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - as above
+        return ""
+    return _storable(text)[-LONGEST_TRACEBACK:]
+
+
+def _storable(text: str) -> str:
+    """Without what is no text in a database: lone surrogates and NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "�")

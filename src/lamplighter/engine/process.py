@@ -1,0 +1,193 @@
+"""A handler in a process of its own, which can be killed and whose memory can be bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+import threading
+import traceback
+from functools import reduce
+from multiprocessing.connection import Connection
+from typing import Any
+
+from msgspec import Struct
+
+from lamplighter.core.codec import Codec
+from lamplighter.core.definition import Definition
+from lamplighter.engine.context import Ctx
+from lamplighter.engine.outcome import Crashed
+from lamplighter.engine.thread import in_thread
+
+_SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the worker's threads' locks, held for ever
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """What a child is to do. The function is found again by name: code does not travel."""
+
+    name: str
+    module: str
+    qualname: str
+    arguments: dict[str, Any]
+    context: dict[str, Any]
+    memory_mb: int | None
+
+
+async def call_in_process(definition: Definition, ctx: Ctx[Any], arguments: dict[str, Any]) -> Any:
+    """What the handler returns; if the caller is cancelled, the process and all that it started are killed."""
+    function = definition.function
+    task = Task(
+        name=definition.name,
+        module=function.__module__,
+        qualname=function.__qualname__,
+        arguments=arguments,
+        context={key: getattr(ctx, key) for key in ("id", "name", "queue", "tenant", "attempt", "run_at")},
+        memory_mb=definition.memory_mb,
+    )
+    child = _Child(task, ctx)
+    try:
+        answer = await in_thread(child.serve, f"process-of-{ctx.id}")
+    except asyncio.CancelledError:
+        child.kill()
+        raise
+    return definition.codec.load_result(answer)
+
+
+class _Child:
+    """The worker's side: a thread that starts the process and listens to it."""
+
+    def __init__(self, task: Task, ctx: Ctx[Any]) -> None:
+        self._task = task
+        self._ctx = ctx
+        self._lock = threading.Lock()
+        self._killed = False
+        self._process: multiprocessing.process.BaseProcess | None = None
+
+    def serve(self) -> str | None:
+        """The result as JSON; raises what the handler raised, or Crashed."""
+        ours, theirs = _SPAWN.Pipe()
+        try:
+            with self._lock:
+                if self._killed:
+                    return None
+                self._process = _SPAWN.Process(target=_main, args=(self._task, theirs), daemon=True)
+                self._process.start()
+            theirs.close()
+            return self._listen(ours)
+        finally:
+            ours.close()
+            theirs.close()
+            self._reap()
+
+    def kill(self) -> None:
+        """End it at once, with everything that it started."""
+        with self._lock:
+            self._killed = True
+            if self._process is not None and self._process.pid is not None and self._process.exitcode is None:
+                _kill_group(self._process.pid)
+                self._process.kill()
+
+    def _listen(self, connection: Connection) -> str | None:
+        while True:
+            try:
+                kind, value = connection.recv()
+            except (EOFError, OSError):
+                raise self._crash() from None
+            if kind == "progress":
+                self._ctx.tell(value)
+            elif kind == "returned":
+                return None if value is None else str(value)
+            else:
+                raise _revive(value)
+
+    def _crash(self) -> Crashed:
+        assert self._process is not None
+        self._process.join(5)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return Crashed(f"its process was killed by {signal.Signals(-code).name}: look for a lack of memory.")
+        return Crashed(f"its process ended without an answer (exit code {code}): see what it printed.")
+
+    def _reap(self) -> None:
+        if self._process is None:
+            return
+        self._process.join(1)  # it has answered: give it a moment to end by itself
+        self.kill()
+        self._process.join()
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:  # not before the child has a group of its own: until then it is in ours
+            os.killpg(pid, signal.SIGKILL)
+
+
+class _ChildCtx(Ctx[Any]):
+    """Tells progress to the worker at once."""
+
+    connection: Connection
+
+    def progress(self, done: float, of: float | None = None, note: str = "") -> None:
+        super().progress(done, of, note)
+        self.connection.send(("progress", self.take_progress()))
+
+
+def _main(task: Task, connection: Connection) -> None:
+    """The child's side."""
+    os.setsid()
+    _end_with_the_worker()
+    if task.memory_mb is not None:
+        most = task.memory_mb * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    try:
+        answer: tuple[str, Any] = ("returned", _work(task, connection))
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the worker
+        answer = ("raised", _told(error))
+    connection.send(answer)
+
+
+def _work(task: Task, connection: Connection) -> str | None:
+    found: Any = reduce(getattr, task.qualname.split("."), importlib.import_module(task.module))
+    function = getattr(found, "function", found)  # a registered job, or the function as it was written
+    ctx = _ChildCtx(getattr(found, "deps", None), **task.context)
+    ctx.connection = connection
+    value = function(ctx, **task.arguments)
+    if asyncio.iscoroutine(value):
+        value = asyncio.run(value)
+    return Codec(task.name, function).dump_result(value)
+
+
+def _end_with_the_worker() -> None:
+    """A worker that was killed can kill nobody: so its children watch it, or they would run on beside their retries."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    """The error for the other side; one that cannot travel goes by its name."""
+    text = "".join(traceback.format_exception(error))
+    whole = {"kind": type(error), "args": error.args, "fields": dict(vars(error)), "traceback": text}
+    try:
+        pickle.loads(pickle.dumps(whole))  # noqa: S301 - our own
+    except Exception:  # noqa: BLE001 - any class may fail in any way
+        message = f"{type(error).__qualname__}: {error}"
+        return {"kind": RuntimeError, "args": (message,), "fields": {}, "traceback": text}
+    return whole
+
+
+def _revive(told: dict[str, Any]) -> BaseException:
+    error: BaseException = told["kind"].__new__(told["kind"])  # not by __init__, whose parameters nobody knows
+    error.args = told["args"]
+    vars(error).update(told["fields"], remote_traceback=told["traceback"])
+    return error

@@ -1,0 +1,118 @@
+"""One attempt at one job, as named steps: find the job, read its arguments, call it, say how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from lamplighter.core.clock import Clock
+from lamplighter.core.definition import Definition, Registry
+from lamplighter.core.errors import BadArguments, TooLarge
+from lamplighter.core.model import Claimed, Outcome
+from lamplighter.engine.context import CURRENT_JOB, Ctx
+from lamplighter.engine.outcome import Kept, Verdicts
+from lamplighter.engine.process import call_in_process
+from lamplighter.engine.thread import in_thread
+
+Asked = Literal["cancel", "release"]
+
+
+class Run:
+    """A claimed job in this worker, from claim to durable outcome."""
+
+    __slots__ = ("asked", "ctx", "definition", "job", "last_renewal", "started", "task")
+
+    def __init__(self, job: Claimed, definition: Definition | None, deps: Any, started: datetime) -> None:
+        self.job = job
+        self.definition = definition
+        self.ctx: Ctx[Any] = Ctx(
+            deps,
+            id=job.id,
+            name=job.name,
+            queue=job.queue,
+            tenant=job.tenant,
+            attempt=job.failures + job.crashes + 1,
+            run_at=job.run_at,
+        )
+        self.started = started
+        self.asked: Asked | None = None
+        self.task: asyncio.Task[None] | None = None
+        timeout = definition.timeout if definition else None
+        self.last_renewal = None if timeout is None else started + timedelta(seconds=timeout)
+        """Past it, a handler that heeds no timeout is given up: its lease may run out, and another worker take over."""
+
+    def ask(self, what: Asked) -> None:
+        """Ask the handler to stop; the first to ask is heard."""
+        if self.asked is None:
+            self.asked = what
+            self.ctx.stopping = True
+            if self.task is not None:
+                self.task.cancel()
+
+
+class Runner(Struct, frozen=True):
+    """Runs attempts of one app's jobs."""
+
+    registry: Registry
+    deps: Any
+    kept: Kept
+    clock: Clock
+
+    def begin(self, job: Claimed) -> Run:
+        """The attempt that a claim allows."""
+        return Run(job, self.registry.find(job.name), self.deps, self.clock())
+
+    async def run(self, run: Run) -> Outcome:
+        """How the attempt ended; raises nothing."""
+        verdicts = Verdicts(run.job, run.definition, self.kept, self.clock)
+        if run.definition is None:
+            return verdicts.unknown()
+        if verdicts.is_poison:
+            return verdicts.poison()
+        try:
+            value = await self._call(run, run.definition)
+            result = run.definition.codec.dump_result(value)
+        except asyncio.CancelledError as error:
+            return verdicts.stopped(run.asked, error)
+        except (BadArguments, TooLarge) as error:
+            return verdicts.hopeless(error)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is an outcome, SystemExit too
+            return verdicts.raised(error)
+        return verdicts.done(result)
+
+    async def _call(self, run: Run, definition: Definition) -> Any:
+        arguments = definition.codec.load(run.job.args)
+        CURRENT_JOB.set(run.job.id)
+        if definition.timeout is None:
+            return await _CALLERS[definition.runs](definition, run.ctx, arguments)
+        try:
+            async with asyncio.timeout(definition.timeout) as limit:
+                return await _CALLERS[definition.runs](definition, run.ctx, arguments)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # the handler's own
+            run.ctx.stopping = True
+            raise HandlerTimeout(f"it ran for more than {definition.timeout:g} s.") from error
+
+
+class HandlerTimeout(TimeoutError):
+    """The handler took longer than its job's `timeout`."""
+
+
+async def _call_on_loop(definition: Definition, ctx: Ctx[Any], arguments: dict[str, Any]) -> Any:
+    return await definition.function(ctx, **arguments)
+
+
+async def _call_in_thread(definition: Definition, ctx: Ctx[Any], arguments: dict[str, Any]) -> Any:
+    return await in_thread(lambda: definition.function(ctx, **arguments), f"job-{ctx.id}")
+
+
+_CALLERS: dict[str, Callable[[Definition, Ctx[Any], dict[str, Any]], Any]] = {
+    "loop": _call_on_loop,
+    "thread": _call_in_thread,
+    "process": call_in_process,
+}

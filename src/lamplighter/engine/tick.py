@@ -1,0 +1,125 @@
+"""Turns the slots of schedules into jobs. Every worker does it, without a leader: one slot is one job all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from lamplighter.core.clock import Clock, from_us, to_us
+from lamplighter.core.cron import Misfire, Schedule, slots_to_fire
+from lamplighter.core.draft import Draft
+from lamplighter.core.model import NewJob, Record, Unique
+from lamplighter.engine.patience import until_available
+from lamplighter.store.base import Store
+
+KIND = "cron"  # of the records that tell each schedule's last slot
+LONGEST_NAP = 30.0  # seconds: the wall clock may be set while we sleep
+GRACE = timedelta(minutes=1)  # a slot that is older was missed
+REMEMBERED = timedelta(days=30)  # how long a schedule that nobody has any more keeps its last slot
+SLOT_HELD = timedelta(days=1)  # how long a slot stays taken, for schedulers whose clocks differ
+
+_log = logging.getLogger("lamplighter.worker")
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One schedule of an app."""
+
+    name: str
+    schedule: Schedule
+    draft: Draft[Any]
+    misfire: Misfire
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What the record of a schedule holds; moments in microseconds since 1970."""
+
+    schedule: str
+    job: str
+    queue: str
+    last: int
+    next: int
+
+
+class Ticker:
+    """Fires the schedules of one app, as long as `run` runs."""
+
+    def __init__(
+        self, store: Store, clock: Clock, entries: Sequence[Entry], fired: Callable[[Entry, list[NewJob]], None]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._entries = {entry.name: entry for entry in entries}
+        self._fired = fired
+
+    async def run(self) -> None:
+        """Fire each slot when it comes, for ever."""
+        if not self._entries:
+            return
+        while True:
+            next_at = await until_available(self.tick, "fire schedules")
+            wait = (next_at - self._clock()).total_seconds()
+            await asyncio.sleep(max(0.0, min(LONGEST_NAP, wait)))
+
+    async def tick(self) -> datetime:
+        """Fire every slot that has come; returns when the next will."""
+        now = self._clock()
+        known = {record.name: record for record in await self._store.records(KIND, now=now)}
+        moments = [await self._tick_one(entry, known.get(name), now) for name, entry in self._entries.items()]
+        return min(moments)
+
+    async def _tick_one(self, entry: Entry, record: Record | None, now: datetime) -> datetime:
+        told = None if record is None else _read(record)
+        last = now if told is None else from_us(told.last)  # a new schedule has missed nothing
+        slots = slots_to_fire(entry.schedule, last, now, entry.misfire, GRACE)
+        if slots:
+            jobs = [slot_job(entry, slot, now) for slot in slots]
+            await self._store.add(jobs, now=now)
+            self._fired(entry, jobs)
+        next_at = entry.schedule.after(now)
+        if slots or told is None or told.schedule != entry.schedule.text or from_us(told.last) + REMEMBERED / 2 < now:
+            await self._tell(entry, now, next_at)
+        return next_at
+
+    async def _tell(self, entry: Entry, now: datetime, next_at: datetime) -> None:
+        told = Told(
+            schedule=entry.schedule.text,
+            job=entry.draft.definition.name,
+            queue=entry.draft.options.get("queue", entry.draft.definition.queue),
+            last=to_us(now),
+            next=to_us(next_at),
+        )
+        text = msgspec.json.encode(told).decode()
+        await self._store.put(Record(kind=KIND, name=entry.name, value=text, expires_at=next_at + REMEMBERED))
+
+
+def slot_job(entry: Entry, slot: datetime, now: datetime) -> NewJob:
+    """The job of one slot: whoever makes it makes it under the same id and, if it has no key of its own, under a key
+    that outlives it."""
+    job = entry.draft.new_job(now, at=max(slot, now))
+    changes: dict[str, Any] = {"id": _slot_id(entry.name, slot), "run_at": slot}
+    if job.unique is None:
+        key = f"cron:{entry.name}:{slot.isoformat()}"
+        changes["unique"] = Unique(key, "period", max(slot, now) + SLOT_HELD)
+    return msgspec.structs.replace(job, **changes)
+
+
+def _slot_id(name: str, slot: datetime) -> str:
+    """A UUID of version 7 whose random part is a digest of the schedule's name."""
+    stamp = f"{to_us(slot) // 1000:012x}"
+    digest = hashlib.blake2b(f"{name} {slot.isoformat()}".encode(), digest_size=9).hexdigest()
+    return f"{stamp[:8]}-{stamp[8:]}-7{digest[:3]}-8{digest[3:6]}-{digest[6:18]}"
+
+
+def _read(record: Record) -> Told | None:
+    try:
+        return msgspec.json.decode(record.value, type=Told)
+    except msgspec.MsgspecError:
+        _log.warning("The record of schedule %r cannot be read: it starts anew.", record.name)
+        return None

@@ -1,0 +1,261 @@
+"""A worker: the loops that fetch, run, finish, renew, tick and tidy, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from lamplighter.core.clock import Clock
+from lamplighter.core.definition import Registry
+from lamplighter.core.events import Bus, Event, EventKind
+from lamplighter.core.model import ATTEMPT_ENDS, Claimed, Keep, NewJob, Outcome, State, Swept
+from lamplighter.engine.fetch import Fetcher
+from lamplighter.engine.finish import Ending, Finisher
+from lamplighter.engine.janitor import Janitor
+from lamplighter.engine.lease import Keeper, Presence
+from lamplighter.engine.outcome import Kept
+from lamplighter.engine.run import Run, Runner
+from lamplighter.engine.tick import Entry, Ticker
+from lamplighter.store.base import Store
+
+_log = logging.getLogger("lamplighter.worker")
+
+_EVENT_OF: dict[str, EventKind] = {
+    "done": "done",
+    "fail": "failed",
+    "retry": "retried",
+    "snooze": "snoozed",
+    "release": "released",
+    "cancel": "cancelled",
+}
+
+
+class WorkerOptions(Struct, frozen=True, kw_only=True):
+    """How a worker works. `grace`: how long running jobs may go on once it stops. No `queues` means all."""
+
+    concurrency: int = 100
+    queues: Sequence[str] = ()
+    lease: timedelta = timedelta(seconds=30)
+    grace: timedelta = timedelta(seconds=30)
+    kept: Kept = Kept()
+    keep: Keep = Keep()
+
+
+class Worker:
+    """Runs jobs of one app on one event loop, until it is stopped."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        *,
+        deps: Any,
+        bus: Bus,
+        clock: Clock,
+        schedules: Sequence[Entry] = (),
+        options: WorkerOptions,
+    ) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._bus = bus
+        self._clock = clock
+        self._options = options
+        self._started_at = clock()
+        self._runs: dict[tuple[str, int], Run] = {}  # by id and fence: a lost run may go on beside its successor
+        self._active = 0  # handlers that run; the other runs only wait for their outcome to be durable
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stop = asyncio.Event()
+        self._runner = Runner(registry, deps, options.kept, clock)
+        self._finisher = Finisher(store, clock, self._settled)
+        self._fetcher = Fetcher(
+            store,
+            clock,
+            worker=self.name,
+            queues=options.queues,
+            lease=options.lease,
+            concurrency=options.concurrency,
+            free=self._free,
+            start=self._start,
+        )
+        self._janitor = Janitor(store, clock, options.keep, self._swept)
+        self._ticker = Ticker(store, clock, schedules, self._fired)
+        self._keeper = Keeper(
+            store,
+            clock,
+            worker=self.name,
+            lease=options.lease,
+            runs=lambda: list(self._runs.values()),
+            presence=self._presence,
+            stop=lambda ids: self._loop.call_soon_threadsafe(self._ask_to_stop, ids),
+            lost=lambda ids: self._loop.call_soon_threadsafe(self._lose, ids),
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no handler runs and every outcome is durable."""
+        return not self._runs
+
+    def stop(self) -> None:
+        """Begin to stop: claim nothing more, let running jobs go on for their grace time, hand back the rest."""
+        self._stop.set()
+
+    async def stopped(self) -> None:
+        """Wait until it was told to stop."""
+        await self._stop.wait()
+
+    async def run(self) -> None:
+        """Work until stopped, or until the store turns out to be damaged (StoreDamaged)."""
+        self._loop = asyncio.get_running_loop()
+        self._keeper.start()
+        finishing = asyncio.create_task(self._finisher.run(), name="finish")
+        fetching = asyncio.create_task(self._fetcher.run(), name="fetch")
+        loops = [self._fetcher.listen(), self._janitor.sweep(), self._janitor.prune(), self._ticker.run()]
+        helping = [asyncio.create_task(loop) for loop in loops]
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await self._first_end_of(stopping, finishing, fetching, *helping)
+        finally:
+            self._stop.set()
+            await self._wind_down(fetching, finishing, [*helping, stopping])
+
+    async def _first_end_of(self, stopping: asyncio.Task[bool], *tasks: asyncio.Task[None]) -> None:
+        pending: set[asyncio.Task[Any]] = {stopping, *tasks}
+        while not stopping.done():
+            ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()  # a loop that failed ends the worker; the ticker of an app without schedules just ends
+
+    async def _wind_down(
+        self, fetching: asyncio.Task[None], finishing: asyncio.Task[None], helping: list[asyncio.Task[Any]]
+    ) -> None:
+        self._fetcher.close()
+        await _ended(fetching, self._options.grace)
+        await self._drain()
+        for task in helping:
+            task.cancel()
+        await asyncio.gather(*helping, return_exceptions=True)
+        self._finisher.close()
+        await _ended(finishing, max(self._options.grace, self._options.lease))
+        await asyncio.to_thread(self._keeper.close)
+
+    async def _drain(self) -> None:
+        """Give running jobs their time, then hand them back. One that ignores that is left to its lease."""
+        if self._active:
+            _log.info("Stopping: %d jobs may run on for %s.", self._active, self._options.grace)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self._options.grace.total_seconds())
+        for run in list(self._runs.values()):
+            run.ask("release")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), 5)
+        if self._active:
+            _log.warning("%d jobs would not stop: they run again elsewhere when their leases run out.", self._active)
+
+    def _free(self) -> int:
+        """Slots for new jobs. Outcomes that are not durable yet count once they outnumber the slots: a slow store must
+        not let them pile up."""
+        return self._options.concurrency - self._active - max(0, self._finisher.backlog - self._options.concurrency)
+
+    def _start(self, jobs: list[Claimed]) -> None:
+        self._idle.clear()
+        heard = self._bus.heard
+        for job in jobs:
+            run = self._runner.begin(job)
+            self._runs[job.id, job.fence] = run
+            self._active += 1
+            if heard:
+                late = (run.started - job.run_at).total_seconds() * 1000
+                self._emit("started", job, late_ms=round(late, 3))
+            run.task = self._loop.create_task(self._run(run))
+
+    async def _run(self, run: Run) -> None:
+        try:
+            outcome = await self._runner.run(run)
+        finally:
+            self._active -= 1
+            self._fetcher.slot_came_free()
+            if not self._active:
+                self._idle.set()
+        self._finisher.add(run, outcome)
+
+    def _settled(self, endings: Sequence[Ending], won: set[str]) -> None:
+        for run, outcome in endings:
+            self._runs.pop((run.job.id, run.job.fence), None)
+            if self._bus.heard:
+                self._tell_end(run, outcome, won=outcome.id in won)
+        self._fetcher.slot_came_free()
+
+    def _tell_end(self, run: Run, outcome: Outcome, *, won: bool) -> None:
+        reason = outcome.reason or (outcome.failure and outcome.failure.message)
+        asked = run.asked == "cancel" and ATTEMPT_ENDS[outcome.verb].target not in {State.DONE, State.FAILED}
+        kind: EventKind = "cancelled" if asked else _EVENT_OF[outcome.verb]
+        self._emit(kind if won else "lost", run.job, reason=reason or None)
+
+    def _swept(self, swept: Swept) -> None:
+        self._fetcher.ring()
+        if self._bus.heard:
+            for job in swept.rescued:
+                self._bus.emit(Event(kind="rescued", job=job, at=self._clock()))
+
+    def _fired(self, entry: Entry, jobs: list[NewJob]) -> None:
+        self._fetcher.ring()
+        for job in jobs:
+            event = Event(kind="fired", job=job.id, at=self._clock(), name=job.name, queue=job.queue, reason=entry.name)
+            self._bus.emit(event)
+
+    def _ask_to_stop(self, ids: list[str]) -> None:
+        for run in self._found(ids):
+            run.ask("cancel")
+
+    def _lose(self, ids: list[str]) -> None:
+        """Their leases are someone else's by now: what they do from here on counts for nothing, so they need not."""
+        for run in self._found(ids):
+            _log.warning("Job %s was given to another worker: this one had not renewed its lease in time.", run.job.id)
+            run.ask("release")
+
+    def _found(self, ids: list[str]) -> list[Run]:
+        wanted = set(ids)
+        return [run for run in self._runs.values() if run.job.id in wanted]
+
+    def _emit(self, kind: EventKind, job: Claimed, *, reason: str | None = None, late_ms: float | None = None) -> None:
+        self._bus.emit(
+            Event(
+                kind=kind,
+                job=job.id,
+                at=self._clock(),
+                name=job.name,
+                queue=job.queue,
+                tenant=job.tenant,
+                reason=reason,
+                late_ms=late_ms,
+            )
+        )
+
+    def _presence(self) -> Presence:
+        claimed_at = self._fetcher.claimed_at
+        return Presence(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._started_at.isoformat(),
+            beat_at=self._clock().isoformat(),
+            claimed_at=None if claimed_at is None else claimed_at.isoformat(),
+            queues=self._options.queues,
+            concurrency=self._options.concurrency,
+            running=self._active,
+            stopping=self._stop.is_set(),
+        )
+
+
+async def _ended(task: asyncio.Task[None], patience: timedelta) -> None:
+    """Wait for a loop that was told to end; one that still waits for its store when the time is over is cancelled."""
+    with suppress(TimeoutError, asyncio.CancelledError):
+        await asyncio.wait_for(task, patience.total_seconds() + 1)
