@@ -1,0 +1,74 @@
+"""Lamplighter: background jobs for multi-tenant back ends, on an embedded SQLite file."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as _version
+
+from lamplighter.app import App, Handle, Job
+from lamplighter.core.cron import Misfire
+from lamplighter.core.draft import Draft, Options
+from lamplighter.core.errors import (
+    BadArguments,
+    BadCron,
+    ConfigError,
+    JobCancelled,
+    JobFailed,
+    LamplighterError,
+    NoResult,
+    ResultTimeout,
+    StoreDamaged,
+    StoreError,
+    StoreUnavailable,
+    TooLarge,
+    TransactionUnsupported,
+    UnknownJob,
+)
+from lamplighter.core.events import Event
+from lamplighter.core.model import Failure, JobView, Priority, State
+from lamplighter.core.retry import Attempt, RetryPolicy, exponential, fixed, linear, never
+from lamplighter.core.secret import Secret
+from lamplighter.core.verdict import Cancel, Discard, Retry, Snooze
+from lamplighter.engine.context import Ctx
+
+__version__ = _version("lamplighter")
+
+__all__ = [
+    "App",
+    "Attempt",
+    "BadArguments",
+    "BadCron",
+    "Cancel",
+    "ConfigError",
+    "Ctx",
+    "Discard",
+    "Draft",
+    "Event",
+    "Failure",
+    "Handle",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobView",
+    "LamplighterError",
+    "Misfire",
+    "NoResult",
+    "Options",
+    "Priority",
+    "ResultTimeout",
+    "Retry",
+    "RetryPolicy",
+    "Secret",
+    "Snooze",
+    "State",
+    "StoreDamaged",
+    "StoreError",
+    "StoreUnavailable",
+    "TooLarge",
+    "TransactionUnsupported",
+    "UnknownJob",
+    "__version__",
+    "exponential",
+    "fixed",
+    "linear",
+    "never",
+]

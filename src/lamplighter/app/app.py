@@ -1,0 +1,323 @@
+"""The composition root: register jobs, enqueue them, put them on schedules, run a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+
+from lamplighter.app.handle import Handle
+from lamplighter.app.job import AsyncJob, Job, SyncJob
+from lamplighter.app.results import Results
+from lamplighter.core.clock import Clock, utcnow
+from lamplighter.core.codec import Codec
+from lamplighter.core.config import Settings, load
+from lamplighter.core.cron import Cron, Every, Misfire, Schedule
+from lamplighter.core.definition import Definition, Registry, how_it_runs
+from lamplighter.core.draft import Draft, Options, checked
+from lamplighter.core.errors import ConfigError
+from lamplighter.core.events import Bus, Event, Listener
+from lamplighter.core.model import Added, Keep, NewJob
+from lamplighter.core.retry import RetryPolicy, exponential
+from lamplighter.engine.context import CURRENT_JOB, Ctx
+from lamplighter.engine.outcome import Kept
+from lamplighter.engine.tick import Entry
+from lamplighter.engine.worker import Worker, WorkerOptions
+from lamplighter.store.base import Store
+from lamplighter.store.open import open_store
+
+D = TypeVar("D")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LONGEST_TIMEOUT = timedelta(days=7).total_seconds()
+MOST_TOGETHER = 1000  # jobs in one call of the store
+
+_log = logging.getLogger("lamplighter.app")
+
+
+class Register(Protocol[D]):
+    """What `@app.job(...)` makes of a function: the same types, and it can be enqueued."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine is an R too: the first that fits is meant
+        self, function: Callable[Concatenate[Ctx[D], P], Coroutine[Any, Any, R]]
+    ) -> AsyncJob[D, P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Ctx[D], P], R]) -> SyncJob[D, P, R]: ...
+
+
+class App(Generic[D]):
+    """Jobs, a store for them, and what their handlers need. Open it with `async with` before enqueueing.
+
+    Args:
+        store: a URL such as `sqlite:///jobs.db`, or a store; by default the one that the settings name.
+        deps: given to every handler as `ctx.deps`.
+        settings: what `lamplighter.core.config.load` found; read from file and environment by default.
+
+    Raises:
+        ConfigError: the URL or a setting is wrong.
+    """
+
+    @overload
+    def __init__(
+        self: App[None], store: str | Store | None = None, *, settings: Settings | None = None, clock: Clock = utcnow
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, store: str | Store | None = None, *, deps: D, settings: Settings | None = None, clock: Clock = utcnow
+    ) -> None: ...
+    def __init__(
+        self,
+        store: str | Store | None = None,
+        *,
+        deps: Any = None,
+        settings: Settings | None = None,
+        clock: Clock = utcnow,
+    ) -> None:
+        self.settings = settings or load().settings
+        self.store = open_store(store or self.settings.store) if store is None or isinstance(store, str) else store
+        self.deps: D = deps
+        self._clock = clock
+        self._registry = Registry()
+        self._bus = Bus()
+        self._entries: dict[str, Entry] = {}
+        self._results = Results(self.store)
+        self._lifespans: list[Callable[[], AbstractAsyncContextManager[object]]] = []
+        self._open: list[AsyncExitStack] = []
+
+    async def __aenter__(self) -> Self:
+        stack = AsyncExitStack()
+        await stack.enter_async_context(self.store)
+        try:
+            for lifespan in [] if self._open else self._lifespans:
+                await stack.enter_async_context(lifespan())
+        except BaseException:
+            await stack.aclose()
+            raise
+        self._open.append(stack)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._open.pop().aclose()
+
+    def lifespan(self, factory: Callable[[], AbstractAsyncContextManager[object]]) -> None:
+        """Enter `factory()` whenever the app opens, and leave it when the app closes: for what handlers need open."""
+        self._lifespans.append(factory)
+
+    def job(
+        self,
+        name: str | None = None,
+        *,
+        timeout: float | timedelta | None = 3600,
+        retry: RetryPolicy | None = None,
+        keep_done: timedelta | None = None,
+        keep_failed: timedelta | None = None,
+        process: bool = False,
+        memory_mb: int | None = None,
+        **options: Unpack[Options],
+    ) -> Register[D]:
+        """Register a function as a job. Its first parameter is `ctx`; the others must be what JSON can carry.
+
+        Args:
+            name: what its jobs are called in the store; the function's name by default.
+            timeout: how long one attempt may take (seconds); None for as long as it likes.
+            retry: when to try again after a failure; by default `exponential()`, 5 attempts in all.
+            keep_done: how long its done jobs are kept (0: not at all); by default what the settings say.
+            keep_failed: the same for failed and cancelled ones.
+            process: run it in a process of its own, which is killed at the timeout.
+            memory_mb: how much address space that process may have.
+            options: defaults for `enqueue`, see `Options`.
+
+        Raises:
+            ConfigError: something here cannot be, or the name is taken.
+        """
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        if seconds is not None and not 0 < seconds <= LONGEST_TIMEOUT:
+            raise ConfigError(f"timeout={timeout} is not between 0 and 7 days: change it, or give None for no limit.")
+        if memory_mb is not None and (not process or memory_mb < 1):
+            raise ConfigError("memory_mb bounds a process of its own: give process=True and at least 1.")
+        defaults = checked(options)
+
+        def register(function: Callable[..., Any]) -> Job[D, Any, Any]:
+            called = name or function.__name__
+            definition = Definition(
+                name=called,
+                queue=defaults.get("queue", "default"),
+                function=function,
+                codec=Codec(called, function),
+                runs=how_it_runs(function, process=process),
+                retry=retry or exponential(),
+                timeout=seconds,
+                keep_done=keep_done,
+                keep_failed=keep_failed,
+                memory_mb=memory_mb,
+            )
+            self._registry.add(definition)
+            kind = AsyncJob if inspect.iscoroutinefunction(function) else SyncJob
+            return kind(self, function, definition, defaults)
+
+        return register  # type: ignore[return-value]  # which kind it is shows only when the function does
+
+    async def enqueue(self, drafts: Iterable[Draft[R]], *, tx: object = None) -> list[Handle[R]]:
+        """Add many jobs, durably, a thousand in each round trip; one handle each, in order.
+
+        With `tx`, an open transaction of yours on the store's database, they exist once that commits.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached; those of the batches before are added.
+            TransactionUnsupported: `tx` is not a transaction that the store can join.
+        """
+        handles: list[Handle[R]] = []
+        batch: list[Draft[R]] = []
+        for draft in drafts:
+            batch.append(draft)
+            if len(batch) == MOST_TOGETHER:
+                handles += await self._enqueue(batch, tx)
+                batch = []
+        return handles + (await self._enqueue(batch, tx) if batch else [])
+
+    def enqueue_within(self, tx: object, drafts: Iterable[Draft[R]]) -> list[Handle[R]]:
+        """`enqueue` inside an open synchronous transaction (sqlite3, or SQLAlchemy over it), without awaiting.
+
+        Raises:
+            TransactionUnsupported: `tx` is not a transaction that the store can join.
+        """
+        all_ = list(drafts)
+        jobs = self._jobs(all_)
+        return self._handles(all_, jobs, self.store.add_within(tx, jobs, now=self._clock()))
+
+    def cron(
+        self,
+        expression: str,
+        draft: Draft[Any],
+        *,
+        tz: str = "UTC",
+        name: str | None = None,
+        misfire: Misfire = "once",
+    ) -> None:
+        """Run a job at the moments of a cron expression on the wall clock of a time zone.
+
+        Args:
+            name: of the schedule; the job's name by default.
+            misfire: what becomes of moments that no worker was there for: "skip" them, run "once" for all, or "all".
+
+        Raises:
+            BadCron: the expression or the zone cannot be read.
+            ConfigError: the name is taken.
+        """
+        self._schedule(Cron(expression, tz), draft, name, misfire)
+
+    def every(
+        self, interval: timedelta, draft: Draft[Any], *, name: str | None = None, misfire: Misfire = "once"
+    ) -> None:
+        """Run a job at a fixed interval, counted in UTC. Raises what `cron` raises."""
+        self._schedule(Every(interval), draft, name, misfire)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each event of this process; call what is returned to end that."""
+        return self._bus.listen(listener)
+
+    async def pause(self, queue: str) -> None:
+        """Let no worker take jobs from a queue; running ones go on."""
+        await self.store.pause(queue, paused=True)
+
+    async def resume(self, queue: str) -> None:
+        """Let a paused queue go on."""
+        await self.store.pause(queue, paused=False)
+
+    @asynccontextmanager
+    async def worker(
+        self,
+        *,
+        concurrency: int | None = None,
+        queues: Sequence[str] | None = None,
+        grace: timedelta | None = None,
+        lease: timedelta | None = None,
+    ) -> AsyncIterator[Worker]:
+        """A worker beside whatever else this event loop does; it drains when the block ends.
+
+        What is not given is as the settings say: 100 jobs at once, from all queues.
+        """
+        worker = self._worker(concurrency, queues, grace, lease)
+        task = asyncio.create_task(worker.run(), name="lamplighter-worker")
+        task.add_done_callback(_log_a_failure)
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            await task
+
+    async def work(self, *, until_idle: bool = False, concurrency: int | None = None) -> None:
+        """Run jobs here and now: until cancelled, or until nothing is due, which is handy in tests."""
+        async with self, self.worker(concurrency=concurrency) as worker:
+            await (self._until_idle(worker) if until_idle else worker.stopped())
+
+    async def _until_idle(self, worker: Worker) -> None:
+        while True:
+            swept = await self.store.sweep(MOST_TOGETHER, now=self._clock())
+            stats = await self.store.stats()
+            if not swept.due and worker.is_idle and not any(q.queued or q.running for q in stats if not q.paused):
+                return
+            await asyncio.sleep(0.002)
+
+    def _worker(
+        self, concurrency: int | None, queues: Sequence[str] | None, grace: timedelta | None, lease: timedelta | None
+    ) -> Worker:
+        settings = self.settings
+        options = WorkerOptions(
+            concurrency=settings.concurrency if concurrency is None else concurrency,
+            queues=settings.queues if queues is None else queues,
+            grace=settings.grace if grace is None else grace,
+            lease=settings.lease if lease is None else lease,
+            kept=Kept(settings.keep_done, settings.keep_failed),
+            keep=Keep(settings.keep_done_count, settings.keep_failed_count),
+        )
+        return Worker(
+            self.store,
+            self._registry,
+            deps=self.deps,
+            bus=self._bus,
+            clock=self._clock,
+            schedules=tuple(self._entries.values()),
+            options=options,
+        )
+
+    async def _enqueue(self, drafts: list[Draft[R]], tx: object) -> list[Handle[R]]:
+        jobs = self._jobs(drafts)
+        return self._handles(drafts, jobs, await self.store.add(jobs, now=self._clock(), tx=tx))
+
+    def _jobs(self, drafts: list[Draft[R]]) -> list[NewJob]:
+        now, parent = self._clock(), CURRENT_JOB.get()
+        return [draft.new_job(now, parent=parent) for draft in drafts]
+
+    def _handles(self, drafts: list[Draft[R]], jobs: list[NewJob], added: list[Added]) -> list[Handle[R]]:
+        if self._bus.heard:
+            self._tell(jobs, added)
+        return [
+            Handle(one, draft.definition, self.store, self._results, self._clock)
+            for draft, one in zip(drafts, added, strict=True)
+        ]
+
+    def _tell(self, jobs: list[NewJob], added: list[Added]) -> None:
+        now = self._clock()
+        for job, one in zip(jobs, added, strict=True):
+            if one.created:
+                event = Event(kind="enqueued", job=job.id, at=now, name=job.name, queue=job.queue, tenant=job.tenant)
+                self._bus.emit(event)
+
+    def _schedule(self, schedule: Schedule, draft: Draft[Any], name: str | None, misfire: Misfire) -> None:
+        called = name or draft.definition.name
+        if called in self._entries:
+            raise ConfigError(f"two schedules are named {called!r}: give one of them another name=.")
+        self._entries[called] = Entry(name=called, schedule=schedule, draft=draft, misfire=misfire)
+
+
+def _log_a_failure(task: asyncio.Task[None]) -> None:
+    """At once, and not only when the block ends, which may be days later."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("The worker has ended: %s", error)

@@ -1,0 +1,71 @@
+"""A job that was enqueued: follow it, wait for its result, cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Generic, TypeVar, cast
+
+from lamplighter.app.results import Results
+from lamplighter.core.clock import Clock
+from lamplighter.core.definition import Definition
+from lamplighter.core.errors import JobCancelled, JobFailed, ResultTimeout, UnknownJob
+from lamplighter.core.model import Added, Failure, JobView, State, Where
+from lamplighter.store.base import Store
+
+R = TypeVar("R")
+
+
+class Handle(Generic[R]):
+    """One job. `created` is False when its unique key was held: then `id` is the job that holds it."""
+
+    __slots__ = ("_clock", "_definition", "_results", "_store", "created", "id")
+
+    def __init__(self, added: Added, definition: Definition, store: Store, results: Results, clock: Clock) -> None:
+        self.id = added.id
+        self.created = added.created
+        self._definition = definition
+        self._store = store
+        self._results = results
+        self._clock = clock
+
+    async def result(self, timeout: float | None = None) -> R:
+        """What the job returned, once it is done. `timeout`: seconds to wait; None waits for as long as it takes.
+
+        Raises:
+            JobFailed: it failed for good.
+            JobCancelled: it was cancelled.
+            ResultTimeout: the time was over; the job goes on.
+            UnknownJob: it ended and is not kept any longer.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                view = await self._results.ended(self.id)
+        except TimeoutError:
+            raise ResultTimeout(f"job {self.id} has not ended within {timeout:g} s: wait longer.") from None
+        if view.state is State.DONE:
+            return cast(R, self._definition.codec.load_result(view.result))
+        kind = JobFailed if view.state is State.FAILED else JobCancelled
+        raise kind(f"job {self.id} ({view.name}) is {view.state}: {view.reason or 'no reason was given'}")
+
+    async def view(self) -> JobView:
+        """The job as it is now.
+
+        Raises:
+            UnknownJob: it ended and is not kept any longer.
+        """
+        found = await self._store.page(Where(ids=(self.id,)), limit=1)
+        if not found:
+            raise UnknownJob(f"job {self.id} is not kept any longer: keep ended jobs for longer.")
+        return found[0]
+
+    async def failures(self) -> list[Failure]:
+        """Why its attempts failed, oldest first."""
+        return await self._store.failures(self.id)
+
+    async def cancel(self) -> bool:
+        """Cancel it if it waits, ask it to stop if it runs; whether there was anything to cancel."""
+        cancelled = await self._store.cancel(Where(ids=(self.id,)), limit=1, now=self._clock())
+        return bool(cancelled.ended or cancelled.asked)
+
+    def __repr__(self) -> str:
+        return f"Handle({self._definition.name} {self.id}{'' if self.created else ', not created: its key was held'})"

@@ -1,0 +1,96 @@
+"""Waits for jobs to end: however many are waited for, the store is asked about them together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from itertools import islice
+
+from lamplighter.core.errors import LamplighterError, UnknownJob
+from lamplighter.core.model import ENDED, JobView, Where
+from lamplighter.store.alarm import Alarm
+from lamplighter.store.base import Store
+
+POLL = 0.5  # seconds between looks while nothing wakes us
+BREATH = 0.001  # seconds at least between looks: under load, every write wakes
+MOST_TOGETHER = 500  # jobs in one look
+
+
+class Results:
+    """The jobs that someone waits for. Each event loop that waits has a watch of its own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
+
+    async def ended(self, job: str) -> JobView:
+        """The job, once it has ended.
+
+        Raises:
+            UnknownJob: it is not kept (any longer).
+        """
+        loop = asyncio.get_running_loop()
+        watch = self._watches.get(loop)
+        if watch is None:
+            watch = self._watches[loop] = _Watch(self._store)
+        try:
+            return await watch.ended(job)
+        finally:
+            if not watch.waiting:
+                self._watches.pop(loop, None)
+                watch.close()
+
+
+class _Watch:
+    """Looks at all that is waited for, each time something changed."""
+
+    def __init__(self, store: Store) -> None:
+        self.waiting: defaultdict[str, list[asyncio.Future[JobView]]] = defaultdict(list)
+        self._store = store
+        self._alarm = Alarm()
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look_on())]
+
+    async def ended(self, job: str) -> JobView:
+        future: asyncio.Future[JobView] = asyncio.get_running_loop().create_future()
+        self.waiting[job].append(future)
+        self._alarm.ring()
+        try:
+            return await future
+        finally:
+            self.waiting[job].remove(future)
+            if not self.waiting[job]:
+                del self.waiting[job]
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _listen(self) -> None:
+        async for _ in self._store.wake():
+            self._alarm.ring()
+
+    async def _look_on(self) -> None:
+        try:
+            while True:
+                if await self._alarm.sleep(POLL):
+                    await asyncio.sleep(BREATH)
+                await self._look()
+        except LamplighterError as error:
+            for future in [future for futures in self.waiting.values() for future in futures if not future.done()]:
+                future.set_exception(error)
+
+    async def _look(self) -> None:
+        names = iter(list(self.waiting))
+        while ids := tuple(islice(names, MOST_TOGETHER)):
+            found = {view.id: view for view in await self._store.page(Where(ids=ids), limit=len(ids))}
+            for job in ids:
+                self._answer(job, found.get(job))
+
+    def _answer(self, job: str, view: JobView | None) -> None:
+        for future in self.waiting.get(job, ()):
+            if future.done():
+                continue
+            if view is None:
+                future.set_exception(UnknownJob(f"job {job} is not kept any longer: keep ended jobs for longer."))
+            elif view.state in ENDED:
+                future.set_result(view)
