@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 
 class Alarm:
@@ -16,11 +17,12 @@ class Alarm:
     def ring(self) -> None:
         """Wake the sleeper; callable from any thread."""
         self._rung = True
-        if self._loop is None or self._loop.is_closed():
+        if self._loop is None:
             return
         if self._loop is _running_loop():
             self._end()
-        else:
+            return
+        with suppress(RuntimeError):  # that loop is closed, and with it the sleeper gone: no concern of the ringer's
             self._loop.call_soon_threadsafe(self._end)
 
     async def sleep(self, seconds: float | None) -> bool:

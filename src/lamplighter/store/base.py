@@ -30,7 +30,7 @@ from lamplighter.core.model import (
 
 
 class Store(Protocol):
-    """A place for jobs. Open it with `async with`; its methods may then be called from any event loop or thread's loop."""
+    """A place for jobs. Open it with `async with`; its methods may then be called from any loop of any thread."""
 
     @property
     def url(self) -> str:
@@ -57,7 +57,7 @@ class Store(Protocol):
     ) -> list[Claimed]:
         """Take up to `limit` queued jobs for a worker, highest priority first, then the earliest due.
 
-        No `queues` means all. Jobs of paused queues stay. Each job taken has a new fence, and a lease until now + lease.
+        No `queues` means all. Jobs of paused queues stay. Each job taken has a new fence, and a lease for so long.
         """
 
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
@@ -80,7 +80,7 @@ class Store(Protocol):
         """Queue up to `limit` ended or scheduled jobs now, with their failures and crashes forgiven."""
 
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
-        """Forget up to `limit` ended jobs that are past `keep_until` or beyond a queue's `keep`; and expired records."""
+        """Forget up to `limit` ended jobs past `keep_until` or beyond a queue's `keep`, and expired records."""
 
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         """Jobs, newest first; go on with `before` = the last id of the page."""

@@ -1,0 +1,57 @@
+"""Adding jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from lamplighter.core.clock import to_us
+from lamplighter.core.model import Added, NewJob
+from lamplighter.store.sqlite import keys
+from lamplighter.store.sqlite.batch import Row, pack, run, unpack
+from lamplighter.store.sqlite.connection import Connection
+from lamplighter.store.sqlite.keys import KeyMove
+
+
+def add(connection: Connection, jobs: Sequence[NewJob], now: int) -> list[Added]:
+    """See `base.Store.add`."""
+    holders = _take_keys(connection, jobs, now) if any(job.unique for job in jobs) else {}
+    rows = pack([_row(job) for job in jobs if job.id not in holders])
+    run(connection, "add", rows=rows, now=now)
+    return [Added(holders.get(job.id, job.id), job.id not in holders) for job in jobs]
+
+
+def _take_keys(connection: Connection, jobs: Sequence[NewJob], now: int) -> dict[str, str]:
+    """Take the keys of new jobs; returns who holds those that could not be had, by the job that is not added."""
+    known = set(unpack(connection, "known", ids=pack([job.id for job in jobs])))
+    new: dict[str, NewJob] = {}
+    for job in jobs:
+        if job.id not in known:
+            new.setdefault(job.id, job)  # of jobs with one id the first counts
+    holders: dict[str, str] = {}
+    for parent, takers in _runs(new.values(), now):
+        keys.move(connection, takers, now, parent=parent)
+        holders |= keys.lost(connection, takers)
+    return holders
+
+
+def _runs(jobs: Iterable[NewJob], now: int) -> Iterator[tuple[str | None, list[KeyMove]]]:
+    """Neighbours whose keys can be taken by one statement: they have one parent, and none overtakes another."""
+
+    def together(job: NewJob) -> tuple[str | None, str | None]:
+        until = _until(job)
+        return job.parent, job.id if until is not None and until <= now else None
+
+    for (parent, _), run_ in groupby((job for job in jobs if job.unique), key=together):
+        yield parent, [KeyMove("take", job.id, job.unique.key, _until(job)) for job in run_ if job.unique]
+
+
+def _until(job: NewJob) -> int | None:
+    if job.unique is None or job.unique.mode != "period" or job.unique.until is None:
+        return None
+    return to_us(job.unique.until)
+
+
+def _row(job: NewJob) -> Row:
+    key, mode = (job.unique.key, job.unique.mode) if job.unique else (None, None)
+    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args, key, mode

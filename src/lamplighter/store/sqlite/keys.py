@@ -1,0 +1,34 @@
+"""Who holds which unique key."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from lamplighter.store.sqlite.batch import pack, run, unpack
+from lamplighter.store.sqlite.connection import Connection
+
+
+class KeyMove(NamedTuple):
+    """A job takes a key, if that is free, or lets it go, if it holds it."""
+
+    verb: Literal["take", "let go"]
+    job: str
+    key: str
+    until: int | None = None
+
+
+def move(connection: Connection, moves: list[KeyMove], now: int, *, parent: str | None = None) -> None:
+    """Do these in order: who is first to take a key has it. `parent` hands on the keys that it holds."""
+    for verb, some in groupby(moves, key=lambda one: one.verb):
+        rows = pack([(one.job, one.key, one.until) for one in some])
+        if verb == "take":
+            run(connection, "take_keys", rows=rows, now=now, parent=parent)
+        else:
+            run(connection, "let_go_keys", rows=rows)
+
+
+def lost(connection: Connection, takers: list[KeyMove]) -> dict[str, str]:
+    """Which of those who tried to take a key did not get it, each with who holds it instead."""
+    rows = pack([(taker.job, taker.key) for taker in takers])
+    return dict(unpack(connection, "other_holders", rows=rows))

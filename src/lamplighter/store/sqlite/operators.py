@@ -1,0 +1,72 @@
+"""What operators do to jobs: cancel, retry and prune them."""
+
+from __future__ import annotations
+
+from lamplighter.core.model import ENDED, LIVE, MOVES, Cancelled, Keep, State, Where
+from lamplighter.store.sqlite import keys
+from lamplighter.store.sqlite.batch import pack, run, unpack
+from lamplighter.store.sqlite.connection import Connection
+from lamplighter.store.sqlite.keys import KeyMove
+from lamplighter.store.sqlite.moves import Moves, Moving
+from lamplighter.store.sqlite.queries import SQL
+from lamplighter.store.sqlite.views import page
+
+MOST_PAGES = 1000  # given back to the disk in one go, some 4 MB: it holds the file against other processes
+
+
+def cancel(connection: Connection, where: Where, limit: int, now: int, keep_until: int | None) -> Cancelled:
+    """See `base.Store.cancel`."""
+    found = page(connection, where, limit, among=LIVE)
+    running = [job.id for job in found if job.state == State.RUNNING]
+    waiting = [job for job in found if job.state != State.RUNNING]
+    run(connection, "ask_to_stop", ids=pack(running))
+    moves = Moves(now)
+    for job in waiting:
+        moving = Moving(job.id, job.fence, stopping=0, key=job.unique_key, mode=None)
+        moves.end(moving, State.CANCELLED, keep_until=keep_until, reason="cancelled")
+    moves.write(connection)
+    return Cancelled([job.id for job in waiting], running)
+
+
+def retry(connection: Connection, where: Where, limit: int, now: int) -> list[str]:
+    """See `base.Store.retry`."""
+    found = page(connection, where, limit, among=MOVES["be retried"].sources)
+    ended = pack([job.id for job in found if job.state in ENDED])
+    run(connection, "queue_now", ids=pack([job.id for job in found if job.state not in ENDED]), now=now)
+    run(connection, "revive", ids=ended, now=now)
+    run(connection, "forget", ids=ended)
+    takers = [KeyMove("take", job, key) for job, key in unpack(connection, "revived_keys", ids=ended)]
+    keys.move(connection, takers, now)
+    return [job.id for job in found]
+
+
+def prune(connection: Connection, keep: Keep, limit: int, now: int) -> int:
+    """See `base.Store.prune`."""
+    ids = pack(_doomed(connection, keep, limit, now))
+    removed = run(connection, "forget", ids=ids)
+    run(connection, "forget_failures", ids=ids)
+    run(connection, "forget_counts")
+    run(connection, "expire_keys", now=now)
+    run(connection, "expire_records", now=now)
+    _shrink(connection)
+    return removed
+
+
+def _doomed(connection: Connection, keep: Keep, limit: int, now: int) -> list[str]:
+    ids = dict.fromkeys(id_ for (id_,) in connection.execute(SQL["expired"], {"now": now, "limit": limit}))
+    crowded = connection.execute(SQL["crowded"], {"done": keep.done, "failed": keep.failed}).fetchall()
+    for queue, state, excess in crowded:
+        if len(ids) >= limit:
+            break
+        # some of these may have expired too: only what is found on top of those counts towards the limit
+        binds = {"queue": queue, "state": state, "limit": min(excess, limit)}
+        ids |= dict.fromkeys(id_ for (id_,) in connection.execute(SQL["oldest_ended"], binds))
+    return list(ids)[: max(limit, 0)]
+
+
+def _shrink(connection: Connection) -> None:
+    """Give space back to the disk after a flood; what is free in quiet times will be needed again soon."""
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    if free > MOST_PAGES and free > pages / 2:
+        connection.execute(f"PRAGMA incremental_vacuum({MOST_PAGES})").fetchall()  # each step gives one page back

@@ -1,0 +1,45 @@
+"""The statements of `queries.sql`, by name."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+
+def _load() -> dict[str, str]:
+    """Each `-- :name sentence` starts a statement that goes on to the next."""
+    text = files(__package__).joinpath("queries.sql").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for block in text.split("-- :")[1:]:
+        heading, _, statement = block.partition("\n")
+        found[heading.split(maxsplit=1)[0]] = statement.strip().rstrip(";")
+    return found
+
+
+SQL = _load()
+
+_FILTERS = {
+    "ids": "id IN (SELECT value FROM json_each(:ids))",
+    "queues": "queue IN (SELECT value FROM json_each(:queues))",
+    "names": "name IN (SELECT value FROM json_each(:names))",
+    "tenants": "tenant IN (SELECT value FROM json_each(:tenants))",
+    "states": "state IN (SELECT value FROM json_each(:states))",
+    "before": "id < :before",
+}
+
+
+def claim_from(queues: int) -> str:
+    """The statement that finds the most urgent jobs of so many queues. Binds each queue, then the limit.
+
+    SQLite merges the queues in the order of their index, and reads no further than the limit.
+    """
+    each = " UNION ALL ".join([SQL["queued"]] * queues)
+    return (
+        "SELECT '[' || coalesce(group_concat(job), '') || ']', max(k) FROM "  # noqa: S608 - fixed text, repeated
+        f"({each} ORDER BY p DESC, r, i LIMIT max(?, 0))"
+    )
+
+
+def view(table: str, filters: list[str]) -> str:
+    """The newest jobs of a table that pass the named filters. Binds the filters' values by name, and :limit."""
+    where = " WHERE " + " AND ".join(_FILTERS[name] for name in filters) if filters else ""
+    return f"{SQL[table]}{where} ORDER BY id DESC LIMIT max(:limit, 0)"

@@ -1,0 +1,189 @@
+-- Every statement of the SQLite store, each named with one sentence. Batches go in and come out as one JSON value:
+-- a statement that returns row by row hands Python's lock to and fro for each of them.
+
+-- :known Which of these jobs there are already, live or ended.
+SELECT json_group_array(value) FROM json_each(:ids)
+WHERE EXISTS (SELECT 1 FROM lamp_jobs WHERE id = value) OR EXISTS (SELECT 1 FROM lamp_ended WHERE id = value);
+
+-- :take_keys Give keys to jobs, one after the other, where they are free, over, or held by the parent, who hands them on.
+INSERT INTO lamp_keys (key, job, until)
+SELECT json_extract(value, '$[1]'), json_extract(value, '$[0]'), json_extract(value, '$[2]') FROM json_each(:rows) WHERE true
+ON CONFLICT (key) DO UPDATE SET job = excluded.job, until = excluded.until
+WHERE lamp_keys.until <= :now OR lamp_keys.job = :parent;
+
+-- :other_holders Which of these jobs do not hold their key, each with the job that does.
+SELECT json_group_array(json_array(json_extract(b.value, '$[0]'), k.job))
+FROM json_each(:rows) b CROSS JOIN lamp_keys k ON k.key = json_extract(b.value, '$[1]')
+WHERE k.job <> json_extract(b.value, '$[0]');
+
+-- :let_go_keys Let go the keys of jobs, but for those that outlive them.
+DELETE FROM lamp_keys WHERE until IS NULL AND (key, job) IN (
+    SELECT json_extract(value, '$[1]'), json_extract(value, '$[0]') FROM json_each(:rows));
+
+-- :add Add jobs; an id that is known already stays as it is.
+INSERT INTO lamp_jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, state, created_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+       json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
+       iif(json_extract(value, '$[5]') <= :now, 'queued', 'scheduled'), :now
+FROM json_each(:rows)
+WHERE NOT EXISTS (SELECT 1 FROM lamp_ended e WHERE e.id = json_extract(value, '$[0]'))
+ON CONFLICT (id) DO NOTHING;
+
+-- :claimable The queues that have queued jobs and are not paused.
+SELECT c.queue FROM lamp_counts c LEFT JOIN lamp_queues q ON q.name = c.queue
+WHERE c.state = 'queued' AND c.n > 0 AND coalesce(q.paused, 0) = 0;
+
+-- :queued The queued jobs of one queue. (The store merges several of these, in the order of their index.)
+SELECT priority AS p, run_at AS r, id AS i, unique_mode = 'pending' AS k,
+       json_array(id, fence + 1, name, queue, tenant, args, priority, run_at, created_at, failures, crashes) AS job
+FROM lamp_jobs WHERE state = 'queued' AND queue = ?;
+
+-- :start Give queued jobs to a worker under a new fence.
+UPDATE lamp_jobs
+SET state = 'running', fence = fence + 1, worker = :worker, started_at = :now, lease_until = :lease_until,
+    progress = NULL
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- :let_go_pending_keys Let go the keys that jobs hold only while they wait.
+DELETE FROM lamp_keys WHERE (key, job) IN (
+    SELECT unique_key, id FROM lamp_jobs
+    WHERE id IN (SELECT value FROM json_each(:ids)) AND unique_mode = 'pending');
+
+-- :held Which of these attempts, id and fence, are still their worker's.
+SELECT json_group_array(json_array(j.id, j.fence, j.stopping, j.unique_key, j.unique_mode))
+FROM json_each(:rows) a CROSS JOIN lamp_jobs j ON j.id = json_extract(a.value, '$[0]')
+WHERE j.fence = json_extract(a.value, '$[1]') AND j.state = 'running';
+
+-- :end Write live jobs among the ended ones.
+INSERT INTO lamp_ended (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
+                        unique_key, unique_mode, worker, started_at, ended_at, keep_until, result, reason)
+SELECT j.id, j.queue, j.name, j.tenant, json_extract(e.value, '$[1]'), j.priority, j.run_at, j.created_at, j.args,
+       j.fence, j.failures + json_extract(e.value, '$[2]'), j.crashes + json_extract(e.value, '$[3]'), j.unique_key,
+       j.unique_mode, j.worker, j.started_at, :now, json_extract(e.value, '$[4]'), json_extract(e.value, '$[5]'),
+       json_extract(e.value, '$[6]')
+FROM json_each(:rows) e CROSS JOIN lamp_jobs j ON j.id = json_extract(e.value, '$[0]');
+
+-- :remove Take jobs out of the live ones.
+DELETE FROM lamp_jobs WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- :return Send running jobs back to wait.
+UPDATE lamp_jobs
+SET state = b.state, run_at = coalesce(b.run_at, lamp_jobs.run_at), failures = failures + b.failed,
+    crashes = crashes + b.crashed, worker = NULL, started_at = NULL, lease_until = NULL, progress = NULL
+FROM (
+    SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
+           json_extract(value, '$[2]') AS run_at, json_extract(value, '$[3]') AS failed,
+           json_extract(value, '$[4]') AS crashed
+    FROM json_each(:rows)
+) AS b
+WHERE lamp_jobs.id = b.id;
+
+-- :note_failures Record why attempts failed.
+INSERT OR REPLACE INTO lamp_failures (job, fence, at, kind, error, message, traceback)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+       json_extract(value, '$[6]')
+FROM json_each(:rows);
+
+-- :trim_failures Keep only the last failures of each of these jobs.
+DELETE FROM lamp_failures
+WHERE job IN (SELECT value FROM json_each(:ids))
+  AND fence <= (SELECT fence FROM lamp_failures f WHERE f.job = lamp_failures.job ORDER BY fence DESC LIMIT 1 OFFSET :most);
+
+-- :forget_failures Delete the failures of jobs that are forgotten.
+DELETE FROM lamp_failures WHERE job IN (SELECT value FROM json_each(:ids));
+
+-- :failures Why attempts of a job failed, oldest first.
+SELECT fence, at, kind, error, message, traceback FROM lamp_failures WHERE job = ? ORDER BY fence;
+
+-- :beat Renew leases, and store progress where it came.
+UPDATE lamp_jobs SET lease_until = :lease_until, progress = coalesce(b.progress, lamp_jobs.progress)
+FROM (
+    SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS fence, json_extract(value, '$[2]') AS progress
+    FROM json_each(:rows)
+) AS b
+WHERE lamp_jobs.id = b.id AND lamp_jobs.fence = b.fence AND lamp_jobs.state = 'running';
+
+-- :next_due When the earliest scheduled job comes due.
+SELECT min(run_at) FROM lamp_jobs WHERE state = 'scheduled';
+
+-- :next_expiry When the earliest lease of a running job runs out.
+SELECT min(lease_until) FROM lamp_jobs WHERE state = 'running';
+
+-- :come_due Queue scheduled jobs whose time has come, the earliest first.
+UPDATE lamp_jobs SET state = 'queued' WHERE id IN (
+    SELECT id FROM lamp_jobs WHERE state = 'scheduled' AND run_at <= :now ORDER BY run_at, id LIMIT max(:limit, 0));
+
+-- :abandoned Running jobs whose lease ran out.
+SELECT json_group_array(json_array(id, fence, stopping, unique_key, unique_mode, worker)) FROM (
+    SELECT * FROM lamp_jobs
+    WHERE state = 'running' AND lease_until <= :now ORDER BY lease_until, id LIMIT max(:limit, 0));
+
+-- :ask_to_stop Mark running jobs that an operator wants stopped; their workers learn it with the next beat.
+UPDATE lamp_jobs SET stopping = 1 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'running';
+
+-- :queue_now Queue scheduled jobs before their time, with a clean slate.
+UPDATE lamp_jobs SET state = 'queued', run_at = :now, failures = 0, crashes = 0
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'scheduled';
+
+-- :revive Put ended jobs back among the live ones, with a clean slate; the fence never goes back.
+INSERT INTO lamp_jobs (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, unique_key, unique_mode)
+SELECT id, queue, name, tenant, 'queued', priority, :now, created_at, args, fence, unique_key, unique_mode
+FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- :revived_keys The keys that revived jobs take again, in the order of the batch.
+SELECT json_group_array(json_array(j.id, j.unique_key))
+FROM json_each(:ids) b CROSS JOIN lamp_jobs j ON j.id = b.value
+WHERE j.unique_mode IN ('pending', 'active');
+
+-- :forget Delete ended jobs.
+DELETE FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- :expired Ended jobs that were kept long enough.
+SELECT id FROM lamp_ended WHERE keep_until <= :now ORDER BY keep_until, id LIMIT max(:limit, 0);
+
+-- :crowded Queues that hold more ended jobs of a state than they should.
+SELECT queue, state, n - iif(state = 'done', :done, :failed) FROM lamp_counts
+WHERE state IN ('done', 'failed', 'cancelled') AND n > iif(state = 'done', :done, :failed);
+
+-- :oldest_ended The oldest ended jobs of a queue and state.
+SELECT id FROM lamp_ended WHERE queue = :queue AND state = :state ORDER BY id LIMIT max(:limit, 0);
+
+-- :forget_counts Forget queues that hold no jobs, or a queue for each tenant that ever was would slow every claim.
+DELETE FROM lamp_counts WHERE n = 0;
+
+-- :expire_keys Delete keys whose period is over.
+DELETE FROM lamp_keys WHERE until <= :now;
+
+-- :expire_records Delete records nobody renewed.
+DELETE FROM lamp_records WHERE expires_at <= :now;
+
+-- :live_view What people see of a live job. (The store adds the filters.)
+SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key, worker,
+       started_at, lease_until, stopping, progress, NULL AS ended_at, NULL AS keep_until, NULL AS result, NULL AS reason
+FROM lamp_jobs;
+
+-- :ended_view What people see of an ended job.
+SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key, worker,
+       started_at, NULL AS lease_until, 0 AS stopping, NULL AS progress, ended_at, keep_until, result, reason
+FROM lamp_ended;
+
+-- :counts How many jobs each queue has in each state.
+SELECT queue, state, n FROM lamp_counts;
+
+-- :paused Which queues are paused.
+SELECT name FROM lamp_queues WHERE paused = 1;
+
+-- :pause Pause a queue or let it go on.
+INSERT INTO lamp_queues (name, paused) VALUES (:queue, :paused) ON CONFLICT (name) DO UPDATE SET paused = excluded.paused;
+
+-- :put Write a record over the one of its kind and name.
+INSERT OR REPLACE INTO lamp_records (kind, name, value, expires_at) VALUES (?, ?, ?, ?);
+
+-- :drop Delete a record.
+DELETE FROM lamp_records WHERE kind = ? AND name = ?;
+
+-- :records The records of a kind that are still good.
+SELECT kind, name, value, expires_at FROM lamp_records
+WHERE kind = ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY name;

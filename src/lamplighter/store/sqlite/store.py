@@ -1,0 +1,223 @@
+"""The SQLite store: what `base.Store` promises, over a thread that writes, one that reads, and a peek."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from lamplighter.core.clock import maybe_from_us, to_us
+from lamplighter.core.errors import StoreUnavailable
+from lamplighter.core.model import (
+    Added,
+    Beat,
+    Beaten,
+    Cancelled,
+    Claimed,
+    Failure,
+    JobView,
+    Keep,
+    NewJob,
+    Outcome,
+    QueueStats,
+    Record,
+    Swept,
+    Where,
+)
+from lamplighter.store.alarm import Alarm
+from lamplighter.store.sqlite import attempts, operators, views
+from lamplighter.store.sqlite.add import add
+from lamplighter.store.sqlite.batch import run
+from lamplighter.store.sqlite.connection import explain
+from lamplighter.store.sqlite.peek import Peek, version
+from lamplighter.store.sqlite.queries import SQL
+from lamplighter.store.sqlite.schema import prepare
+from lamplighter.store.sqlite.sweep import next_moment, sweep
+from lamplighter.store.sqlite.thread import SqliteThread
+from lamplighter.store.sqlite.transaction import cursor_of
+from lamplighter.store.sqlite.url import parse, show
+
+QUICKEST, LAZIEST = 0.002, 0.02  # seconds between looks for other processes' writes: just after one, and when idle
+
+
+class _Opened(NamedTuple):
+    writer: SqliteThread
+    reader: SqliteThread
+    peek: Peek
+
+
+class SqliteStore:
+    """Jobs in one SQLite file (see `base.Store`).
+
+    Args:
+        path: the file; its folder must exist.
+        synchronous: `full` (the default) survives a power cut; with `normal` one can undo the last commits.
+        patience: seconds to wait for another process that holds the file, before StoreUnavailable.
+    """
+
+    def __init__(self, path: Path, *, synchronous: str = "full", patience: float = 10) -> None:
+        self.path = path.absolute()  # it stays this file wherever the process goes
+        self._synchronous = synchronous
+        self._patience = patience
+        self._alarms: set[Alarm] = set()
+        self._door = threading.Lock()  # held while opening and closing
+        self._inside = 0  # how often it was entered
+        self._opened: _Opened | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The store of `sqlite:///relative.db` or `sqlite:////absolute.db`, with `?synchronous=` and `&patience=`."""
+        place = parse(url)
+        return cls(place.path, synchronous=place.synchronous, patience=place.patience)
+
+    @property
+    def url(self) -> str:
+        return show(self.path)
+
+    async def __aenter__(self) -> Self:
+        entering = asyncio.ensure_future(asyncio.to_thread(self._enter))
+        try:
+            await asyncio.shield(entering)
+        except asyncio.CancelledError:  # the thread cannot be stopped, but what it opens must not stay open
+            await asyncio.wait([entering])
+            if entering.exception() is None:
+                await asyncio.to_thread(self._leave)
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.to_thread(self._leave)
+
+    def _enter(self) -> None:
+        with self._door:
+            if self._opened is None:
+                self._opened = self._open()
+            self._inside += 1
+
+    def _leave(self) -> None:
+        with self._door:
+            self._inside = max(self._inside - 1, 0)
+            if self._inside == 0 and self._opened is not None:
+                opened, self._opened = self._opened, None
+                for part in opened:
+                    part.close()
+
+    def _open(self) -> _Opened:
+        prepare(self.path, patience=self._patience)
+        with ExitStack() as undo:
+            peek = Peek(self.path, patience=self._patience)
+            undo.callback(peek.close)
+            reader = SqliteThread(self.path, access="read", patience=self._patience)
+            undo.callback(reader.close)
+            writer = SqliteThread(self.path, access="write", synchronous=self._synchronous, patience=self._patience)
+            undo.pop_all()
+        return _Opened(writer, reader, peek)
+
+    def _at(self) -> _Opened:
+        if self._opened is None:
+            raise StoreUnavailable(f"The store {self.url} is not open: enter it with `async with` first.")
+        return self._opened
+
+    async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
+        if tx is not None:
+            return self.add_within(tx, jobs, now=now)
+        added = await self._at().writer.run(lambda connection: add(connection, jobs, to_us(now)))
+        self._ring()
+        return added
+
+    def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> list[Added]:
+        try:
+            return add(cursor_of(tx, self.path), jobs, to_us(now))
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
+
+    async def claim(
+        self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
+    ) -> list[Claimed]:
+        opened = self._at()
+        if limit <= 0 or not opened.peek.look(lambda connection: attempts.claimable(connection, queues)):
+            return []  # an idle worker must not take the file's one write lock to learn that it has nothing to do
+        moment, until = to_us(now), to_us(now + lease)
+        return await opened.writer.run(
+            lambda connection: attempts.claim(connection, queues, limit, worker=worker, lease_until=until, now=moment)
+        )
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
+        return await self._at().writer.run(lambda connection: attempts.finish(connection, outcomes, to_us(now)))
+
+    async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
+        until = to_us(now + lease)
+        return await self._at().writer.run(lambda connection: attempts.beat(connection, beats, until))
+
+    async def sweep(self, limit: int, *, now: datetime) -> Swept:
+        opened, moment = self._at(), to_us(now)
+        next_at = opened.peek.look(next_moment)
+        if next_at is None or (next_at is not True and next_at > moment):
+            return Swept(0, [], maybe_from_us(next_at))
+        swept = await opened.writer.run(lambda connection: sweep(connection, limit, moment))
+        self._ring()
+        return swept
+
+    async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
+        keep = None if keep_until is None else to_us(keep_until)
+        return await self._at().writer.run(
+            lambda connection: operators.cancel(connection, where, limit, to_us(now), keep)
+        )
+
+    async def retry(self, where: Where, *, limit: int, now: datetime) -> list[str]:
+        retried = await self._at().writer.run(lambda connection: operators.retry(connection, where, limit, to_us(now)))
+        self._ring()
+        return retried
+
+    async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
+        return await self._at().writer.run(lambda connection: operators.prune(connection, keep, limit, to_us(now)))
+
+    async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
+        return await self._at().reader.run(lambda connection: views.page(connection, where, limit, before=before))
+
+    async def failures(self, job: str) -> list[Failure]:
+        return await self._at().reader.run(lambda connection: views.failures(connection, job))
+
+    async def stats(self) -> list[QueueStats]:
+        return await self._at().reader.run(views.stats)
+
+    async def pause(self, queue: str, *, paused: bool) -> None:
+        await self._at().writer.run(lambda connection: run(connection, "pause", queue=queue, paused=paused))
+        self._ring()
+
+    async def put(self, record: Record) -> None:
+        expires = None if record.expires_at is None else to_us(record.expires_at)
+        row = (record.kind, record.name, record.value, expires)
+        await self._at().writer.run(lambda connection: connection.execute(SQL["put"], row))
+
+    async def drop(self, kind: str, name: str) -> None:
+        await self._at().writer.run(lambda connection: connection.execute(SQL["drop"], (kind, name)))
+
+    async def records(self, kind: str, *, now: datetime) -> list[Record]:
+        return await self._at().reader.run(lambda connection: views.records(connection, kind, to_us(now)))
+
+    async def wake(self) -> AsyncIterator[None]:
+        """Rings on changes made here, and polls for other processes' commits, less often the longer all is quiet."""
+        alarm = Alarm()
+        self._alarms.add(alarm)
+        try:
+            interval, seen = QUICKEST, self._at().peek.look(version)
+            while True:
+                rung = await alarm.sleep(interval)
+                now = self._at().peek.look(version)
+                if rung or now != seen:
+                    interval, seen = QUICKEST, now
+                    yield
+                else:
+                    interval = min(LAZIEST, interval * 1.01)
+        finally:
+            self._alarms.discard(alarm)
+
+    def _ring(self) -> None:
+        for alarm in tuple(self._alarms):
+            alarm.ring()

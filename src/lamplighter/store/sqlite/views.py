@@ -1,0 +1,75 @@
+"""Jobs and queues as people see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lamplighter.core.clock import from_us, maybe_from_us
+from lamplighter.core.model import ENDED, LIVE, Failure, JobView, QueueStats, Record, State, Where
+from lamplighter.store.sqlite.batch import pack
+from lamplighter.store.sqlite.connection import Connection
+from lamplighter.store.sqlite.queries import SQL, view
+
+_MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
+
+
+def page(
+    connection: Connection,
+    where: Where,
+    limit: int,
+    *,
+    before: str | None = None,
+    among: frozenset[State] = LIVE | ENDED,
+) -> list[JobView]:
+    """The newest jobs that match, and are in one of these states."""
+    states = among.intersection(where.states) if where.states else among
+    found: list[JobView] = []
+    for table, those_in_it in (("live_view", LIVE), ("ended_view", ENDED)):
+        wanted = states & those_in_it
+        if wanted:
+            some = msgspec.structs.replace(where, states=() if wanted == those_in_it else tuple(wanted))
+            found += _select(connection, table, some, limit, before)
+    return sorted(found, key=lambda job: job.id, reverse=True)[: max(limit, 0)]
+
+
+def _select(connection: Connection, table: str, where: Where, limit: int, before: str | None) -> list[JobView]:
+    binds: dict[str, Any] = {name: pack(names) for name, names in msgspec.structs.asdict(where).items() if names}
+    if before is not None:
+        binds["before"] = before
+    return [_view(*row) for row in connection.execute(view(table, list(binds)), {**binds, "limit": limit})]
+
+
+def _view(*row: Any) -> JobView:
+    named = dict(zip(JobView.__struct_fields__, row, strict=True))
+    for moment in _MOMENTS:
+        named[moment] = maybe_from_us(named[moment])
+    named["state"] = State(named["state"])
+    named["stopping"] = bool(named["stopping"])
+    return JobView(**named)
+
+
+def failures(connection: Connection, job: str) -> list[Failure]:
+    """See `base.Store.failures`."""
+    return [
+        Failure(fence=fence, at=from_us(at), kind=kind, error=error, message=message, traceback=traceback)
+        for fence, at, kind, error, message, traceback in connection.execute(SQL["failures"], (job,))
+    ]
+
+
+def stats(connection: Connection) -> list[QueueStats]:
+    """See `base.Store.stats`."""
+    counts: dict[str, dict[str, int]] = {name: {} for (name,) in connection.execute(SQL["paused"])}
+    paused = set(counts)
+    for queue, state, n in connection.execute(SQL["counts"]):
+        counts.setdefault(queue, {})[state] = n
+    return [QueueStats(queue=queue, paused=queue in paused, **counts[queue]) for queue in sorted(counts)]
+
+
+def records(connection: Connection, kind: str, now: int) -> list[Record]:
+    """See `base.Store.records`."""
+    return [
+        Record(kind=kind, name=name, value=value, expires_at=maybe_from_us(expires))
+        for kind, name, value, expires in connection.execute(SQL["records"], (kind, now))
+    ]
