@@ -10,6 +10,7 @@ from lamplighter.store.base import Store
 from lamplighter.store.memory import MemoryStore
 
 SCHEMES = ("memory", "sqlite")
+FORMS = "use memory:// or sqlite:///path/to/file.db"
 
 
 def open_store(url: str) -> Store:
@@ -18,15 +19,30 @@ def open_store(url: str) -> Store:
     Raises:
         ConfigError: the URL names no store that there is.
     """
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url)
     if scheme == "memory":
-        return MemoryStore()
+        return _memory(url)
     if scheme == "sqlite":
         from lamplighter.store.sqlite import SqliteStore  # noqa: PLC0415 - tests on memory need no database
 
         return SqliteStore.from_url(url)
-    near = difflib.get_close_matches(scheme, SCHEMES, n=1)
+    near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
     hint = f" (did you mean {near[0]}://?)" if near else ""
-    raise ConfigError(
-        f"the store URL {scheme or url!r}:// has no store behind it{hint}: use memory:// or sqlite:///path/to/file.db."
-    )
+    raise ConfigError(f"the store URL {scheme}:// has no store behind it{hint}: {FORMS}.")
+
+
+def _scheme(url: str) -> str:
+    """No more of the URL is shown to anyone, for it may hold a password."""
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise ConfigError(f"the store URL cannot be read: {FORMS}.") from error
+    if not scheme:
+        raise ConfigError(f"the store URL has no scheme: {FORMS}.")
+    return scheme
+
+
+def _memory(url: str) -> MemoryStore:
+    if url.partition(":")[2] not in {"", "//"}:
+        raise ConfigError("memory:// takes nothing more: leave off what follows it.")
+    return MemoryStore()

@@ -69,4 +69,5 @@ def _shrink(connection: Connection) -> None:
     free = connection.execute("PRAGMA freelist_count").fetchone()[0]
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     if free > MOST_PAGES and free > pages / 2:
-        connection.execute(f"PRAGMA incremental_vacuum({MOST_PAGES})").fetchall()  # each step gives one page back
+        for _ in range(MOST_PAGES):  # sqlite3 takes but the first step of the pragma, which gives one page back
+            connection.execute("PRAGMA incremental_vacuum")

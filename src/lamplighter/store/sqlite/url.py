@@ -42,7 +42,7 @@ def show(path: Path) -> str:
 def _path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.netloc:
-        raise ConfigError(f"the store URL has two slashes too few or a host in it: {FORM}.")
+        raise ConfigError(f"the store URL has a host in it, or a slash too few: {FORM}.")
     path = unquote(parts.path).removeprefix("/")
     if not url.lower().startswith("sqlite:///") or not path:
         raise ConfigError(f"the store URL names no file: {FORM}.")
