@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from lamplighter.core.model import Cancelled, State, Where
+from lamplighter.core.model import Cancelled, Keep, State, Where
 from lamplighter.store.base import Store
-from lamplighter.testing.conformance._make import EVERY, MANY, NOW, add, claim, ended, ids_of, job, later, see, started
+from lamplighter.testing.conformance._make import (
+    EVERY,
+    LEASE,
+    MANY,
+    NOW,
+    add,
+    claim,
+    ended,
+    ids_of,
+    job,
+    later,
+    see,
+    started,
+)
 
 
 async def test_a_waiting_job_ends_at_once(store: Store) -> None:
@@ -41,6 +54,19 @@ async def test_the_newest_are_cancelled_first_up_to_the_limit(store: Store) -> N
     first, second, third = await add(store, job(), job(), job())
     assert await store.cancel(EVERY, limit=2, now=NOW) == Cancelled([third, second], [])
     assert (await see(store, first)).state is State.QUEUED
+
+
+async def test_up_to_none_means_none(store: Store) -> None:
+    await ended(store, keep_until=NOW + LEASE)
+    await started(store)
+    await add(store, job(), job(run_at=later(1)))
+    before = await store.page(EVERY, limit=MANY)
+    assert await store.cancel(EVERY, limit=0, now=NOW) == Cancelled([], [])
+    assert await store.retry(EVERY, limit=0, now=NOW) == []
+    assert await store.prune(Keep(0, 0), limit=0, now=NOW + LEASE) == 0
+    assert (await store.sweep(0, now=NOW + LEASE))[:2] == (0, [])
+    assert await store.page(EVERY, limit=0) == []
+    assert await store.page(EVERY, limit=MANY) == before
 
 
 async def test_a_cancelled_job_that_need_not_be_kept_is_forgotten(store: Store) -> None:

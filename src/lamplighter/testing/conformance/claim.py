@@ -74,6 +74,12 @@ async def test_a_queue_among_hundreds_is_claimed(store: Store) -> None:
     assert sorted(taken) == ids
 
 
+async def test_the_most_urgent_job_may_be_in_any_of_hundreds_of_queues(store: Store) -> None:
+    jobs = [job(queue=f"q-{n:03}", priority=n) for n in range(600)]
+    await add(store, *jobs)
+    assert [attempt.id for attempt in await claim(store, 3)] == [new.id for new in jobs[:-4:-1]]
+
+
 async def test_an_empty_store_gives_nothing(store: Store) -> None:
     assert await claim(store) == []
 

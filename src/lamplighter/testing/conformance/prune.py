@@ -58,6 +58,13 @@ async def test_no_more_than_the_limit_are_forgotten_at_once(store: Store) -> Non
     assert max(removed) <= 4
 
 
+async def test_a_job_that_is_past_its_moment_and_one_too_many_counts_once(store: Store) -> None:
+    for keep_until in (later(1), None, None):
+        await ended(store, keep_until=keep_until)
+    assert await store.prune(Keep(0, 0), limit=2, now=later(1)) == 2
+    assert await store.prune(Keep(0, 0), limit=2, now=later(1)) == 1
+
+
 async def test_live_jobs_are_never_forgotten(store: Store) -> None:
     attempt = await started(store)
     await add(store, job(), job(run_at=later(5)))

@@ -127,6 +127,14 @@ async def test_a_running_job_hands_its_key_to_its_successor(store: Store, mode: 
     await refused(store, mode, successor)
 
 
+async def test_only_its_own_successor_gets_a_key_from_a_running_job_though_others_ask_first(store: Store) -> None:
+    attempt = await started(store, keyed("active"))
+    other, successor = keyed("active"), keyed("active", parent=attempt.id)
+    added = await store.add([other, successor], now=NOW)
+    assert added == [Added(attempt.id, created=False), Added(successor.id, created=True)]
+    assert await ids_of(store) == [successor.id, attempt.id]
+
+
 async def test_a_parent_that_does_not_hold_the_key_hands_on_nothing(store: Store) -> None:
     parent = await started(store)
     [holder] = await add(store, keyed("active"))
@@ -189,6 +197,21 @@ async def test_a_job_that_an_operator_retries_runs_though_its_key_was_taken(stor
     assert await store.retry(EVERY, limit=1, now=NOW) == [id_]
     await refused(store, mode, other)
     assert {attempt.id for attempt in await claim(store)} == {id_, other}
+
+
+@pytest.mark.parametrize("mode", ["pending", "active"])
+async def test_of_jobs_that_an_operator_retries_the_newest_takes_the_key(store: Store, mode: UniqueMode) -> None:
+    older, newer = await ended(store, "fail", new=keyed(mode)), await ended(store, "fail", new=keyed(mode))
+    assert await store.retry(EVERY, limit=MANY, now=NOW) == [newer, older]
+    await refused(store, mode, newer)
+
+
+async def test_a_batch_frees_and_takes_keys_in_its_order(store: Store) -> None:
+    waiting = await started(store, keyed("pending"))
+    holder = await started(store, keyed("active"))
+    batch = [outcome(waiting, "release"), outcome(holder, "done")]
+    assert await store.finish(batch, now=NOW) == [waiting.id, holder.id]
+    await add(store, keyed("pending"))
 
 
 async def test_a_job_that_comes_back_takes_a_key_whose_period_is_over(store: Store) -> None:
