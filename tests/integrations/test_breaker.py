@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.breaker import OUTAGES_TO_OPEN, PROBE_LIMIT, Breaker, BreakerState, Gate, Pace
+from lamplighter.integrations.breaker import OUTAGES_TO_OPEN, PROBE_LIMIT, Breaker, BreakerState, Gate
+from lamplighter.integrations.pace import Pace
 from lamplighter.integrations.provider import Provider
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What keeps one provider from being asked too often: a breaker for its outages, a pace for its rate limit.
+"""What keeps one provider from being asked too often: a breaker for its outages, and a gate made of it and a pace.
 
 Pure and for one event loop: the caller passes the time, and sleeps as long as `admit` says. Concurrency is not
 counted here, because a slot whose holder was cancelled would leak: use a semaphore of `provider.max_concurrency`.
@@ -6,11 +6,11 @@ counted here, because a slot whose holder was cancelled would leak: use a semaph
 
 from __future__ import annotations
 
-import math
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lamplighter.core.clock import EPOCH
+from lamplighter.integrations.pace import Pace
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.schedule import pause_limit
 
@@ -50,6 +50,11 @@ class Breaker:
             self.state, self._until = BreakerState.HALF_OPEN, now + PROBE_LIMIT
         return wait
 
+    def withdraw(self, now: datetime) -> None:
+        """Whoever was admitted sends nothing after all: if it was the probe, the next one may be it."""
+        if self.state is BreakerState.HALF_OPEN:
+            self.state, self._until = BreakerState.OPEN, now
+
     def succeeded(self, now: datetime) -> None:
         """The provider answered, whatever it said: a revoked grant is no outage."""
         if self.state is BreakerState.OPEN and now < self._until:
@@ -67,25 +72,6 @@ class Breaker:
             self._until = now + max(retry_after or timedelta(), pause_limit(self._openings))
 
 
-class Pace:
-    """At most `limit` in any second, at most `burst` of them at once: GCRA (ITU-T I.371, virtual scheduling)."""
-
-    def __init__(self, limit: float, burst: int = 1) -> None:
-        # What a burst spends at once, the rest of the second goes without. Rounded up: rounding must not add one.
-        self._interval = timedelta(microseconds=math.ceil(1_000_000 / (limit - burst + 1)))
-        self._window = self._interval * burst
-        self._next = EPOCH  # GCRA's theoretical arrival time
-
-    def admit(self, now: datetime) -> timedelta | None:
-        """None: go. Otherwise ask again after that long."""
-        latest = now + self._window
-        arrival = min(max(self._next, now), latest)  # min, for after a clock was set back it would refuse for hours
-        if arrival + self._interval > latest:
-            return arrival + self._interval - latest
-        self._next = arrival + self._interval
-        return None
-
-
 class Gate:
     """Breaker and pace of one provider, as one question."""
 
@@ -94,12 +80,21 @@ class Gate:
         self.breaker = Breaker()
         self.pace = Pace(limit, burst=max(1, int(limit / 10)))
 
-    def admit(self, now: datetime) -> timedelta | None:
-        """None: send one request, and report `succeeded` or `failed`. Otherwise ask again after that long.
+    def admit(self, now: datetime, key: str | None = None) -> timedelta | None:
+        """None: send one request, and report `succeeded`, `failed` or `withdraw`. Otherwise ask again after that long.
 
+        With a key, the moment that it is told is kept for it: see `Pace.reserve`. While the breaker is open such
+        moments follow its end, so that not all who wait come back at once.
         The breaker is looked at before and changed after: a probe that the pace then refuses would never report.
         """
-        return self.breaker.wait(now) or self.pace.admit(now) or self.breaker.admit(now)
+        closed_for = self.breaker.wait(now)
+        if key is None:
+            return closed_for or self.pace.admit(now) or self.breaker.admit(now)
+        return self.pace.reserve(key, now, not_before=now + (closed_for or timedelta())) or self.breaker.admit(now)
+
+    def withdraw(self, now: datetime) -> None:
+        """What was admitted is not sent."""
+        self.breaker.withdraw(now)
 
     def succeeded(self, now: datetime) -> None:
         """The provider answered, whatever it said."""

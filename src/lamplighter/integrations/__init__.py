@@ -1,0 +1,1 @@
+"""Tenants' connections to cloud providers, and what keeps them alive: tables, vault, OAuth client, refresher."""
