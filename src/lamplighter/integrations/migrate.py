@@ -1,0 +1,64 @@
+"""Bring the service's tables to the newest version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection
+
+from lamplighter.core.errors import StoreDamaged
+from lamplighter.integrations.database import Database
+from lamplighter.integrations.tables import metadata
+
+VERSION_TABLE = "lamp_alembic_version"
+FOLDER = Path(__file__).parent / "migrations"
+
+
+async def upgrade(database: Database) -> str:
+    """Take the steps that the database lacks, all or none; returns the version it then has.
+
+    Safe when several processes start at once: the writer's transaction holds the database before the version is read.
+    Raises StoreDamaged for a database of a newer Lamplighter.
+    """
+    return await database.write(_upgrade)
+
+
+async def current(database: Database) -> str | None:
+    """The version of the tables; None if there are none yet."""
+    return await database.read(_current)
+
+
+def options() -> dict[str, Any]:
+    """How Alembic is to look at a database that also holds tables of others."""
+    return {"target_metadata": metadata, "version_table": VERSION_TABLE, "include_object": _is_ours}
+
+
+def _is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:  # noqa: FBT001
+    """A name that begins like ours may still be the job store's: only what the metadata knows is touched."""
+    return kind != "table" or name in metadata.tables
+
+
+def _upgrade(connection: Connection) -> str:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    if not connection.in_transaction():
+        connection.begin()  # Alembic leaves a transaction alone only if it finds one
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreDamaged(
+            f"the tables are of another version than this Lamplighter's ({error}): if a newer one made them, upgrade."
+        ) from error
+    version = _current(connection)
+    assert version is not None, "there is at least one step"
+    return version
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts=options()).get_current_revision()
