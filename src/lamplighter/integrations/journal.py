@@ -23,6 +23,7 @@ from lamplighter.core.errors import LamplighterError
 from lamplighter.integrations.vault import Vault
 
 SUFFIX = ".journal"
+LARGEST = 1024 * 1024  # bytes; under constant load there is always an open entry, so a file must not wait to be empty
 
 
 class JournalError(LamplighterError):
@@ -74,16 +75,22 @@ class Journal:
         self._vault = vault
         self._own = _JournalFile.create(folder)
         self._adopted: dict[Path, _JournalFile] = {}
+        self._full: list[_JournalFile] = []  # files of our own that still have open entries
 
     def record(self, integration_id: str, token_version: int, payload: bytes) -> Entry:
         """Write `payload` down, encrypted, before the database is tried. Raises JournalError."""
         text = payload.decode("latin-1")  # any bytes at all, as the text that the vault takes
         sealed = self._vault.encrypt(text, _place(integration_id, token_version))
+        self._turn_page()
         return Entry(self._own.append(integration_id, token_version, sealed), self._own, self._vault)
 
     def settle(self, entry: Entry) -> None:
         """The entry's token is committed: forget it."""
         entry.file.settle(entry.record)
+        if entry.file in self._full and not entry.file.open:
+            self._full.remove(entry.file)
+            entry.file.remove()
+            entry.file.close()
 
     def orphans(self) -> list[Entry]:
         """The open entries of dead processes: replay each, then `discard` it. Until then it is listed each time.
@@ -106,9 +113,10 @@ class Journal:
         self._drop_empty()
         if not self._own.open:
             self._own.remove()
-        for file in (self._own, *self._adopted.values()):
+        for file in (self._own, *self._full, *self._adopted.values()):
             file.close()
         self._adopted.clear()
+        self._full.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +125,12 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _turn_page(self) -> None:
+        if self._own.size >= LARGEST:
+            file = _JournalFile.create(self._folder)
+            self._full.append(self._own)
+            self._own = file
 
     def _drop_empty(self) -> None:
         for path in [path for path, file in self._adopted.items() if not file.open]:
@@ -131,6 +145,7 @@ class _JournalFile:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.open: dict[int, _Record] = {}
+        self.size = 0  # bytes written since it was last empty
         self._descriptor = descriptor
         self._last = 0
 
@@ -181,6 +196,7 @@ class _JournalFile:
                 self._write(_Record(record.number))
             else:
                 os.ftruncate(self._descriptor, 0)
+                self.size = 0
 
     def sync(self) -> None:
         with _explained(self.path):
@@ -203,6 +219,7 @@ class _JournalFile:
 
     def _write(self, record: _Record) -> None:
         line = b"\n" + msgspec.json.encode(record)
+        self.size += len(line)
         if os.write(self._descriptor, line) < len(line):
             raise OSError("only a part could be written: the disk is full or a limit is reached")
 
