@@ -29,7 +29,6 @@ from lamplighter.core.model import (
     Swept,
     Where,
 )
-from lamplighter.store.alarm import Alarm
 from lamplighter.store.sqlite import attempts, operators, views
 from lamplighter.store.sqlite.add import add
 from lamplighter.store.sqlite.batch import run
@@ -41,8 +40,7 @@ from lamplighter.store.sqlite.sweep import next_moment, sweep
 from lamplighter.store.sqlite.thread import SqliteThread
 from lamplighter.store.sqlite.transaction import cursor_of
 from lamplighter.store.sqlite.url import parse, show
-
-QUICKEST, LAZIEST = 0.002, 0.02  # seconds between looks for other processes' writes: just after one, and when idle
+from lamplighter.store.sqlite.watch import Watch
 
 
 class _Opened(NamedTuple):
@@ -64,7 +62,7 @@ class SqliteStore:
         self.path = path.absolute()  # it stays this file wherever the process goes
         self._synchronous = synchronous
         self._patience = patience
-        self._alarms: set[Alarm] = set()
+        self._watch = Watch(lambda: self._at().peek.look(version))
         self._door = threading.Lock()  # held while opening and closing
         self._inside = 0  # how often it was entered
         self._opened: _Opened | None = None
@@ -127,7 +125,7 @@ class SqliteStore:
         if tx is not None:
             return self.add_within(tx, jobs, now=now)
         added = await self._at().writer.run(lambda connection: add(connection, jobs, to_us(now)))
-        self._ring()
+        self._watch.ring()
         return added
 
     def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> list[Added]:
@@ -160,7 +158,7 @@ class SqliteStore:
         if next_at is None or (next_at is not True and next_at > moment):
             return Swept(0, [], maybe_from_us(next_at))
         swept = await opened.writer.run(lambda connection: sweep(connection, limit, moment))
-        self._ring()
+        self._watch.ring()
         return swept
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
@@ -171,7 +169,7 @@ class SqliteStore:
 
     async def retry(self, where: Where, *, limit: int, now: datetime) -> list[str]:
         retried = await self._at().writer.run(lambda connection: operators.retry(connection, where, limit, to_us(now)))
-        self._ring()
+        self._watch.ring()
         return retried
 
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
@@ -188,7 +186,7 @@ class SqliteStore:
 
     async def pause(self, queue: str, *, paused: bool) -> None:
         await self._at().writer.run(lambda connection: run(connection, "pause", queue=queue, paused=paused))
-        self._ring()
+        self._watch.ring()
 
     async def put(self, record: Record) -> None:
         expires = None if record.expires_at is None else to_us(record.expires_at)
@@ -201,23 +199,5 @@ class SqliteStore:
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         return await self._at().reader.run(lambda connection: views.records(connection, kind, to_us(now)))
 
-    async def wake(self) -> AsyncIterator[None]:
-        """Rings on changes made here, and polls for other processes' commits, less often the longer all is quiet."""
-        alarm = Alarm()
-        self._alarms.add(alarm)
-        try:
-            interval, seen = QUICKEST, self._at().peek.look(version)
-            while True:
-                rung = await alarm.sleep(interval)
-                now = self._at().peek.look(version)
-                if rung or now != seen:
-                    interval, seen = QUICKEST, now
-                    yield
-                else:
-                    interval = min(LAZIEST, interval * 1.01)
-        finally:
-            self._alarms.discard(alarm)
-
-    def _ring(self) -> None:
-        for alarm in tuple(self._alarms):
-            alarm.ring()
+    def wake(self) -> AsyncIterator[None]:
+        return self._watch.listen()
