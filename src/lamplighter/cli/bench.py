@@ -1,0 +1,105 @@
+"""`lamplighter bench`: how fast a store is on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from lamplighter.cli.opened import run_async
+from lamplighter.cli.output import Json, StoreUrl, print_json, print_table, say
+from lamplighter.core.config import load
+from lamplighter.core.secret import redact_url
+
+LABELS = {
+    "one_by_one_per_s": "enqueue one by one, jobs/s",
+    "bulk_per_s": "enqueue in bulk, jobs/s",
+    "drain_per_s": "drain, one process, jobs/s",
+    "burst_first_late_s": "all due at one moment: first late, s",
+    "burst_last_late_s": "all due at one moment: last late, s",
+    "pickup_p50_ms": "pickup by another process, p50 ms",
+    "pickup_p99_ms": "pickup by another process, p99 ms",
+    "memory_mb": "memory of this process, MB",
+}
+
+
+class Figure(StrEnum):
+    """What can be measured alone."""
+
+    ENQUEUE = "enqueue"
+    DRAIN = "drain"
+    BURST = "burst"
+    PICKUP = "pickup"
+
+
+Report = Callable[[str, int], Callable[[int], None]]  # begins a progress bar; what it returns moves it on
+
+
+def bench(
+    *,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=10_000_000, help="How many jobs to enqueue and drain.")] = (
+        10_000
+    ),
+    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, max=10_000, help="Jobs at once.")] = 100,
+    only: Annotated[list[Figure] | None, typer.Option("--only", help="Measure only this; may be repeated.")] = None,
+    store: StoreUrl = None,
+    json: Json = False,
+) -> None:
+    """Measure enqueueing, draining and latency with jobs that do nothing, in a queue of their own.
+
+    What it leaves in the store are its done jobs, for an hour. A worker of yours that serves all queues would take some
+    of its jobs, so measure a store that is at rest.
+    """
+    url = load(flags={"store": store}).settings.store
+    figures = run_async(_measure(url, jobs, concurrency, only or list(Figure)))
+    if json:
+        print_json({"store": redact_url(url), "jobs": jobs, "concurrency": concurrency, **figures})
+    else:
+        say(f"{jobs:,} no-op jobs, {concurrency} at once, on {redact_url(url)}\n")
+        print_table(("what", "figure"), [(LABELS[key], _shown(value)) for key, value in figures.items()], empty="")
+
+
+async def _measure(url: str, jobs: int, concurrency: int, only: list[Figure]) -> dict[str, float]:
+    from rich.console import Console  # noqa: PLC0415 - `--help` need not wait for these
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+
+        def report(what: str, total: int) -> Callable[[int], None]:
+            task = bars.add_task(what, total=total)
+            return lambda done: bars.update(task, completed=done)
+
+        figures = await _figures(url, jobs, concurrency, only, report)
+    return {key: round(value, 3 if value < 100 else 0) for key, value in figures.items()}
+
+
+async def _figures(url: str, jobs: int, concurrency: int, only: list[Figure], report: Report) -> dict[str, float]:
+    from lamplighter.cli import measure  # noqa: PLC0415 - it brings the whole engine
+
+    app, noop = measure.bench_app(url)
+    waiting = 0
+    figures: dict[str, float] = {}
+    async with app:
+        await measure.clear(app)
+        if Figure.ENQUEUE in only:
+            waiting = min(jobs, 2000)
+            figures["one_by_one_per_s"] = await measure.one_by_one(app, noop, waiting, report("one by one", waiting))
+        if Figure.ENQUEUE in only or Figure.DRAIN in only:
+            waiting += jobs
+            figures["bulk_per_s"] = await measure.bulk(app, noop, jobs, report("bulk", jobs))
+            figures["drain_per_s"] = await measure.drain(app, waiting, concurrency, report("drain", waiting))
+        if Figure.BURST in only:
+            first, last = await measure.burst(app, noop, jobs, concurrency, report("burst", jobs))
+            figures |= {"burst_first_late_s": first, "burst_last_late_s": last}
+        if Figure.PICKUP in only and not url.startswith("memory"):
+            tries = min(jobs, 500)
+            delays = await measure.pickup(noop, url, tries, report("pickup", tries))
+            figures |= {f"pickup_p{n}_ms": measure.percentile(delays, n) for n in (50, 99)}
+        figures["memory_mb"] = measure.memory_mb()
+    return figures
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"

@@ -1,0 +1,20 @@
+"""The worker that `lamplighter bench` starts in a process of its own: `python -m lamplighter.cli.bench_worker URL`."""
+
+from __future__ import annotations
+
+import sys
+
+from lamplighter.cli.measure import QUEUE, bench_app
+from lamplighter.cli.opened import run_async
+from lamplighter.cli.work import on_signals
+
+
+async def _work(store: str) -> None:
+    app, _ = bench_app(store)
+    async with app, app.worker(queues=[QUEUE]) as worker:
+        with on_signals(worker.stop):
+            await worker.stopped()
+
+
+if __name__ == "__main__":
+    run_async(_work(sys.argv[1]))

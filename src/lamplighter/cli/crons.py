@@ -1,0 +1,40 @@
+"""`lamplighter crons`: which schedules there are and when they fire."""
+
+from __future__ import annotations
+
+import typer
+
+from lamplighter.cli.opened import with_store
+from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table
+from lamplighter.core.clock import from_us, utcnow
+from lamplighter.engine.tick import KIND, read_told
+
+group = typer.Typer(help="See the schedules that workers of this store fire.")
+
+
+@group.callback(invoke_without_command=True)
+def list_crons(context: typer.Context, *, store: StoreUrl = None, json: Json = False) -> None:
+    """See the schedules that workers of this store fire."""
+    if context.invoked_subcommand is not None:
+        return
+    records = with_store(store, lambda opened: opened.records(KIND, now=utcnow()))
+    known = [(record.name, told) for record in records if (told := read_told(record))]
+    if json:
+        print_json(
+            {
+                "crons": [
+                    {
+                        "name": name,
+                        "schedule": told.schedule,
+                        "job": told.job,
+                        "queue": told.queue,
+                        "last_at": from_us(told.last),
+                        "next_at": from_us(told.next),
+                    }
+                    for name, told in known
+                ]
+            }
+        )
+        return
+    rows = [(name, t.schedule, t.job, t.queue, ago(from_us(t.last)), ago(from_us(t.next))) for name, t in known]
+    print_table(("name", "schedule", "job", "queue", "last", "next"), rows, empty="No worker has fired a schedule yet.")

@@ -1,0 +1,150 @@
+"""What `lamplighter bench` measures: one function for each figure, all on no-op jobs with a small payload."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from lamplighter.app import App, Job
+from lamplighter.core.clock import utcnow
+from lamplighter.core.draft import Draft
+from lamplighter.core.events import Event
+from lamplighter.core.model import Where
+from lamplighter.engine.context import Ctx
+
+QUEUE = "lamplighter-bench"
+KEPT = timedelta(hours=1)  # done jobs are kept, as they would be in earnest, but not for long
+RATE = 50  # jobs a second, for the latency of an idle worker
+NOTICE = timedelta(seconds=2)  # how long before they are due the jobs of a burst are all in the store
+
+BenchJob = Job[None, [str, str], float]
+Step = Callable[[int], None]  # told how many jobs are behind us: for a progress bar
+
+
+def bench_app(store: str) -> tuple[App[None], BenchJob]:
+    """An app whose one job does nothing but say when it began."""
+    app = App(store)
+
+    @app.job("lamplighter.bench", queue=QUEUE, keep_done=KEPT, keep_failed=KEPT, timeout=30)
+    async def noop(_ctx: Ctx[None], integration: str, tenant: str) -> float:  # noqa: ARG001 - the payload
+        return time.time()
+
+    return app, noop
+
+
+def drafts(noop: BenchJob, jobs: int) -> Iterator[Draft[float]]:
+    """So many jobs of fifty tenants."""
+    return (noop.draft(f"i-{number}", f"t-{number % 50}") for number in range(jobs))
+
+
+async def one_by_one(app: App[None], noop: BenchJob, jobs: int, step: Step) -> float:
+    """Jobs a second, each enqueued after the one before is durable."""
+    started = time.perf_counter()
+    for number, draft in enumerate(drafts(noop, jobs)):
+        await app.enqueue([draft])
+        step(number)
+    return jobs / (time.perf_counter() - started)
+
+
+async def bulk(app: App[None], noop: BenchJob, jobs: int, step: Step) -> float:
+    """Jobs a second, enqueued in one call."""
+    started = time.perf_counter()
+    await app.enqueue(drafts(noop, jobs))
+    step(jobs)
+    return jobs / (time.perf_counter() - started)
+
+
+async def drain(app: App[None], jobs: int, concurrency: int, step: Step) -> float:
+    """Jobs a second until so many that are queued are done, by one worker process."""
+    async with _counted(app, jobs, step) as all_done:
+        started = time.perf_counter()
+        async with app.worker(concurrency=concurrency, queues=[QUEUE]):
+            await all_done.wait()
+            taken = time.perf_counter() - started
+    return jobs / taken
+
+
+async def burst(app: App[None], noop: BenchJob, jobs: int, concurrency: int, step: Step) -> tuple[float, float]:
+    """How late, in seconds, the first and the last of so many jobs begin that are due at one moment."""
+    due = utcnow() + NOTICE + timedelta(seconds=jobs / 20_000)  # all of them must be there before
+    late: list[float] = []
+    stop = app.listen(lambda event: late.append(event.late_ms or 0) if event.kind == "started" else None)
+    try:
+        async with _counted(app, jobs, step) as all_done, app.worker(concurrency=concurrency, queues=[QUEUE]):
+            await app.enqueue(drafts(noop.using(run_at=due), jobs))
+            await all_done.wait()
+    finally:
+        stop()
+    return min(late) / 1000, max(late) / 1000
+
+
+async def pickup(noop: BenchJob, store: str, jobs: int, step: Step) -> list[float]:
+    """Milliseconds from each enqueue to the beginning of its job in a worker of another process, 50 a second."""
+    delays = []
+    async with _other_worker(store):
+        await (await noop.enqueue("warm", "up")).result(timeout=30)
+        for number in range(jobs):
+            enqueued = time.time()
+            handle = await noop.enqueue(f"i-{number}", "t-1")
+            delays.append((await handle.result(timeout=30) - enqueued) * 1000)
+            step(number)
+            await asyncio.sleep(max(0.0, enqueued + 1 / RATE - time.time()))
+    return delays
+
+
+async def clear(app: App[None]) -> None:
+    """Cancel what an earlier bench left waiting: it would count as ours."""
+    while (await app.store.cancel(Where(queues=(QUEUE,)), limit=1000, now=utcnow(), keep_until=utcnow())).ended:
+        pass
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """The value below which so many percent of the values lie."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def memory_mb() -> float:
+    """What this process holds in memory now."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        [line] = [line for line in status if line.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
+
+
+@asynccontextmanager
+async def _counted(app: App[None], jobs: int, step: Step) -> AsyncIterator[asyncio.Event]:
+    """An event that is set once so many jobs are durably done."""
+    all_done = asyncio.Event()
+    done = 0
+
+    def count(event: Event) -> None:
+        nonlocal done
+        if event.kind == "done":
+            done += 1
+            if done % 100 == 0:
+                step(done)
+            if done == jobs:
+                all_done.set()
+
+    stop = app.listen(count)
+    try:
+        yield all_done
+    finally:
+        stop()
+
+
+@asynccontextmanager
+async def _other_worker(store: str) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "lamplighter.cli.bench_worker", store, stdin=PIPE, stdout=DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()

@@ -1,0 +1,48 @@
+"""`lamplighter queues`: how much is waiting, and pausing it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from lamplighter.cli.opened import with_store
+from lamplighter.cli.output import Json, StoreUrl, print_json, print_table, say
+
+group = typer.Typer(help="See how much waits in each queue; pause and resume them.")
+
+COLUMNS = ("queue", "scheduled", "queued", "running", "done", "failed", "cancelled", "paused")
+Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Which queue.")]
+
+
+@group.callback(invoke_without_command=True)
+def list_queues(context: typer.Context, *, store: StoreUrl = None, json: Json = False) -> None:
+    """See how much waits in each queue; pause and resume them."""
+    if context.invoked_subcommand is not None:
+        return
+    found = with_store(store, lambda opened: opened.stats())
+    if json:
+        print_json({"queues": [msgspec.to_builtins(stats) for stats in found]})
+    else:
+        print_table(COLUMNS, [[getattr(stats, name) for name in COLUMNS] for stats in found], empty="No queues yet.")
+
+
+@group.command()
+def pause(queue: Queue, *, store: StoreUrl = None, json: Json = False) -> None:
+    """Let no worker take jobs from a queue. Running jobs go on."""
+    _set(queue, store, paused=True, json=json)
+
+
+@group.command()
+def resume(queue: Queue, *, store: StoreUrl = None, json: Json = False) -> None:
+    """Let a paused queue go on."""
+    _set(queue, store, paused=False, json=json)
+
+
+def _set(queue: str, store: str | None, *, paused: bool, json: bool) -> None:
+    with_store(store, lambda opened: opened.pause(queue, paused=paused))
+    if json:
+        print_json({"queue": queue, "paused": paused})
+    else:
+        say(f"Queue {queue} is {'paused' if paused else 'going on'}.")

@@ -1,0 +1,130 @@
+"""The token family: every integration's tokens are refreshed before they expire, by a job that plans its successor.
+
+The successor is planned in the transaction that stores the new tokens, under the key that the running job holds. What
+falls out of that chain all the same (a restored database, an import, a crash) is put back by `tokens.reconcile`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from lamplighter.app import App
+from lamplighter.core.clock import utcnow
+from lamplighter.core.config import Settings
+from lamplighter.core.draft import Draft
+from lamplighter.core.model import Priority
+from lamplighter.core.retry import exponential
+from lamplighter.core.verdict import Cancel, Discard, Snooze
+from lamplighter.engine.context import Ctx
+from lamplighter.integrations.integration import Integration
+from lamplighter.integrations.integrations import Due
+from lamplighter.integrations.oauth import BadAnswer, GrantRevoked, OperatorFault, ProviderDown
+from lamplighter.integrations.outcome import Gone, NotNow
+from lamplighter.integrations.service import Service, open_service
+
+QUEUE = "tokens"
+ATTEMPTS = 5
+RECONCILE_EVERY = timedelta(seconds=15)
+OVERDUE = timedelta(seconds=10)  # how long after its time a refresh counts as forgotten, rather than under way
+AGAIN = timedelta(seconds=5)  # when an outage says nothing about when to come back
+BATCH = 1000  # integrations planned in one call
+
+_log = logging.getLogger("lamplighter.tokens")
+
+
+class TokenFamily:
+    """The family's jobs on one app. Its service is open while the app is."""
+
+    def __init__(self, app: App[Any], settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._refreshing: dict[str, str] = {}  # integration -> the job that refreshes it here, and may hand its key on
+        self.service: Service
+        self.refresh = app.job(
+            "tokens.refresh",
+            queue=QUEUE,
+            priority=Priority.HIGH,
+            unique="tokens.refresh:{integration_id}",  # on every path, so that no two refreshes are ever planned
+            retry=exponential(first=5, factor=2, cap=600, attempts=ATTEMPTS),
+            timeout=120,
+            keep_done=timedelta(hours=1),
+        )(self._refresh)
+        self.reconcile = app.job("tokens.reconcile", queue=QUEUE, unique=True, keep_done=timedelta(hours=1))(
+            self._reconcile
+        )
+        app.every(RECONCILE_EVERY, self.reconcile.draft(), name="tokens.reconcile", misfire="skip")
+        app.lifespan(self._open)
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[None]:
+        async with open_service(self._settings, self) as self.service:
+            await self.reconcile.enqueue(everything=True)
+            yield
+
+    async def plan(self, integrations: Iterable[Due | Integration]) -> int:
+        """Plan the next refresh of each; returns how many had none planned."""
+        drafts = [self._draft(one.id, one.refresh_at or utcnow()) for one in integrations]
+        return sum(handle.created for handle in await self._app.enqueue(drafts))
+
+    async def _refresh(self, ctx: Ctx[Any], integration_id: str, *, force: bool = False) -> str:
+        """Refresh one integration, and plan its next refresh."""
+        with self._as_parent(integration_id, ctx.id):
+            try:
+                refreshed = await self.service.refresher.refresh(integration_id, force=force)
+            except (NotNow, ProviderDown) as error:
+                raise Snooze(error.retry_in or AGAIN, str(error)) from error
+            except Gone as error:
+                raise Cancel(str(error)) from error
+            except (GrantRevoked, OperatorFault) as error:
+                raise Discard(str(error)) from error
+            except BadAnswer as error:
+                if ctx.attempt >= ATTEMPTS:
+                    await self.service.refresher.give_up(integration_id, str(error))
+                raise
+            if refreshed.outcome != "refreshed" and refreshed.refresh_at is not None:
+                await self.after(
+                    integration_id, refreshed.refresh_at
+                )  # whoever refreshed it could not: we hold the key
+        return refreshed.outcome
+
+    async def _reconcile(self, ctx: Ctx[Any], *, everything: bool = False) -> int:
+        """Plan what is overdue, or everything that can be refreshed; what is planned already stays as it is."""
+        await self._recover()
+        integrations = self.service.integrations
+        found = integrations.refreshable(batch=BATCH) if everything else integrations.overdue(OVERDUE, batch=BATCH)
+        planned = 0
+        async for batch in found:
+            planned += await self.plan(batch)
+            ctx.progress(planned, note="planned")
+        return planned
+
+    async def _recover(self) -> None:
+        recovered = await self.service.refresher.recover()
+        if recovered.saved:
+            _log.warning("Stored the tokens of %d integrations from the journal of a dead process.", recovered.saved)
+
+    def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
+        """Plan the next refresh in the transaction that stores the tokens."""
+        parent = self._refreshing.get(integration_id)
+        self._app.enqueue_within(connection, [self._draft(integration_id, at)], parent=parent)
+
+    async def after(self, integration_id: str, at: datetime) -> None:
+        """Plan the next refresh once the tokens are stored."""
+        await self._app.enqueue([self._draft(integration_id, at)])
+
+    def _draft(self, integration_id: str, at: datetime) -> Draft[str]:
+        return self.refresh.using(run_at=at).draft(integration_id)
+
+    @contextmanager
+    def _as_parent(self, integration_id: str, job: str) -> Iterator[None]:
+        self._refreshing[integration_id] = job
+        try:
+            yield
+        finally:
+            self._refreshing.pop(integration_id, None)
