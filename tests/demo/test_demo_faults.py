@@ -86,7 +86,7 @@ async def test_the_operator_is_told_of_a_fault_that_cannot_be(
 
 
 def test_the_usual_script_revokes_a_grant_that_exists_and_takes_the_stormy_drive_away() -> None:
-    revocation, outage = (cue.fault for cue in FAULTS)
+    outage, revocation = (cue.fault for cue in FAULTS)
     assert isinstance(revocation, Revocation)
     assert (revocation.provider, revocation.user) in {(grant.provider, grant.user) for grant in GRANTS}
     assert isinstance(outage, Outage)

@@ -37,7 +37,8 @@ class Cue(NamedTuple):
     fault: Fault
 
 
+# Timed for the usual lifetimes: tokens of 30 s are refreshed after 10 to 14 s, so both are seen, and none need lapse.
 FAULTS = (
+    Cue(9, Outage(provider="stormy-drive", seconds=7)),
     Cue(12, Revocation(provider="lantern-drive", user="goran")),
-    Cue(15, Outage(provider="stormy-drive", seconds=6)),
 )

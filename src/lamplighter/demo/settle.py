@@ -1,0 +1,61 @@
+"""Makes the demo world's tenants ours: its providers registered, and every grant connected by its real code flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import httpx2
+
+from lamplighter.core.clock import utcnow
+from lamplighter.core.secret import Secret
+from lamplighter.demo.catalog import GRANTS, PROVIDERS, DemoGrant, DemoProvider
+from lamplighter.demo.client import connect
+from lamplighter.integrations.integration import Integration, NewIntegration
+from lamplighter.integrations.provider import Provider, ProviderFacts
+from lamplighter.integrations.service import Service
+from lamplighter.integrations.tenants import Tenant
+
+
+async def settle(service: Service, world_url: str, grants: Sequence[DemoGrant] = GRANTS) -> list[Integration]:
+    """Register every provider of the world, and connect every grant."""
+    for provider in PROVIDERS:
+        await service.registrations.register(registered(provider, world_url))
+    tenants = sorted({grant.tenant for grant in grants})
+    await service.tenants.add([Tenant(id=name, name=name, owner_id=f"owner-of-{name}") for name in tenants])
+    async with httpx2.AsyncClient() as http:
+        return [await _connect(service, http, world_url, grant) for grant in grants]
+
+
+def registered(provider: DemoProvider, world_url: str) -> Provider:
+    """A provider of the world as the client that we are there."""
+    site = f"{world_url}/{provider.slug}"
+    facts = ProviderFacts(
+        slug=provider.slug,
+        display_name=provider.display_name,
+        auth_url=f"{site}/authorize",
+        token_url=f"{site}/token",
+        revoke_url=f"{site}/revoke",
+        health_url=f"{site}/drive/about",
+        scopes=provider.scopes,
+        client_auth=provider.client_auth,
+        rotates=provider.rotates,
+        default_lifetime=provider.token_lifetime,
+    )
+    return facts.with_client(provider.client_id, Secret(provider.client_secret))
+
+
+async def _connect(service: Service, http: httpx2.AsyncClient, world_url: str, grant: DemoGrant) -> Integration:
+    issued_at = utcnow()
+    tokens = await connect(http, world_url, grant.provider, grant.user)
+    new = NewIntegration(
+        tenant_id=grant.tenant,
+        provider_slug=grant.provider,
+        access_token=Secret(tokens.access_token),
+        refresh_token=Secret(tokens.refresh_token) if tokens.refresh_token else None,
+        issued_at=issued_at,
+        expires_at=issued_at + timedelta(seconds=tokens.expires_in),
+        scopes=tuple(tokens.scope.split()),
+        metadata={"account": grant.user},
+    )
+    return await service.integrations.connect(new)
