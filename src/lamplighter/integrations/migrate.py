@@ -8,6 +8,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
@@ -31,6 +32,11 @@ async def upgrade(database: Database) -> str:
 async def current(database: Database) -> str | None:
     """The version of the tables; None if there are none yet."""
     return await database.read(_current)
+
+
+def newest() -> str | None:
+    """The version that this Lamplighter wants."""
+    return ScriptDirectory(str(FOLDER)).get_current_head()
 
 
 def options() -> dict[str, Any]:

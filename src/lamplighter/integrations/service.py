@@ -1,0 +1,92 @@
+"""Everything about integrations, opened together on one database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple, NoReturn
+
+import httpx2
+from sqlalchemy import Connection
+
+from lamplighter.core.clock import Clock, utcnow
+from lamplighter.core.config import Settings
+from lamplighter.core.errors import TransactionUnsupported
+from lamplighter.integrations.database import Database
+from lamplighter.integrations.integrations import Integrations
+from lamplighter.integrations.journal import Journal
+from lamplighter.integrations.migrate import upgrade
+from lamplighter.integrations.oauth import TokenClient
+from lamplighter.integrations.outcome import Planner
+from lamplighter.integrations.refresher import Refresher
+from lamplighter.integrations.registrations import Registrations
+from lamplighter.integrations.tenants import Tenants
+from lamplighter.integrations.vault import KeyRing, MwapCipher, Vault, check_keys
+
+MOST_CONNECTIONS = 200  # to all providers together
+
+
+class Service(NamedTuple):
+    """The tables and the refresher, over one database, vault and HTTP client."""
+
+    database: Database
+    vault: Vault
+    tenants: Tenants
+    registrations: Registrations
+    integrations: Integrations
+    refresher: Refresher
+
+
+class NoPlanner:
+    """For a process without jobs: what it refreshes, the reconciler of a worker finds and plans."""
+
+    def within(self, connection: Connection, integration_id: str, at: datetime) -> NoReturn:
+        """Plans nothing."""
+        raise TransactionUnsupported("no jobs are planned here: a worker's reconciler plans them.")
+
+    async def after(self, integration_id: str, at: datetime) -> None:
+        """Plans nothing."""
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, planner: Planner, *, clock: Clock = utcnow) -> AsyncIterator[Service]:
+    """Open everything, its tables brought to the newest version.
+
+    Keys and the recovery journal lie beside the database file.
+
+    Raises:
+        ConfigError: a key is missing or weak, or the database's URL is wrong.
+        StoreError: the database cannot be opened.
+        JournalError: the journal cannot be written.
+    """
+    database = Database(database_url(settings))
+    vault = await asyncio.to_thread(open_vault, settings, database)
+    limits = httpx2.Limits(max_connections=MOST_CONNECTIONS)
+    journal_folder = database.path.with_suffix(".journal")
+    async with database, httpx2.AsyncClient(limits=limits) as http:
+        await upgrade(database)
+        with Journal(journal_folder, vault) as journal:
+            refresher = Refresher(database, vault, journal, TokenClient(http), planner, clock=clock)
+            async with refresher:
+                yield Service(
+                    database,
+                    vault,
+                    Tenants(database, clock=clock),
+                    Registrations(database, vault, clock=clock),
+                    Integrations(database, vault, clock=clock),
+                    refresher,
+                )
+
+
+def database_url(settings: Settings) -> str:
+    """Where the service's tables are: in the store's database, unless the settings say otherwise."""
+    return settings.database or settings.store
+
+
+def open_vault(settings: Settings, database: Database) -> Vault:
+    """The vault with the keys of the settings; reads what MWAP encrypted if its key is given too."""
+    keys: KeyRing = check_keys(settings.mode, settings.encryption_keys, folder=database.path.absolute().parent)
+    mwap = settings.mwap_encryption_key
+    return Vault(keys, MwapCipher(mwap.reveal()) if mwap else None)
