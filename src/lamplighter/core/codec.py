@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from types import CellType
 from typing import Any
 
 import msgspec
 
-from lamplighter.core.errors import BadArguments, ConfigError, TooLarge
+from lamplighter.core.errors import BadArguments, ConfigError, NoResult, TooLarge
 
 LARGEST = 256 * 1024  # bytes of JSON for arguments, and for a result: jobs carry ids, not files
 
 _encode = msgspec.json.Encoder().encode
+# What msgspec raises over values: the last of them over one that contains itself, or is too deep.
+_UNFIT = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Codec:
@@ -51,7 +54,7 @@ class Codec:
         try:
             data = _encode(named)
             self._decode(data)
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        except _UNFIT as error:
             raise BadArguments(f"job {self._name!r} cannot take these arguments: {error}.") from error
         return _bounded(data, f"the arguments of job {self._name!r}")
 
@@ -63,7 +66,7 @@ class Codec:
         """
         try:
             return msgspec.structs.asdict(self._decode(data))
-        except msgspec.MsgspecError as error:
+        except _UNFIT as error:
             raise BadArguments(f"job {self._name!r} cannot take the arguments it was given: {error}.") from error
 
     def dump_result(self, value: Any) -> str | None:
@@ -72,13 +75,20 @@ class Codec:
             return None
         try:
             data = _encode(value)
-        except (TypeError, ValueError, OverflowError) as error:
+        except _UNFIT as error:
             raise BadArguments(f"job {self._name!r} returned what JSON cannot carry: {error}.") from error
         return _bounded(data, f"the result of job {self._name!r}")
 
     def load_result(self, data: str | None) -> Any:
-        """The result as the type that the function declares."""
-        return None if data is None else self._decode_result(data)
+        """The result as the type that the function declares.
+
+        Raises:
+            NoResult: it does not fit that type (any more).
+        """
+        try:
+            return None if data is None else self._decode_result(data)
+        except _UNFIT as error:
+            raise NoResult(f"job {self._name!r} returned what its declared type does not fit: {error}.") from error
 
     def _by_name(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if len(args) > len(self._order):
@@ -131,13 +141,22 @@ def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     first = next(iter(inspect.signature(function).parameters))
     wanted = {key: hint for key, hint in function.__annotations__.items() if key != first}
     holder = type("annotations", (), {"__annotations__": wanted, "__module__": function.__module__})
-    closure = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
     try:
         return typing.get_type_hints(
-            holder, globalns=getattr(function, "__globals__", {}), localns=dict(closure), include_extras=True
+            holder, globalns=getattr(function, "__globals__", {}), localns=_closure(function), include_extras=True
         )
     except NameError as error:
         raise ConfigError(
             f"job {name!r} is annotated with a name that cannot be found at run time: {error}. "
             "Import it outside `if TYPE_CHECKING`."
         ) from error
+
+
+def _closure(function: Callable[..., Any]) -> dict[str, Any]:
+    """What a function sees of those around it; not what has no value yet, such as its own name where it is a local."""
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
+    names = code.co_freevars if code else ()
+    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True) if cell != _EMPTY_CELL}
+
+
+_EMPTY_CELL = CellType()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar, get_args
 
 import msgspec
 
@@ -84,9 +84,28 @@ def checked(options: Options) -> Options:
     run_at = options.get("run_at")
     if run_at is not None and run_at.tzinfo is None:
         raise ConfigError(f"run_at={run_at.isoformat()} has no time zone: give an aware datetime.")
-    if not timedelta() <= _seconds(options.get("delay", 0)) <= FAR_FUTURE:
-        raise ConfigError(f"delay={options.get('delay')} is not between 0 and ten years: change it.")
+    _check_delay(options.get("delay", 0))
+    _check_unique(options)
     return options
+
+
+def _check_delay(delay: timedelta | float) -> None:
+    try:
+        fits = timedelta() <= _seconds(delay) <= FAR_FUTURE
+    except (ValueError, OverflowError):  # not a number, or more seconds than a timedelta holds
+        fits = False
+    if not fits:
+        raise ConfigError(f"delay={delay} is not between 0 and ten years: change it.")
+
+
+def _check_unique(options: Options) -> None:
+    mode, period = options.get("unique_mode", "active"), options.get("unique_for")
+    if mode not in get_args(UniqueMode):
+        raise ConfigError(f"unique_mode={mode!r} is not one of {', '.join(get_args(UniqueMode))}: change it.")
+    if mode == "period" and period is None:  # a key without a moment of its own would be held for ever
+        raise ConfigError("unique_mode='period' holds a key for a period: give it as unique_for.")
+    if period is not None and not timedelta() < period <= FAR_FUTURE:
+        raise ConfigError(f"unique_for={period} is not between 0 and ten years: change it.")
 
 
 def _run_at(options: Options, now: datetime) -> datetime:

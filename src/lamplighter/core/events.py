@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
@@ -46,7 +47,12 @@ class Bus:
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Add a listener; call what is returned to take it away."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def leave() -> None:
+            with suppress(ValueError):  # it has left already
+                self._listeners.remove(listener)
+
+        return leave
 
     def emit(self, event: Event) -> None:
         """Tell every listener."""
