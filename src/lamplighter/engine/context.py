@@ -70,6 +70,11 @@ class Ctx(Generic[D]):
         told, self._progress = self._progress, None
         return told
 
+    def put_back(self, progress: str | None) -> None:
+        """What was taken could not be told: it is told next time, unless there is something newer by then."""
+        if self._progress is None:
+            self._progress = progress
+
     def tell(self, progress: str) -> None:
         """Progress as JSON, from the process that the handler runs in."""
         self._progress = progress

@@ -90,6 +90,7 @@ class Fetcher:
     async def _listen(self) -> None:
         async for _ in self._store.wake():
             self.ring()
+        await asyncio.sleep(POLL)  # a store that has no hints to give may end at once
 
     async def _claim(self, limit: int) -> list[Claimed]:
         if self._closing:

@@ -12,7 +12,7 @@ import msgspec
 
 from lamplighter.core.clock import Clock
 from lamplighter.core.errors import LamplighterError
-from lamplighter.core.model import Beat, Record
+from lamplighter.core.model import Beat, Beaten, Record
 from lamplighter.engine.run import Run
 from lamplighter.store.alarm import Alarm
 from lamplighter.store.base import Store
@@ -38,7 +38,11 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Keeper:
-    """The thread that beats. `runs` lists what runs now; `stop` and `lost` are called, on its thread, with job ids."""
+    """The thread that beats.
+
+    `runs` lists what runs now, oldest first; `stop` and `lost` are called, on its thread, with those that were asked
+    to stop, and those whose lease is someone else's.
+    """
 
     def __init__(
         self,
@@ -49,8 +53,8 @@ class Keeper:
         lease: timedelta,
         runs: Callable[[], list[Run]],
         presence: Callable[[], Presence],
-        stop: Callable[[list[str]], object],
-        lost: Callable[[list[str]], object],
+        stop: Callable[[list[Run]], object],
+        lost: Callable[[list[Run]], object],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -70,10 +74,13 @@ class Keeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Beat no more, and take the worker's presence back; returns when that is done."""
+        """Beat no more, and take the worker's presence back."""
         self._closing = True
         self._alarm.ring()
-        self._thread.join()
+
+    def join(self) -> None:
+        """Wait until that is done. Not for ever: a store that hangs must not keep the worker from ending."""
+        self._thread.join(self._lease.total_seconds())
 
     def _serve(self) -> None:
         asyncio.run(self._beat_on())
@@ -88,7 +95,10 @@ class Keeper:
                 if not told:
                     _log.warning("Cannot renew leases for now, trying on: %s", error)
                 told = True
-            await self._alarm.sleep(self._interval)
+            except Exception:  # noqa: BLE001 - or every job of this worker would be taken for abandoned
+                _log.exception("Renewing leases failed: it is tried on.")
+            if not self._closing:
+                await self._alarm.sleep(self._interval)
         try:
             await self._store.drop(KIND, self._worker)
         except LamplighterError as error:
@@ -98,17 +108,25 @@ class Keeper:
         now = self._clock()
         text = msgspec.json.encode(self._presence()).decode()
         await self._store.put(Record(kind=KIND, name=self._worker, value=text, expires_at=now + 3 * self._lease))
-        beats = [self._beat_of(run) for run in self._runs() if not self._is_given_up(run)]
-        if not beats:
+        runs = [run for run in self._runs() if not run.lost and not self._is_given_up(run)]
+        if not runs:
             return
-        beaten = await self._store.beat(beats, lease=self._lease, now=self._clock())
+        beaten = await self._beat_for(runs)
         if beaten.stop:
-            self._stop(beaten.stop)
-        if beaten.lost:
-            self._lost(beaten.lost)
+            newest = {run.job.id: run for run in runs}
+            self._stop([newest[job] for job in beaten.stop])
+        if beaten.lost:  # of two attempts at one job, which this worker lost and got again, only the older is lost
+            oldest = {run.job.id: run for run in reversed(runs)}
+            self._lost([oldest[job] for job in beaten.lost])
 
-    def _beat_of(self, run: Run) -> Beat:
-        return Beat(run.job.id, run.job.fence, run.ctx.take_progress())
+    async def _beat_for(self, runs: list[Run]) -> Beaten:
+        beats = [Beat(run.job.id, run.job.fence, run.ctx.take_progress()) for run in runs]
+        try:
+            return await self._store.beat(beats, lease=self._lease, now=self._clock())
+        except BaseException:
+            for run, beat in zip(runs, beats, strict=True):
+                run.ctx.put_back(beat.progress)
+            raise
 
     def _is_given_up(self, run: Run) -> bool:
         """Whether it runs on long after its timeout: then its lease may run out, or the job would be held for ever."""

@@ -21,6 +21,8 @@ LONGEST_TRACEBACK = 8_000
 MOST_CRASHES = 10  # a job that took so many workers down with it is given up: see `is_poison`
 UNKNOWN_AGAIN = timedelta(seconds=30)
 UNKNOWN_AT_MOST = timedelta(days=1)
+UNKNOWN_CLAIMS = 100  # at least: a job that was scheduled days ago must not fail where it first meets an older worker
+LONGEST_WAIT = timedelta(days=3650)  # a policy's or a verdict's: past it the calendar may end
 
 _log = logging.getLogger("lamplighter.jobs")
 
@@ -55,13 +57,19 @@ class Verdicts:
 
     def raised(self, error: BaseException) -> Outcome:
         """The handler raised: one of the four verdicts, or a failure that its policy judges."""
+        try:
+            return self._judged(error)
+        except Exception as mistake:  # noqa: BLE001 - such as Snooze("1h"): a job without an outcome would run for ever
+            return self._failed(mistake)
+
+    def _judged(self, error: BaseException) -> Outcome:
         match error:
             case Snooze():
-                return self._outcome("snooze", run_at=self._clock() + error.delay, reason=str(error))
+                return self._outcome("snooze", run_at=self._in(error.delay), reason=message_of(error))
             case Cancel():
-                return self._ended("cancel", str(error))
+                return self._ended("cancel", message_of(error))
             case Discard():
-                return self._ended("fail", str(error), self._failure(error))
+                return self._failed(error)
             case Retry(after=timedelta() as after):
                 return self._again(error, after) if self._policy_allows(error) else self._failed(error)
             case _:
@@ -78,13 +86,13 @@ class Verdicts:
 
     def hopeless(self, error: Exception) -> Outcome:
         """Its arguments or result can never fit: no attempt would change that."""
-        return self._ended("fail", str(error), self._failure(error))
+        return self._failed(error)
 
     def unknown(self) -> Outcome:
         """This worker's app has no such job. Another's may (a deploy is under way), so it is given a day."""
         error = LookupError(f"this worker's app has no job {self._job.name!r}: register it, or cancel the job.")
-        if self._age >= UNKNOWN_AT_MOST:
-            return self._ended("fail", str(error), self._failure(error))
+        if self._age >= UNKNOWN_AT_MOST and self._job.fence >= UNKNOWN_CLAIMS:
+            return self._failed(error)
         return self._outcome("snooze", run_at=self._clock() + UNKNOWN_AGAIN, failure=self._failure(error))
 
     @property
@@ -95,7 +103,7 @@ class Verdicts:
     def poison(self) -> Outcome:
         """It is not run again."""
         error = Crashed(f"its worker vanished {self._job.crashes} times while it ran: find out why, then retry it.")
-        return self._ended("fail", str(error), self._failure(error))
+        return self._failed(error)
 
     @property
     def _age(self) -> timedelta:
@@ -109,33 +117,30 @@ class Verdicts:
             return None
         attempt = Attempt(self._job.failures + 1, self._age, error)
         try:
-            return self._definition.retry(attempt)
+            delay = self._definition.retry(attempt)
+            return None if delay is None else max(timedelta(), delay)
         except Exception:  # noqa: BLE001 - it is the user's
             _log.exception("The retry policy of job %r failed, so the job fails: mend the policy.", self._job.name)
             return None
 
     def _again(self, error: BaseException, delay: timedelta) -> Outcome:
-        return self._outcome("retry", run_at=self._clock() + delay, failure=self._failure(error))
+        return self._outcome("retry", run_at=self._in(delay), failure=self._failure(error))
 
     def _failed(self, error: BaseException) -> Outcome:
-        return self._ended("fail", _message(error), self._failure(error))
+        return self._ended("fail", message_of(error), self._failure(error))
 
     def _ended(self, verb: Verb, reason: str, failure: Failure | None = None) -> Outcome:
-        keep = self._definition.keep_failed if self._definition else None
-        keep_until = self._clock() + (self._kept.failed if keep is None else keep)
-        return self._outcome(verb, reason=reason[:LONGEST_MESSAGE], failure=failure, keep_until=keep_until)
+        return self._outcome(verb, reason=reason, failure=failure)
+
+    def _in(self, delay: timedelta) -> datetime:
+        return self._clock() + min(delay, LONGEST_WAIT)
 
     def _outcome(
-        self,
-        verb: Verb,
-        *,
-        run_at: datetime | None = None,
-        reason: str | None = None,
-        failure: Failure | None = None,
-        keep_until: datetime | None = None,
+        self, verb: Verb, *, run_at: datetime | None = None, reason: str | None = None, failure: Failure | None = None
     ) -> Outcome:
-        if keep_until is None:  # what a stopped job is kept for if an operator asked it to stop meanwhile
-            keep_until = self._clock() + self._kept.failed
+        keep = self._definition.keep_failed if self._definition else None
+        # also for one that goes on: an operator may have asked it to stop meanwhile, and then it ends here
+        keep_until = self._clock() + (self._kept.failed if keep is None else keep)
         return Outcome(
             id=self._job.id,
             fence=self._job.fence,
@@ -151,8 +156,8 @@ class Verdicts:
             fence=self._job.fence,
             at=self._clock(),
             kind=_kind(error),
-            error=type(error).__qualname__[:200],
-            message=_message(error),
+            error=_storable(type(error).__qualname__)[:200],
+            message=message_of(error),
             traceback=_traceback(error),
         )
 
@@ -163,7 +168,8 @@ def _kind(error: BaseException) -> FailureKind:
     return "timeout" if isinstance(error, TimeoutError) else "error"
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """Its text, bounded, and fit to be stored."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - an exception that cannot be shown must not lose the job's outcome
@@ -174,7 +180,7 @@ def _message(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     """The end of it, where the error is, without the frames of this package's own callers."""
     if carried := getattr(error, "remote_traceback", None):
-        return str(carried)[-LONGEST_TRACEBACK:]
+        return _storable(str(carried))[-LONGEST_TRACEBACK:]
     try:
         text = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - as above

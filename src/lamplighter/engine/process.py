@@ -16,15 +16,19 @@ from functools import reduce
 from multiprocessing.connection import Connection
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from lamplighter.core.codec import Codec
 from lamplighter.core.definition import Definition
-from lamplighter.engine.context import Ctx
-from lamplighter.engine.outcome import Crashed
+from lamplighter.engine.context import CURRENT_JOB, Ctx
+from lamplighter.engine.outcome import Crashed, message_of
 from lamplighter.engine.thread import in_thread
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the worker's threads' locks, held for ever
+
+
+class HandlerError(Exception):
+    """What a handler raised, where the error itself could not leave its process: its name and text."""
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -39,7 +43,7 @@ class Task(Struct, frozen=True, kw_only=True):
 
 
 async def call_in_process(definition: Definition, ctx: Ctx[Any], arguments: dict[str, Any]) -> Any:
-    """What the handler returns; if the caller is cancelled, the process and all that it started are killed."""
+    """What the handler returns, as JSON; if the caller is cancelled, the process and all that it started are killed."""
     function = definition.function
     task = Task(
         name=definition.name,
@@ -55,7 +59,7 @@ async def call_in_process(definition: Definition, ctx: Ctx[Any], arguments: dict
     except asyncio.CancelledError:
         child.kill()
         raise
-    return definition.codec.load_result(answer)
+    return None if answer is None else Raw(answer.encode())
 
 
 class _Child:
@@ -103,7 +107,7 @@ class _Child:
             elif kind == "returned":
                 return None if value is None else str(value)
             else:
-                raise _revive(value)
+                raise _revived(value)
 
     def _crash(self) -> Crashed:
         assert self._process is not None
@@ -147,7 +151,7 @@ def _main(task: Task, connection: Connection) -> None:
     try:
         answer: tuple[str, Any] = ("returned", _work(task, connection))
     except BaseException as error:  # noqa: BLE001 - it is raised again in the worker
-        answer = ("raised", _told(error))
+        answer = ("raised", _packed(error))
     connection.send(answer)
 
 
@@ -155,6 +159,7 @@ def _work(task: Task, connection: Connection) -> str | None:
     found: Any = reduce(getattr, task.qualname.split("."), importlib.import_module(task.module))
     function = getattr(found, "function", found)  # a registered job, or the function as it was written
     ctx = _ChildCtx(getattr(found, "deps", None), **task.context)
+    CURRENT_JOB.set(ctx.id)
     ctx.connection = connection
     value = function(ctx, **task.arguments)
     if asyncio.iscoroutine(value):
@@ -174,20 +179,50 @@ def _end_with_the_worker() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _told(error: BaseException) -> dict[str, Any]:
-    """The error for the other side; one that cannot travel goes by its name."""
-    text = "".join(traceback.format_exception(error))
-    whole = {"kind": type(error), "args": error.args, "fields": dict(vars(error)), "traceback": text}
+class _Packed(Struct, frozen=True, kw_only=True):
+    """An error on its way to the worker: pickled apart from the rest, for its class may be unknown there."""
+
+    parts: bytes | None
+    whole: bytes | None
+    name: str
+    message: str
+    traceback: str
+
+
+def _packed(error: BaseException) -> _Packed:
+    return _Packed(
+        parts=_pickled((type(error), error.args, dict(vars(error)))),
+        whole=_pickled(error),
+        name=type(error).__qualname__,
+        message=message_of(error),
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _pickled(value: object) -> bytes | None:
     try:
-        pickle.loads(pickle.dumps(whole))  # noqa: S301 - our own
+        return pickle.dumps(value)
     except Exception:  # noqa: BLE001 - any class may fail in any way
-        message = f"{type(error).__qualname__}: {error}"
-        return {"kind": RuntimeError, "args": (message,), "fields": {}, "traceback": text}
-    return whole
+        return None
 
 
-def _revive(told: dict[str, Any]) -> BaseException:
-    error: BaseException = told["kind"].__new__(told["kind"])  # not by __init__, whose parameters nobody knows
-    error.args = told["args"]
-    vars(error).update(told["fields"], remote_traceback=told["traceback"])
+def _revived(packed: _Packed) -> BaseException:
+    """The same error, if it can be had here: else one that tells its name and text."""
+    error: BaseException = HandlerError(f"{packed.name}: {packed.message}")
+    for make, data in ((_from_parts, packed.parts), (pickle.loads, packed.whole)):
+        with contextlib.suppress(Exception):
+            made = make(data or b"")
+            if isinstance(made, BaseException) and message_of(made) == packed.message:
+                error = made
+                break
+    vars(error)["remote_traceback"] = packed.traceback
+    return error
+
+
+def _from_parts(data: bytes) -> BaseException:
+    """Not by `__init__`, whose parameters nobody knows. Errors that keep more than their `args` come whole instead."""
+    kind, args, fields = pickle.loads(data)  # noqa: S301 - our own
+    error: BaseException = kind.__new__(kind)
+    error.args = args
+    vars(error).update(fields)
     return error

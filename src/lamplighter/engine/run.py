@@ -24,7 +24,7 @@ Asked = Literal["cancel", "release"]
 class Run:
     """A claimed job in this worker, from claim to durable outcome."""
 
-    __slots__ = ("asked", "ctx", "definition", "job", "last_renewal", "started", "task")
+    __slots__ = ("asked", "begun", "ctx", "definition", "job", "last_renewal", "lost", "started", "task")
 
     def __init__(self, job: Claimed, definition: Definition | None, deps: Any, started: datetime) -> None:
         self.job = job
@@ -40,6 +40,9 @@ class Run:
         )
         self.started = started
         self.asked: Asked | None = None
+        self.begun = False
+        self.lost = False
+        """Whether its lease is known to be someone else's."""
         self.task: asyncio.Task[None] | None = None
         timeout = definition.timeout if definition else None
         self.last_renewal = None if timeout is None else started + timedelta(seconds=timeout)
@@ -50,7 +53,7 @@ class Run:
         if self.asked is None:
             self.asked = what
             self.ctx.stopping = True
-            if self.task is not None:
+            if self.task is not None and self.begun:  # a task cancelled before its first step never tells how it ended
                 self.task.cancel()
 
 
@@ -69,13 +72,19 @@ class Runner(Struct, frozen=True):
     async def run(self, run: Run) -> Outcome:
         """How the attempt ended; raises nothing."""
         verdicts = Verdicts(run.job, run.definition, self.kept, self.clock)
+        run.begun = True
+        if run.asked is not None:
+            return verdicts.stopped(run.asked, asyncio.CancelledError())
         if run.definition is None:
             return verdicts.unknown()
         if verdicts.is_poison:
             return verdicts.poison()
+        return await self._attempt(run, run.definition, verdicts)
+
+    async def _attempt(self, run: Run, definition: Definition, verdicts: Verdicts) -> Outcome:
         try:
-            value = await self._call(run, run.definition)
-            result = run.definition.codec.dump_result(value)
+            value = await self._call(run, definition)
+            result = definition.codec.dump_result(value)
         except asyncio.CancelledError as error:
             return verdicts.stopped(run.asked, error)
         except (BadArguments, TooLarge) as error:

@@ -39,7 +39,7 @@ def _settle(future: asyncio.Future[Any], answer: Any, error: BaseException | Non
         return
     if error is None:
         future.set_result(answer)
-    elif isinstance(error, StopIteration):  # a future refuses it
-        future.set_exception(RuntimeError("the function raised StopIteration."))
+    elif isinstance(error, StopIteration | GeneratorExit):  # a future refuses the one, a coroutine ends of the other
+        future.set_exception(RuntimeError(f"the function raised {type(error).__name__}."))
     else:
         future.set_exception(error)

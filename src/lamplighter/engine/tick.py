@@ -75,13 +75,12 @@ class Ticker:
         return min(moments)
 
     async def _tick_one(self, entry: Entry, record: Record | None, now: datetime) -> datetime:
-        told = None if record is None else _read(record)
-        last = now if told is None else from_us(told.last)  # a new schedule has missed nothing
-        slots = slots_to_fire(entry.schedule, last, now, entry.misfire, GRACE)
+        told = None if record is None else read_told(record)
+        slots = slots_to_fire(entry.schedule, _since(entry, told, now), now, entry.misfire, GRACE)
         if slots:
             jobs = [slot_job(entry, slot, now) for slot in slots]
-            await self._store.add(jobs, now=now)
-            self._fired(entry, jobs)
+            added = await self._store.add(jobs, now=now)
+            self._fired(entry, [job for job, one in zip(jobs, added, strict=True) if one.created])
         next_at = entry.schedule.after(now)
         if slots or told is None or told.schedule != entry.schedule.text or from_us(told.last) + REMEMBERED / 2 < now:
             await self._tell(entry, now, next_at)
@@ -97,6 +96,18 @@ class Ticker:
         )
         text = msgspec.json.encode(told).decode()
         await self._store.put(Record(kind=KIND, name=entry.name, value=text, expires_at=next_at + REMEMBERED))
+
+
+def _since(entry: Entry, told: Told | None, now: datetime) -> datetime:
+    """Since when slots count: a new schedule has missed nothing, and neither has one whose text is new.
+
+    That still counts the last minute, or two versions of an app that run at once, each with its own text, would keep
+    each other from ever firing.
+    """
+    if told is None:
+        return now
+    last = from_us(told.last)
+    return last if told.schedule == entry.schedule.text else max(last, now - GRACE)
 
 
 def slot_job(entry: Entry, slot: datetime, now: datetime) -> NewJob:
@@ -117,7 +128,8 @@ def _slot_id(name: str, slot: datetime) -> str:
     return f"{stamp[:8]}-{stamp[8:]}-7{digest[:3]}-8{digest[3:6]}-{digest[6:18]}"
 
 
-def _read(record: Record) -> Told | None:
+def read_told(record: Record) -> Told | None:
+    """What a schedule's record tells, if it can be read."""
     try:
         return msgspec.json.decode(record.value, type=Told)
     except msgspec.MsgspecError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +28,8 @@ from lamplighter.engine.tick import Entry, Ticker
 from lamplighter.store.base import Store
 
 _log = logging.getLogger("lamplighter.worker")
+
+LAST_WORDS = 5.0  # seconds that cancelled handlers have to tidy up, when their worker stops
 
 _EVENT_OF: dict[str, EventKind] = {
     "done": "done",
@@ -74,6 +76,7 @@ class Worker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._runner = Runner(registry, deps, options.kept, clock)
         self._finisher = Finisher(store, clock, self._settled)
         self._fetcher = Fetcher(
@@ -95,8 +98,8 @@ class Worker:
             lease=options.lease,
             runs=lambda: list(self._runs.values()),
             presence=self._presence,
-            stop=lambda ids: self._loop.call_soon_threadsafe(self._ask_to_stop, ids),
-            lost=lambda ids: self._loop.call_soon_threadsafe(self._lose, ids),
+            stop=lambda runs: self._loop.call_soon_threadsafe(self._ask_to_stop, runs),
+            lost=lambda runs: self._loop.call_soon_threadsafe(self._lose, runs),
         )
 
     @property
@@ -104,59 +107,105 @@ class Worker:
         """Whether no handler runs and every outcome is durable."""
         return not self._runs
 
+    def serves(self, queue: str) -> bool:
+        """Whether it takes jobs from a queue."""
+        return not self._options.queues or queue in self._options.queues
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop, or had to."""
+        return self._stop.is_set()
+
     def stop(self) -> None:
         """Begin to stop: claim nothing more, let running jobs go on for their grace time, hand back the rest."""
         self._stop.set()
 
-    async def stopped(self) -> None:
-        """Wait until it was told to stop."""
-        await self._stop.wait()
+    async def stopped(self, timeout: float | None = None) -> None:
+        """Wait until it was told to stop, but no longer than so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), timeout)
 
     async def run(self) -> None:
-        """Work until stopped, or until the store turns out to be damaged (StoreDamaged)."""
+        """Work until stopped, or until the store turns out to be damaged (StoreDamaged).
+
+        Cancelled, it stops as `stop` says; cancelled again, it hands running jobs back without waiting for them.
+        """
         self._loop = asyncio.get_running_loop()
         self._keeper.start()
-        finishing = asyncio.create_task(self._finisher.run(), name="finish")
-        fetching = asyncio.create_task(self._fetcher.run(), name="fetch")
+        finishing, fetching = _started(self._finisher.run()), _started(self._fetcher.run())
         loops = [self._fetcher.listen(), self._janitor.sweep(), self._janitor.prune(), self._ticker.run()]
-        helping = [asyncio.create_task(loop) for loop in loops]
-        stopping = asyncio.create_task(self._stop.wait())
+        helping = [_started(loop) for loop in loops]
         try:
-            await self._first_end_of(stopping, finishing, fetching, *helping)
+            await self._first_end_of(finishing, fetching, *helping)
         finally:
             self._stop.set()
-            await self._wind_down(fetching, finishing, [*helping, stopping])
+            await self._to_the_end(asyncio.create_task(self._wind_down(fetching, finishing, helping)))
+        _raise_the_first_error(finishing, fetching, *helping)
 
-    async def _first_end_of(self, stopping: asyncio.Task[bool], *tasks: asyncio.Task[None]) -> None:
+    async def _first_end_of(self, *tasks: asyncio.Task[None]) -> None:
+        """Until it is to stop, or a loop failed; the ticker of an app without schedules just ends."""
+        stopping = asyncio.create_task(self._stop.wait())
         pending: set[asyncio.Task[Any]] = {stopping, *tasks}
-        while not stopping.done():
-            ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()  # a loop that failed ends the worker; the ticker of an app without schedules just ends
+        try:
+            while not stopping.done():
+                ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                _raise_the_first_error(*ended)
+        finally:
+            stopping.cancel()
+
+    async def _to_the_end(self, winding_down: asyncio.Task[None]) -> None:
+        """Whoever cancels us meanwhile wants it quicker, but not half done: jobs would be left to their leases, and
+        those be renewed for ever."""
+        cancelled: asyncio.CancelledError | None = None
+        while not winding_down.done():
+            try:
+                await asyncio.shield(winding_down)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._hurry.set()
+        if cancelled is not None:
+            raise cancelled
 
     async def _wind_down(
-        self, fetching: asyncio.Task[None], finishing: asyncio.Task[None], helping: list[asyncio.Task[Any]]
+        self, fetching: asyncio.Task[None], finishing: asyncio.Task[None], helping: list[asyncio.Task[None]]
     ) -> None:
-        self._fetcher.close()
-        await _ended(fetching, self._options.grace)
-        await self._drain()
-        for task in helping:
-            task.cancel()
-        await asyncio.gather(*helping, return_exceptions=True)
-        self._finisher.close()
-        await _ended(finishing, max(self._options.grace, self._options.lease))
-        await asyncio.to_thread(self._keeper.close)
+        try:
+            self._fetcher.close()
+            await self._ended(fetching, self._options.grace)
+            await self._drain()
+            for task in helping:
+                task.cancel()
+            await asyncio.wait(helping)
+            self._finisher.close()
+            await self._ended(finishing, max(self._options.grace, self._options.lease))
+        finally:
+            self._keeper.close()
+        await asyncio.to_thread(self._keeper.join)
+
+    async def _ended(self, task: asyncio.Task[None], patience: timedelta) -> None:
+        """Wait for a loop that was told to end. One that still waits for its store when the time is over is cancelled;
+        even in a hurry it has a moment, to write what was handed back."""
+        await self._within(patience, task)
+        await asyncio.wait([task], timeout=1)
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def _within(self, patience: timedelta, *tasks: asyncio.Task[Any]) -> None:
+        """Wait for the first of these to end, but no longer than this, and not at all in a hurry."""
+        hurrying = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait([hurrying, *tasks], timeout=patience.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        hurrying.cancel()
 
     async def _drain(self) -> None:
         """Give running jobs their time, then hand them back. One that ignores that is left to its lease."""
         if self._active:
             _log.info("Stopping: %d jobs may run on for %s.", self._active, self._options.grace)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), self._options.grace.total_seconds())
+        idle = asyncio.create_task(self._idle.wait())
+        await self._within(self._options.grace, idle)
         for run in list(self._runs.values()):
             run.ask("release")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), 5)
+        await asyncio.wait([idle], timeout=LAST_WORDS)
+        idle.cancel()
         if self._active:
             _log.warning("%d jobs would not stop: they run again elsewhere when their leases run out.", self._active)
 
@@ -212,19 +261,18 @@ class Worker:
             event = Event(kind="fired", job=job.id, at=self._clock(), name=job.name, queue=job.queue, reason=entry.name)
             self._bus.emit(event)
 
-    def _ask_to_stop(self, ids: list[str]) -> None:
-        for run in self._found(ids):
+    def _ask_to_stop(self, runs: list[Run]) -> None:
+        for run in runs:
             run.ask("cancel")
 
-    def _lose(self, ids: list[str]) -> None:
+    def _lose(self, runs: list[Run]) -> None:
         """Their leases are someone else's by now: what they do from here on counts for nothing, so they need not."""
-        for run in self._found(ids):
+        for run in runs:
+            run.lost = True
+            if run.task is None or run.task.done():
+                continue  # it has ended, and its outcome may well have been accepted meanwhile
             _log.warning("Job %s was given to another worker: this one had not renewed its lease in time.", run.job.id)
             run.ask("release")
-
-    def _found(self, ids: list[str]) -> list[Run]:
-        wanted = set(ids)
-        return [run for run in self._runs.values() if run.job.id in wanted]
 
     def _emit(self, kind: EventKind, job: Claimed, *, reason: str | None = None, late_ms: float | None = None) -> None:
         self._bus.emit(
@@ -251,11 +299,19 @@ class Worker:
             queues=self._options.queues,
             concurrency=self._options.concurrency,
             running=self._active,
-            stopping=self._stop.is_set(),
+            stopping=self.is_stopping,
         )
 
 
-async def _ended(task: asyncio.Task[None], patience: timedelta) -> None:
-    """Wait for a loop that was told to end; one that still waits for its store when the time is over is cancelled."""
-    with suppress(TimeoutError, asyncio.CancelledError):
-        await asyncio.wait_for(task, patience.total_seconds() + 1)
+def _started(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task whose error counts as seen: that of the first to fail is raised, the others fail of the same cause."""
+    task = asyncio.create_task(loop)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return task
+
+
+def _raise_the_first_error(*tasks: asyncio.Task[Any]) -> None:
+    errors = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    for error in errors:
+        if error is not None:
+            raise error

@@ -1,0 +1,36 @@
+"""Waiting for what a store comes to say, for the tests of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from lamplighter import App, Handle
+from lamplighter.core.model import JobView
+
+
+async def until(handle: Handle[Any], so: Callable[[JobView], bool]) -> JobView:
+    """The job, once it is so."""
+    while not so(view := await handle.view()):
+        await _breathe()
+    return view
+
+
+async def until_true(so: Callable[[], bool]) -> None:
+    """Until it is so: for what threads do, and what has no event to wait for."""
+    while not so():
+        await _breathe()
+
+
+async def until_counts(app: App[Any], **counts: int) -> None:
+    """Until so many jobs, over all queues, are in these states."""
+    while True:
+        stats = await app.store.stats()
+        if all(sum(getattr(one, state) for one in stats) == n for state, n in counts.items()):
+            return
+        await _breathe()
+
+
+async def _breathe() -> None:
+    await asyncio.sleep(0.005)
