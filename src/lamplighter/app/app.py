@@ -33,8 +33,11 @@ from lamplighter.store.open import open_store
 D = TypeVar("D")
 P = ParamSpec("P")
 R = TypeVar("R")
+Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 LONGEST_TIMEOUT = timedelta(days=7).total_seconds()
+LONGEST_KEPT = timedelta(days=3650)
+SHORTEST_LEASE = timedelta(milliseconds=100)
 MOST_TOGETHER = 1000  # jobs in one call of the store
 
 _log = logging.getLogger("lamplighter.app")
@@ -87,25 +90,31 @@ class App(Generic[D]):
         self._bus = Bus()
         self._entries: dict[str, Entry] = {}
         self._results = Results(self.store)
-        self._lifespans: list[Callable[[], AbstractAsyncContextManager[object]]] = []
+        self._lifespans: list[Lifespan] = []
         self._open: list[AsyncExitStack] = []
+        self._door = asyncio.Lock()  # or two that open it at once would both enter the lifespans
 
     async def __aenter__(self) -> Self:
-        stack = AsyncExitStack()
-        await stack.enter_async_context(self.store)
-        try:
-            for lifespan in [] if self._open else self._lifespans:
-                await stack.enter_async_context(lifespan())
-        except BaseException:
-            await stack.aclose()
-            raise
-        self._open.append(stack)
+        async with self._door:
+            lifespans = [] if self._open else self._lifespans
+            self._open.append(AsyncExitStack())
+            try:
+                await self._enter(self._open[-1], lifespans)
+            except BaseException:
+                await self._open.pop().aclose()
+                raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._open.pop().aclose()
+        async with self._door:
+            await self._open.pop().aclose()
 
-    def lifespan(self, factory: Callable[[], AbstractAsyncContextManager[object]]) -> None:
+    async def _enter(self, stack: AsyncExitStack, lifespans: Sequence[Lifespan]) -> None:
+        await stack.enter_async_context(self.store)
+        for lifespan in lifespans:  # which may enqueue: the app counts as open
+            await stack.enter_async_context(lifespan())
+
+    def lifespan(self, factory: Lifespan) -> None:
         """Enter `factory()` whenever the app opens, and leave it when the app closes: for what handlers need open."""
         self._lifespans.append(factory)
 
@@ -141,6 +150,11 @@ class App(Generic[D]):
             raise ConfigError(f"timeout={timeout} is not between 0 and 7 days: change it, or give None for no limit.")
         if memory_mb is not None and (not process or memory_mb < 1):
             raise ConfigError("memory_mb bounds a process of its own: give process=True and at least 1.")
+        for kept in (keep_done, keep_failed):
+            if kept is not None and not timedelta() <= kept <= LONGEST_KEPT:
+                raise ConfigError(f"a job cannot be kept for {kept}: give between 0 and ten years.")
+        if callable(name):
+            raise ConfigError("@app.job is called before it decorates: write @app.job() with parentheses.")
         defaults = checked(options)
 
         def register(function: Callable[..., Any]) -> Job[D, Any, Any]:
@@ -169,9 +183,11 @@ class App(Generic[D]):
         With `tx`, an open transaction of yours on the store's database, they exist once that commits.
 
         Raises:
+            ConfigError: the app is not open.
             StoreUnavailable: the store cannot be reached; those of the batches before are added.
             TransactionUnsupported: `tx` is not a transaction that the store can join.
         """
+        self._refuse_unless_open()
         handles: list[Handle[R]] = []
         batch: list[Draft[R]] = []
         for draft in drafts:
@@ -181,15 +197,17 @@ class App(Generic[D]):
                 batch = []
         return handles + (await self._enqueue(batch, tx) if batch else [])
 
-    def enqueue_within(self, tx: object, drafts: Iterable[Draft[R]]) -> list[Handle[R]]:
+    def enqueue_within(self, tx: object, drafts: Iterable[Draft[R]], *, parent: str | None = None) -> list[Handle[R]]:
         """`enqueue` inside an open synchronous transaction (sqlite3, or SQLAlchemy over it), without awaiting.
+
+        `parent`: the running job that they are children of, where that is not the one that this is called from.
 
         Raises:
             TransactionUnsupported: `tx` is not a transaction that the store can join.
         """
         all_ = list(drafts)
-        jobs = self._jobs(all_)
-        return self._handles(all_, jobs, self.store.add_within(tx, jobs, now=self._clock()))
+        jobs = self._jobs(all_, parent)
+        return self._handles(all_, self.store.add_within(tx, jobs, now=self._clock()))
 
     def cron(
         self,
@@ -224,10 +242,12 @@ class App(Generic[D]):
 
     async def pause(self, queue: str) -> None:
         """Let no worker take jobs from a queue; running ones go on."""
+        self._refuse_unless_open()
         await self.store.pause(queue, paused=True)
 
     async def resume(self, queue: str) -> None:
         """Let a paused queue go on."""
+        self._refuse_unless_open()
         await self.store.pause(queue, paused=False)
 
     @asynccontextmanager
@@ -242,7 +262,12 @@ class App(Generic[D]):
         """A worker beside whatever else this event loop does; it drains when the block ends.
 
         What is not given is as the settings say: 100 jobs at once, from all queues.
+
+        Raises:
+            ConfigError: the app is not open, or a value is out of bounds.
+            StoreDamaged: it ended for that reason; raised when the block ends.
         """
+        self._refuse_unless_open()
         worker = self._worker(concurrency, queues, grace, lease)
         task = asyncio.create_task(worker.run(), name="lamplighter-worker")
         task.add_done_callback(_log_a_failure)
@@ -255,19 +280,25 @@ class App(Generic[D]):
     async def work(self, *, until_idle: bool = False, concurrency: int | None = None) -> None:
         """Run jobs here and now: until cancelled, or until nothing is due, which is handy in tests."""
         async with self, self.worker(concurrency=concurrency) as worker:
-            await (self._until_idle(worker) if until_idle else worker.stopped())
+            await (self.until_idle(worker) if until_idle else worker.stopped())
 
-    async def _until_idle(self, worker: Worker) -> None:
-        while True:
+    async def until_idle(self, worker: Worker) -> None:
+        """Wait until nothing is due that this worker would run: no job is queued or runs, and none that is scheduled
+        has come due; or until the worker has to stop."""
+        while not worker.is_stopping:
             swept = await self.store.sweep(MOST_TOGETHER, now=self._clock())
-            stats = await self.store.stats()
-            if not swept.due and worker.is_idle and not any(q.queued or q.running for q in stats if not q.paused):
+            stats = [one for one in await self.store.stats() if worker.serves(one.queue) and not one.paused]
+            if not swept.due and worker.is_idle and not any(one.queued or one.running for one in stats):
                 return
             await asyncio.sleep(0.002)
 
     def _worker(
         self, concurrency: int | None, queues: Sequence[str] | None, grace: timedelta | None, lease: timedelta | None
     ) -> Worker:
+        if concurrency is not None and concurrency < 1:
+            raise ConfigError(f"a worker of concurrency={concurrency} would run nothing: give 1 or more.")
+        if lease is not None and lease < SHORTEST_LEASE:
+            raise ConfigError(f"lease={lease} is too short to be renewed in time: give {SHORTEST_LEASE} or more.")
         settings = self.settings
         options = WorkerOptions(
             concurrency=settings.concurrency if concurrency is None else concurrency,
@@ -289,19 +320,28 @@ class App(Generic[D]):
 
     async def _enqueue(self, drafts: list[Draft[R]], tx: object) -> list[Handle[R]]:
         jobs = self._jobs(drafts)
-        return self._handles(drafts, jobs, await self.store.add(jobs, now=self._clock(), tx=tx))
+        added = await self.store.add(jobs, now=self._clock(), tx=tx)
+        if self._bus.heard and tx is None:  # what a transaction adds is not there before it commits
+            self._tell(jobs, added)
+        return self._handles(drafts, added)
 
-    def _jobs(self, drafts: list[Draft[R]]) -> list[NewJob]:
-        now, parent = self._clock(), CURRENT_JOB.get()
+    def _jobs(self, drafts: list[Draft[R]], parent: str | None = None) -> list[NewJob]:
+        now, parent = self._clock(), parent or CURRENT_JOB.get()
         return [draft.new_job(now, parent=parent) for draft in drafts]
 
-    def _handles(self, drafts: list[Draft[R]], jobs: list[NewJob], added: list[Added]) -> list[Handle[R]]:
-        if self._bus.heard:
-            self._tell(jobs, added)
-        return [
-            Handle(one, draft.definition, self.store, self._results, self._clock)
-            for draft, one in zip(drafts, added, strict=True)
-        ]
+    def _handles(self, drafts: list[Draft[R]], added: list[Added]) -> list[Handle[R]]:
+        return [self._handle(draft, one) for draft, one in zip(drafts, added, strict=True)]
+
+    def _handle(self, draft: Draft[R], added: Added) -> Handle[R]:
+        keep = draft.definition.keep_failed
+        return Handle(
+            added,
+            draft.definition,
+            store=self.store,
+            results=self._results,
+            clock=self._clock,
+            keep_cancelled=self.settings.keep_failed if keep is None else keep,
+        )
 
     def _tell(self, jobs: list[NewJob], added: list[Added]) -> None:
         now = self._clock()
@@ -309,6 +349,11 @@ class App(Generic[D]):
             if one.created:
                 event = Event(kind="enqueued", job=job.id, at=now, name=job.name, queue=job.queue, tenant=job.tenant)
                 self._bus.emit(event)
+
+    def _refuse_unless_open(self) -> None:
+        """On every store alike, though some would do without: what works in tests is to work elsewhere too."""
+        if not self._open:
+            raise ConfigError("the app is not open: put `async with app:` around what uses it.")
 
     def _schedule(self, schedule: Schedule, draft: Draft[Any], name: str | None, misfire: Misfire) -> None:
         called = name or draft.definition.name

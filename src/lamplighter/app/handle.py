@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Generic, TypeVar, cast
 
-from lamplighter.app.results import Results
+from lamplighter.app.results import Results, not_kept
 from lamplighter.core.clock import Clock
 from lamplighter.core.definition import Definition
-from lamplighter.core.errors import JobCancelled, JobFailed, ResultTimeout, UnknownJob
+from lamplighter.core.errors import JobCancelled, JobFailed, ResultTimeout
 from lamplighter.core.model import Added, Failure, JobView, State, Where
 from lamplighter.store.base import Store
 
@@ -18,15 +19,25 @@ R = TypeVar("R")
 class Handle(Generic[R]):
     """One job. `created` is False when its unique key was held: then `id` is the job that holds it."""
 
-    __slots__ = ("_clock", "_definition", "_results", "_store", "created", "id")
+    __slots__ = ("_clock", "_definition", "_keep_cancelled", "_results", "_store", "created", "id")
 
-    def __init__(self, added: Added, definition: Definition, store: Store, results: Results, clock: Clock) -> None:
+    def __init__(
+        self,
+        added: Added,
+        definition: Definition,
+        *,
+        store: Store,
+        results: Results,
+        clock: Clock,
+        keep_cancelled: timedelta,
+    ) -> None:
         self.id = added.id
         self.created = added.created
         self._definition = definition
         self._store = store
         self._results = results
         self._clock = clock
+        self._keep_cancelled = keep_cancelled
 
     async def result(self, timeout: float | None = None) -> R:
         """What the job returned, once it is done. `timeout`: seconds to wait; None waits for as long as it takes.
@@ -35,7 +46,8 @@ class Handle(Generic[R]):
             JobFailed: it failed for good.
             JobCancelled: it was cancelled.
             ResultTimeout: the time was over; the job goes on.
-            UnknownJob: it ended and is not kept any longer.
+            UnknownJob: it ended and is not kept any longer, or the transaction that adds it is not committed.
+            StoreUnavailable: the store cannot be reached; ask again.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -55,7 +67,7 @@ class Handle(Generic[R]):
         """
         found = await self._store.page(Where(ids=(self.id,)), limit=1)
         if not found:
-            raise UnknownJob(f"job {self.id} is not kept any longer: keep ended jobs for longer.")
+            raise not_kept(self.id)
         return found[0]
 
     async def failures(self) -> list[Failure]:
@@ -64,7 +76,9 @@ class Handle(Generic[R]):
 
     async def cancel(self) -> bool:
         """Cancel it if it waits, ask it to stop if it runs; whether there was anything to cancel."""
-        cancelled = await self._store.cancel(Where(ids=(self.id,)), limit=1, now=self._clock())
+        now = self._clock()
+        this = Where(ids=(self.id,))
+        cancelled = await self._store.cancel(this, limit=1, now=now, keep_until=now + self._keep_cancelled)
         return bool(cancelled.ended or cancelled.asked)
 
     def __repr__(self) -> str:

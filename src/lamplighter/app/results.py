@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from itertools import islice
 
 from lamplighter.core.errors import LamplighterError, UnknownJob
@@ -14,6 +15,13 @@ from lamplighter.store.base import Store
 POLL = 0.5  # seconds between looks while nothing wakes us
 BREATH = 0.001  # seconds at least between looks: under load, every write wakes
 MOST_TOGETHER = 500  # jobs in one look
+
+
+def not_kept(job: str) -> UnknownJob:
+    """The error about a job that is not in the store."""
+    return UnknownJob(
+        f"job {job} is not in the store: commit the transaction that adds it, or keep ended jobs for longer."
+    )
 
 
 class Results:
@@ -31,14 +39,15 @@ class Results:
         """
         loop = asyncio.get_running_loop()
         watch = self._watches.get(loop)
-        if watch is None:
+        if watch is None or watch.failed:
             watch = self._watches[loop] = _Watch(self._store)
         try:
             return await watch.ended(job)
         finally:
             if not watch.waiting:
-                self._watches.pop(loop, None)
                 watch.close()
+                if self._watches.get(loop) is watch:
+                    del self._watches[loop]
 
 
 class _Watch:
@@ -46,6 +55,7 @@ class _Watch:
 
     def __init__(self, store: Store) -> None:
         self.waiting: defaultdict[str, list[asyncio.Future[JobView]]] = defaultdict(list)
+        self.failed = False
         self._store = store
         self._alarm = Alarm()
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look_on())]
@@ -66,8 +76,9 @@ class _Watch:
             task.cancel()
 
     async def _listen(self) -> None:
-        async for _ in self._store.wake():
-            self._alarm.ring()
+        with suppress(LamplighterError):  # the looks meet the same error, and tell it to whoever waits
+            async for _ in self._store.wake():
+                self._alarm.ring()
 
     async def _look_on(self) -> None:
         try:
@@ -75,7 +86,8 @@ class _Watch:
                 if await self._alarm.sleep(POLL):
                     await asyncio.sleep(BREATH)
                 await self._look()
-        except LamplighterError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, or they would wait for ever
+            self.failed = True
             for future in [future for futures in self.waiting.values() for future in futures if not future.done()]:
                 future.set_exception(error)
 
@@ -91,6 +103,6 @@ class _Watch:
             if future.done():
                 continue
             if view is None:
-                future.set_exception(UnknownJob(f"job {job} is not kept any longer: keep ended jobs for longer."))
+                future.set_exception(not_kept(job))
             elif view.state in ENDED:
                 future.set_result(view)
