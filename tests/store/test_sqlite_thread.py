@@ -76,6 +76,11 @@ async def test_what_was_asked_before_the_end_is_done(store: SqliteStore) -> None
     assert len(await ids_of(store)) == 5
 
 
+async def test_it_never_waits_as_sqlite_does_which_starves_one_of_two_busy_processes(store: SqliteStore) -> None:
+    waits = await store._at().writer.run(lambda connection: connection.execute("PRAGMA busy_timeout").fetchone())
+    assert waits == (0,)
+
+
 async def test_it_may_be_closed_twice(store: SqliteStore) -> None:
     writer = SqliteThread(store.path, access="write")
     writer.close()

@@ -12,6 +12,7 @@ from typing import TypeVar
 from lamplighter.core.errors import StoreDamaged, StoreError, StoreUnavailable
 
 T = TypeVar("T")
+IN_HASTE = 1.0  # seconds of trying often for a file that is held, before it is taken to be held for long
 Connection = sqlite3.Connection | sqlite3.Cursor  # whatever has `execute`
 
 
@@ -55,16 +56,19 @@ def connect(path: Path, *, synchronous: str = "FULL", patience: float = 10) -> s
 def when_free(step: Callable[[], T], patience: float) -> T:
     """What `step` returns once no other process holds the file.
 
-    It waits in short random steps, because SQLite's own waits grow to 100 ms, and starve some under load.
+    SQLite's own waits grow to 100 ms, and whoever waits long then loses to processes that write all the time: the file is
+    free for some 50 us between two transactions. So who waits tries often, at random moments.
     """
-    deadline = time.monotonic() + patience
+    began = time.monotonic()
     while True:
         try:
             return step()
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if not is_busy(error) or waited > patience:
                 raise
-            time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311
+            longest = 0.0002 if waited < IN_HASTE else 0.002
+            time.sleep(random.uniform(longest / 10, longest))  # noqa: S311
 
 
 def is_busy(error: Exception) -> bool:

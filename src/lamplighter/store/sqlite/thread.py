@@ -50,6 +50,8 @@ class SqliteThread:
         self._door = threading.Lock()  # so that no request comes in behind the last one, where nobody would answer it
         self._closed = False
         self._connection = connect(path, synchronous=synchronous, patience=patience)
+        if self._writes:
+            self._connection.execute("PRAGMA busy_timeout = 0")  # `when_free` waits instead
         self._file = _identity(path)
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._serve, name=f"lamplighter-sqlite-{access}", daemon=True)
