@@ -56,8 +56,8 @@ def connect(path: Path, *, synchronous: str = "FULL", patience: float = 10) -> s
 def when_free(step: Callable[[], T], patience: float) -> T:
     """What `step` returns once no other process holds the file.
 
-    SQLite's own waits grow to 100 ms, and whoever waits long then loses to processes that write all the time: the file is
-    free for some 50 us between two transactions. So who waits tries often, at random moments.
+    SQLite's own waits grow to 100 ms, while a process that writes all the time leaves the file free for some 50 us
+    between two transactions: the others starve. So who waits here tries often, at random moments.
     """
     began = time.monotonic()
     while True:
