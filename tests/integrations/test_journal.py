@@ -191,3 +191,20 @@ def test_a_folder_that_cannot_be_used_is_one_clear_error(tmp_path: Path) -> None
 def test_any_payload_comes_back(payload: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     with Journal(tmp_path_factory.mktemp("journal"), Vault.from_text(KEY)) as journal:
         assert journal.record("i-1", 1, payload).payload == payload
+
+
+def test_a_file_under_constant_load_is_followed_by_another_and_removed_when_settled(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamplighter.integrations.journal.LARGEST", 2000)
+    folder = tmp_path / "journal"
+    last = journal.record("i-0", 1, b"x" * 100)
+    for number in range(1, 200):  # there is always an open entry
+        entry = journal.record(f"i-{number}", 1, b"x" * 100)
+        journal.settle(last)
+        last = entry
+        assert sum(path.stat().st_size for path in files(folder)) < 5000
+    with Journal(folder, Vault.from_text(KEY)) as other:
+        assert other.orphans() == []
+    journal.settle(last)
+    assert len(files(folder)) == 1

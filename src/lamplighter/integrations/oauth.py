@@ -82,8 +82,12 @@ class OperatorFault(TokenError):
 
 
 class ProviderDown(TokenError):
-    """The provider could not be reached, is out of order, or asks for fewer requests."""
+    """The provider could not be reached, is out of order, or asks for fewer requests.
 
+    `retry_in` is set by who knows how many outages there were in a row.
+    """
+
+    retry_in: timedelta | None = None
     sentence = "{provider} is out of reach or asks to wait ({why}): leave it, the refresh is tried again later."
 
 
@@ -136,7 +140,7 @@ class TokenClient:
 
     def __init__(self, http: httpx2.AsyncClient, *, timeout: float = 10) -> None:
         self._http = http
-        self._timeout = timeout
+        self.timeout = timeout
         # Pool, TCP and TLS together take less than the whole: when the whole is over, the request has been sent.
         self._phases = httpx2.Timeout(timeout, pool=timeout * 0.3, connect=timeout * 0.3)
 
@@ -170,7 +174,7 @@ class TokenClient:
             form |= {"client_id": provider.client_id, "client_secret": provider.client_secret.reveal()}
         try:
             async with (
-                asyncio.timeout(self._timeout),
+                asyncio.timeout(self.timeout),
                 self._http.stream(
                     "POST", provider.token_url, data=form, headers=headers, timeout=self._phases, follow_redirects=False
                 ) as response,

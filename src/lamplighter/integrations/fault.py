@@ -1,0 +1,18 @@
+"""Points at which a test may kill this process, to see what a crash there leaves behind. For tests only.
+
+`LAMPLIGHTER_FAULT=after-token-response` kills it when a provider's answer is in the journal, but not in the database.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+VARIABLE = "LAMPLIGHTER_FAULT"
+AFTER_TOKEN_RESPONSE = "after-token-response"  # noqa: S105 - a place in the code
+
+
+def reach(point: str) -> None:
+    """Die here, without any clean-up, if the environment says so."""
+    if os.environ.get(VARIABLE) == point:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,227 @@
+"""The table of integrations: a tenant's connections to providers, with tokens that only the vault can read."""
+
+from __future__ import annotations
+
+import random as dice
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Select, func, insert, select, tuple_, update
+
+from lamplighter.core.clock import Clock, maybe_from_us, to_us, utcnow
+from lamplighter.core.ids import new_id
+from lamplighter.core.secret import Secret
+from lamplighter.integrations.database import Database, insert_into
+from lamplighter.integrations.integration import SHOWN, Access, Integration, NewIntegration, Status, Token, from_row
+from lamplighter.integrations.row import REFRESHABLE
+from lamplighter.integrations.schedule import Dice, refresh_at
+from lamplighter.integrations.tables import integrations
+from lamplighter.integrations.vault import Vault
+
+BATCH = 1000  # rows in one transaction or page: no more are in memory at once
+
+_row = integrations.c
+
+
+class Due(NamedTuple):
+    """An integration to refresh."""
+
+    id: str
+    tenant_id: str
+    provider_slug: str
+    refresh_at: datetime | None
+
+
+class Integrations:
+    """The table of integrations."""
+
+    def __init__(self, database: Database, vault: Vault, *, clock: Clock = utcnow, random: Dice = dice.random) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._random = random
+
+    async def connect(self, new: NewIntegration) -> Integration:
+        """Connect a tenant to a provider, anew if it was connected before: then its row and id stay.
+
+        A refresh that is under way meanwhile does not overwrite the new tokens. Plan the first refresh at `refresh_at`.
+        """
+
+        def write(connection: Connection) -> str:
+            same = (_row.tenant_id == new.tenant_id, _row.provider_slug == new.provider_slug)
+            known = connection.execute(select(_row.id).where(*same)).scalar()
+            if known is None:
+                values = self._values(new)
+                connection.execute(insert(integrations), values)
+                return str(values["id"])
+            values = self._values(msgspec.structs.replace(new, id=known))
+            for fixed in ("id", "tenant_id", "provider_slug", "created_at"):
+                del values[fixed]
+            connection.execute(
+                update(integrations)
+                .where(_row.id == known)
+                .values(values | {"token_version": _row.token_version + 1, "last_outcome": None})
+            )
+            return str(known)
+
+        connected = await self.get(await self._database.write(write))
+        assert connected is not None, "integrations are not deleted"
+        return connected
+
+    async def add_many(self, new: Iterable[NewIntegration], *, batch: int = BATCH) -> int:
+        """Import integrations, `batch` in a transaction; tenants that have one stay as they are. Returns how many came.
+
+        Raises VaultError for a token that MWAP's key does not open; the batches before are imported.
+        """
+        added = 0
+        for some in _batched(new, batch):
+            rows = [self._values(one) for one in some]
+            added += await self._database.write(
+                lambda connection, rows=rows: (
+                    connection.execute(  # type: ignore[misc] # bound now, run in a thread
+                        insert_into(connection, integrations).on_conflict_do_nothing(), rows
+                    ).rowcount
+                )
+            )
+        return added
+
+    async def get(self, integration_id: str) -> Integration | None:
+        """The integration, if there is one."""
+        statement = select(*SHOWN).where(_row.id == integration_id)
+        row = await self._database.read(lambda connection: connection.execute(statement).first())
+        return None if row is None else from_row(row)
+
+    async def access(self, integration_id: str) -> Access | None:
+        """What calls the provider's API; None if it has no access token. Raises VaultError."""
+        statement = select(_row.access_token, _row.expires_at, _row.token_version).where(_row.id == integration_id)
+        row = await self._database.read(lambda connection: connection.execute(statement).first())
+        if row is None or row.access_token is None:
+            return None
+        token = self._vault.decrypt(row.access_token, place(integration_id, "access_token"))
+        return Access(
+            access_token=Secret(token), expires_at=maybe_from_us(row.expires_at), token_version=row.token_version
+        )
+
+    async def page(
+        self,
+        *,
+        tenant_id: str | None = None,
+        provider_slug: str | None = None,
+        status: Status | None = None,
+        limit: int = 100,
+        after: str = "",
+    ) -> list[Integration]:
+        """Integrations by id, of a tenant, of a provider, in a status; go on with `after` = the last id of the page."""
+        statement = page_of(tenant_id, provider_slug, status, limit, after)
+        return [
+            from_row(row) for row in await self._database.read(lambda connection: connection.execute(statement).all())
+        ]
+
+    async def overdue(self, slack: timedelta, *, batch: int = BATCH) -> AsyncIterator[list[Due]]:
+        """Those late by more than `slack`, `batch` at a time; within a status, the longest overdue first."""
+        before = to_us(self._clock() - slack)
+        for status in REFRESHABLE:
+            last = (0, "")
+            while found := await self._due(overdue_after(status, before, last, batch)):
+                yield found
+                last = (to_us(found[-1].refresh_at) if found[-1].refresh_at else 0, found[-1].id)
+
+    async def refreshable(self, *, batch: int = BATCH) -> AsyncIterator[list[Due]]:
+        """All that can be refreshed, by id within a status, `batch` at a time."""
+        for status in REFRESHABLE:
+            last = ""
+            while found := await self._due(refreshable_after(status, last, batch)):
+                yield found
+                last = found[-1].id
+
+    async def counts(self) -> dict[Status, int]:
+        """How many there are in each status."""
+        statement = select(_row.status, func.count()).group_by(_row.status)
+        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+        return {status: count for status, count in rows}  # noqa: C416 - rows are no pairs to mypy
+
+    async def _due(self, statement: Select[Any]) -> list[Due]:
+        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+        return [Due(row.id, row.tenant_id, row.provider_slug, maybe_from_us(row.refresh_at)) for row in rows]
+
+    def _values(self, new: NewIntegration) -> dict[str, Any]:
+        now = self._clock()
+        integration_id = new.id or new_id(to_us(now))
+        access_token = self._sealed(new.access_token, integration_id, "access_token")
+        refresh_token = self._sealed(new.refresh_token, integration_id, "refresh_token")
+        has_tokens = access_token is not None or refresh_token is not None
+        return {
+            "id": integration_id,
+            "tenant_id": new.tenant_id,
+            "provider_slug": new.provider_slug,
+            "access_token": access_token,
+            "refresh_token": refresh_token,
+            "token_version": 1,
+            "issued_at": to_us(new.issued_at or now),
+            "expires_at": None if new.expires_at is None else to_us(new.expires_at),
+            "refresh_at": None if refresh_token is None else self._first_refresh(new, now),
+            "scopes": " ".join(new.scopes),
+            "status": "active" if has_tokens else "pending",
+            "status_reason": None,
+            "status_changed_at": to_us(now),
+            "connected_at": to_us(new.connected_at or now) if has_tokens else None,
+            "last_refreshed_at": None,
+            "outages": 0,
+            "metadata": dict(new.metadata),
+            "created_at": to_us(now),
+            "updated_at": to_us(now),
+        }
+
+    def _first_refresh(self, new: NewIntegration, now: datetime) -> int:
+        if new.expires_at is None:
+            return to_us(now)
+        return to_us(refresh_at(new.issued_at or now, new.expires_at, random=self._random))
+
+    def _sealed(self, token: Token, integration_id: str, field: str) -> str | None:
+        where = place(integration_id, field)
+        text = token.reveal() if isinstance(token, Secret) else token and self._vault.decrypt(token, where)
+        return self._vault.encrypt(text, where) if text else None
+
+
+def place(integration_id: str, field: str) -> str:
+    """Where the vault says that a token is."""
+    return f"integration/{integration_id}/{field}"
+
+
+def page_of(
+    tenant_id: str | None, provider_slug: str | None, status: str | None, limit: int, after: str
+) -> Select[Any]:
+    """The statement behind `page`, for plans to be looked at."""
+    statement = select(*SHOWN).where(_row.id > after).order_by(_row.id).limit(limit)
+    for column, wanted in ((_row.tenant_id, tenant_id), (_row.provider_slug, provider_slug), (_row.status, status)):
+        statement = statement if wanted is None else statement.where(column == wanted)
+    return statement
+
+
+def overdue_after(status: str, before: int, last: tuple[int, str], limit: int) -> Select[Any]:
+    """The statement behind `overdue`."""
+    return (
+        select(_row.id, _row.tenant_id, _row.provider_slug, _row.refresh_at)
+        .where(_row.status == status, _row.refresh_at < before, tuple_(_row.refresh_at, _row.id) > last)
+        .order_by(_row.refresh_at, _row.id)
+        .limit(limit)
+    )
+
+
+def refreshable_after(status: str, last: str, limit: int) -> Select[Any]:
+    """The statement behind `refreshable`."""
+    return (
+        select(_row.id, _row.tenant_id, _row.provider_slug, _row.refresh_at)
+        .where(_row.status == status, _row.id > last, _row.refresh_token.is_not(None))
+        .order_by(_row.id)
+        .limit(limit)
+    )
+
+
+def _batched(items: Iterable[NewIntegration], size: int) -> Iterator[list[NewIntegration]]:
+    iterator = iter(items)
+    while some := list(islice(iterator, size)):
+        yield some
