@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lamplighter import App, Handle
-from lamplighter.core.model import JobView
+from lamplighter.core.model import JobView, Record
 
 
 async def until(handle: Handle[Any], so: Callable[[JobView], bool]) -> JobView:
@@ -29,6 +29,15 @@ async def until_counts(app: App[Any], **counts: int) -> None:
         stats = await app.store.stats()
         if all(sum(getattr(one, state) for one in stats) == n for state, n in counts.items()):
             return
+        await _breathe()
+
+
+async def until_record(app: App[Any], kind: str, text: str) -> Record:
+    """The first record of a kind with this text in it, once there is one."""
+    while True:
+        for record in await app.store.records(kind, now=app._clock()):
+            if text in record.value:
+                return record
         await _breathe()
 
 

@@ -119,6 +119,7 @@ class Worker:
     def stop(self) -> None:
         """Begin to stop: claim nothing more, let running jobs go on for their grace time, hand back the rest."""
         self._stop.set()
+        self._fetcher.close()  # at once: the loops that are to wind down may have their turn only after another claim
 
     async def stopped(self, timeout: float | None = None) -> None:
         """Wait until it was told to stop, but no longer than so many seconds."""
@@ -128,7 +129,7 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped, or until the store turns out to be damaged (StoreDamaged).
 
-        Cancelled, it stops as `stop` says; cancelled again, it hands running jobs back without waiting for them.
+        Cancelled, it stops as `stop` says; cancelled while it stops, it hands running jobs back without waiting.
         """
         self._loop = asyncio.get_running_loop()
         self._keeper.start()
@@ -137,8 +138,12 @@ class Worker:
         helping = [_started(loop) for loop in loops]
         try:
             await self._first_end_of(finishing, fetching, *helping)
+        except asyncio.CancelledError:
+            if self.is_stopping:
+                self._hurry.set()
+            raise
         finally:
-            self._stop.set()
+            self.stop()
             await self._to_the_end(asyncio.create_task(self._wind_down(fetching, finishing, helping)))
         _raise_the_first_error(finishing, fetching, *helping)
 
@@ -170,7 +175,6 @@ class Worker:
         self, fetching: asyncio.Task[None], finishing: asyncio.Task[None], helping: list[asyncio.Task[None]]
     ) -> None:
         try:
-            self._fetcher.close()
             await self._ended(fetching, self._options.grace)
             await self._drain()
             for task in helping:
