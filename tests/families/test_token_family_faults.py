@@ -99,7 +99,7 @@ async def test_a_worker_killed_between_the_answer_and_the_database_loses_no_toke
             integration = await before.connect(provider, Secret(grant.access_token), Secret(grant.refresh_token or ""))
             await before.tokens.plan([integration])
 
-        environment = os.environ | {"LAMPLIGHTER_FAULT": "after-token-response"}
+        environment = os.environ | {"LAMP_FAULT": "after-token-response"}
         worker = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, url, stdout=PIPE, env=environment)
         assert await asyncio.wait_for(worker.wait(), 60) == -signal.SIGKILL
         assert list(tmp_path.glob("*.journal/*")), "the token is in the journal"

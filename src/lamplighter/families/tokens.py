@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from lamplighter.app import App
-from lamplighter.core.clock import utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.draft import Draft
 from lamplighter.core.model import Priority
@@ -63,13 +62,13 @@ class TokenFamily:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
-        async with open_service(self._settings, self) as self.service:
+        async with open_service(self._settings, self, clock=self._app.clock) as self.service:
             await self.reconcile.enqueue(everything=True)
             yield
 
     async def plan(self, integrations: Iterable[Due | Integration]) -> int:
         """Plan the next refresh of each; returns how many had none planned."""
-        drafts = [self._draft(one.id, one.refresh_at or utcnow()) for one in integrations]
+        drafts = [self._draft(one.id, one.refresh_at or self._app.clock()) for one in integrations]
         return sum(handle.created for handle in await self._app.enqueue(drafts))
 
     async def _refresh(self, ctx: Ctx[Any], integration_id: str, *, force: bool = False) -> str:

@@ -1,6 +1,6 @@
 """Points at which a test may kill this process, to see what a crash there leaves behind. For tests only.
 
-`LAMPLIGHTER_FAULT=after-token-response` kills it when a provider's answer is in the journal, but not in the database.
+`LAMP_FAULT=after-token-response` kills it when a provider's answer is in the journal, but not in the database.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 
-VARIABLE = "LAMPLIGHTER_FAULT"
+VARIABLE = "LAMP_FAULT"
 AFTER_TOKEN_RESPONSE = "after-token-response"  # noqa: S105 - a place in the code
 
 

@@ -26,6 +26,7 @@ from lamplighter.integrations.tenants import Tenants
 from lamplighter.integrations.vault import KeyRing, MwapCipher, Vault, check_keys
 
 MOST_CONNECTIONS = 200  # to all providers together
+MOST_IDLE = 20  # of them kept open: each request looks through the idle ones
 
 
 class Service(NamedTuple):
@@ -63,7 +64,7 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
     """
     database = Database(database_url(settings))
     vault = await asyncio.to_thread(open_vault, settings, database)
-    limits = httpx2.Limits(max_connections=MOST_CONNECTIONS)
+    limits = httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_IDLE)
     journal_folder = database.path.with_suffix(".journal")
     async with database, httpx2.AsyncClient(limits=limits) as http:
         await upgrade(database)
