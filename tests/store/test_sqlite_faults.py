@@ -71,7 +71,8 @@ async def test_who_is_patient_waits_for_the_lock(path: Path, start: StartChild) 
         await store.stats()
         assert not adding.done()
         let_go(child)
-        assert await ids_of(store) == await adding
+        added = await adding
+        assert await ids_of(store) == added
 
 
 async def test_a_file_of_the_application_that_is_locked_cannot_be_opened_yet(path: Path, start: StartChild) -> None:
