@@ -236,6 +236,11 @@ class App(Generic[D]):
         """Run a job at a fixed interval, counted in UTC. Raises what `cron` raises."""
         self._schedule(Every(interval), draft, name, misfire)
 
+    @property
+    def clock(self) -> Clock:
+        """What it goes by: the wall clock, or in tests another."""
+        return self._clock
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event of this process; call what is returned to end that."""
         return self._bus.listen(listener)
