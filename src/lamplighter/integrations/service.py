@@ -43,7 +43,7 @@ class Service(NamedTuple):
 class NoPlanner:
     """For a process without jobs: what it refreshes, the reconciler of a worker finds and plans."""
 
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> NoReturn:
+    def within(self, connection: Connection, integration_id: str, at: datetime) -> NoReturn:  # noqa: ARG002 - plans none
         """Plans nothing."""
         raise TransactionUnsupported("no jobs are planned here: a worker's reconciler plans them.")
 
