@@ -83,6 +83,6 @@ async def running(folder: Path, *, clock: Clock = utcnow) -> AsyncIterator[Runni
     """An open app on the file of that folder. Several may be open on one: each is as good as a process."""
     settings = Settings(store=f"sqlite:///{folder}/lamplighter.db", lease=timedelta(seconds=5))
     app = App(settings=settings, clock=clock)
-    tokens = TokenFamily(app, settings)
+    tokens = TokenFamily(app)
     async with app:
         yield Running(app, tokens)

@@ -35,7 +35,7 @@ from lamplighter.families.tokens import TokenFamily
 async def main():
     settings = Settings(store=sys.argv[1], lease=timedelta(seconds=2))
     app = App(settings=settings)
-    TokenFamily(app, settings)
+    TokenFamily(app)
     async with app, app.worker() as worker:
         print("working", flush=True)
         await worker.stopped()

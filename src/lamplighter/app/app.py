@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
+import msgspec
+
 from lamplighter.app.handle import Handle
 from lamplighter.app.job import AsyncJob, Job, SyncJob
 from lamplighter.app.results import Results
@@ -82,8 +84,8 @@ class App(Generic[D]):
         settings: Settings | None = None,
         clock: Clock = utcnow,
     ) -> None:
-        self.settings = settings or load().settings
-        self.store = open_store(store or self.settings.store) if store is None or isinstance(store, str) else store
+        self.settings = _with_store(settings or load().settings, store)
+        self.store = open_store(self.settings.store) if store is None or isinstance(store, str) else store
         self.deps: D = deps
         self._clock = clock
         self._registry = Registry()
@@ -365,6 +367,13 @@ class App(Generic[D]):
         if called in self._entries:
             raise ConfigError(f"two schedules are named {called!r}: give one of them another name=.")
         self._entries[called] = Entry(name=called, schedule=schedule, draft=draft, misfire=misfire)
+
+
+def _with_store(settings: Settings, store: str | Store | None) -> Settings:
+    """The settings with the store that is used in earnest: what asks them where the database is must not find another."""
+    if store is None:
+        return settings
+    return msgspec.structs.replace(settings, store=store if isinstance(store, str) else store.url)
 
 
 def _log_a_failure(task: asyncio.Task[None]) -> None:

@@ -31,7 +31,7 @@ class Show:
     async def run(self, seen: Seen, started: Callable[[Worker], object]) -> Summary:
         """Run until the worker is stopped; `started` is given it, `seen` hears of each look at the integrations."""
         app = App(settings=self._settings)
-        tokens = TokenFamily(app, self._settings)
+        tokens = TokenFamily(app)
         app.listen(self.watch.hear)
         async with AsyncExitStack() as stack:
             world = await stack.enter_async_context(running_world(faults=self._faults))

@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from lamplighter.app import App
-from lamplighter.core.config import Settings
 from lamplighter.core.draft import Draft
 from lamplighter.core.model import Priority
 from lamplighter.core.retry import exponential
@@ -38,11 +37,10 @@ _log = logging.getLogger("lamplighter.tokens")
 
 
 class TokenFamily:
-    """The family's jobs on one app. Its service is open while the app is."""
+    """The family's jobs on one app, its tables in the app's database. Its service is open while the app is."""
 
-    def __init__(self, app: App[Any], settings: Settings) -> None:
+    def __init__(self, app: App[Any]) -> None:
         self._app = app
-        self._settings = settings
         self._refreshing: dict[str, str] = {}  # integration -> the job that refreshes it here, and may hand its key on
         self.service: Service
         self.refresh = app.job(
@@ -62,7 +60,7 @@ class TokenFamily:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
-        async with open_service(self._settings, self, clock=self._app.clock) as self.service:
+        async with open_service(self._app.settings, self, clock=self._app.clock) as self.service:
             await self.reconcile.enqueue(everything=True)
             yield
 
