@@ -82,16 +82,6 @@ class Fetcher:
         self._full = False
         return self._free()
 
-    async def listen(self) -> None:
-        """Ring whenever the store hints at changes."""
-        while True:
-            await until_available(self._listen, "hear of new jobs")
-
-    async def _listen(self) -> None:
-        async for _ in self._store.wake():
-            self.ring()
-        await asyncio.sleep(POLL)  # a store that has no hints to give may end at once
-
     async def _claim(self, limit: int) -> list[Claimed]:
         if self._closing:
             return []

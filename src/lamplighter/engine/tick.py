@@ -101,24 +101,22 @@ class Ticker:
 def _since(entry: Entry, told: Told | None, now: datetime) -> datetime:
     """Since when slots count: a new schedule has missed nothing, and neither has one whose text is new.
 
-    That still counts the last minute, or two versions of an app that run at once, each with its own text, would keep
-    each other from ever firing.
+    That still counts the last minute, whatever was told: two versions of an app that run at once, each with its own
+    text, would keep each other from ever firing.
     """
     if told is None:
         return now
-    last = from_us(told.last)
-    return last if told.schedule == entry.schedule.text else max(last, now - GRACE)
+    return from_us(told.last) if told.schedule == entry.schedule.text else now - GRACE
 
 
 def slot_job(entry: Entry, slot: datetime, now: datetime) -> NewJob:
-    """The job of one slot: whoever makes it makes it under the same id and, if it has no key of its own, under a key
-    that outlives it."""
-    job = entry.draft.new_job(now, at=max(slot, now))
-    changes: dict[str, Any] = {"id": _slot_id(entry.name, slot), "run_at": slot}
-    if job.unique is None:
-        key = f"cron:{entry.name}:{slot.isoformat()}"
-        changes["unique"] = Unique(key, "period", max(slot, now) + SLOT_HELD)
-    return msgspec.structs.replace(job, **changes)
+    """The job of one slot. Of all that schedulers draft one is made: its key outlives it, even where it is forgotten
+    as soon as it is done; one with a key of its own has the same id, whoever drafts it."""
+    job = msgspec.structs.replace(entry.draft.new_job(now, at=max(slot, now)), run_at=slot)
+    if job.unique is not None:
+        return msgspec.structs.replace(job, id=_slot_id(entry.name, slot))
+    held = Unique(f"cron:{entry.name}:{slot.isoformat()}", "period", max(slot, now) + SLOT_HELD)
+    return msgspec.structs.replace(job, unique=held)
 
 
 def _slot_id(name: str, slot: datetime) -> str:

@@ -22,6 +22,7 @@ from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
 from lamplighter.engine.janitor import Janitor
 from lamplighter.engine.lease import Keeper, Presence
+from lamplighter.engine.listen import listen
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.run import Run, Runner
 from lamplighter.engine.tick import Entry, Ticker
@@ -67,6 +68,7 @@ class Worker:
         options: WorkerOptions,
     ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._store = store
         self._bus = bus
         self._clock = clock
         self._options = options
@@ -134,8 +136,10 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._keeper.start()
         finishing, fetching = _started(self._finisher.run()), _started(self._fetcher.run())
-        loops = [self._fetcher.listen(), self._janitor.sweep(), self._janitor.prune(), self._ticker.run()]
-        helping = [_started(loop) for loop in loops]
+        hearing = listen(self._store, self._fetcher.ring, self._janitor.ring)
+        helping = [
+            _started(loop) for loop in (hearing, self._janitor.sweep(), self._janitor.prune(), self._ticker.run())
+        ]
         try:
             await self._first_end_of(finishing, fetching, *helping)
         except asyncio.CancelledError:
