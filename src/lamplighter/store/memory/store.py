@@ -93,6 +93,10 @@ class MemoryStore:
             return Beaten(stop, [id_ for id_, job in renewed if job is None])
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
+        with self._lock:
+            next_at = self._jobs.next_moment()
+            if next_at is None or next_at > now:
+                return Swept(0, [], next_at)  # and tell nobody: who sweeps when told of changes would never rest
         with self._changing():
             due = self._jobs.up_to(now, State.SCHEDULED, limit)
             for job in due:
