@@ -109,7 +109,10 @@ class App(Generic[D]):
 
     async def __aexit__(self, *exc: object) -> None:
         async with self._door:
-            await self._open.pop().aclose()
+            try:
+                await self._open[-1].aclose()  # it counts as open until then: a lifespan may enqueue as it is left
+            finally:
+                self._open.pop()
 
     async def _enter(self, stack: AsyncExitStack, lifespans: Sequence[Lifespan]) -> None:
         await stack.enter_async_context(self.store)
@@ -370,7 +373,7 @@ class App(Generic[D]):
 
 
 def _with_store(settings: Settings, store: str | Store | None) -> Settings:
-    """The settings with the store that is used in earnest: what asks them where the database is must not find another."""
+    """The settings with the store that is used in earnest: what asks them for the database must not find another."""
     if store is None:
         return settings
     return msgspec.structs.replace(settings, store=store if isinstance(store, str) else store.url)
