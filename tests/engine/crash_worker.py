@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from lamplighter import App, Ctx, Job
@@ -17,8 +18,21 @@ from lamplighter.core.config import Settings
 
 class Jobs(NamedTuple):
     app: App[str]
+    hang_in_process: Job[str, [str], None]
     append: Job[str, [int], None]
     hang_at_first: Job[str, [str], int]
+
+
+async def hang_in_process(ctx: Ctx[str], folder: str) -> None:
+    path = Path(folder, "pid")
+    path.with_suffix(".tmp").write_text(str(os.getpid()))
+    path.with_suffix(".tmp").rename(path)
+    await asyncio.Event().wait()
+
+
+def in_process(app: App[str]) -> Job[str, [str], None]:
+    job: Job[str, [str], None] = app.job(process=True)(hang_in_process)
+    return job
 
 
 def make(url: str, effects: str) -> Jobs:
@@ -40,7 +54,7 @@ def make(url: str, effects: str) -> Jobs:
             await asyncio.Event().wait()
         return ctx.attempt
 
-    return Jobs(app, append, hang_at_first)
+    return Jobs(app, in_process(app), append, hang_at_first)
 
 
 async def main(url: str, effects: str, lease: float) -> None:

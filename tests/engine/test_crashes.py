@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.engine import crash_worker
 from tests.engine.crash_worker import make
-from tests.engine.waits import until_counts, until_true
+from tests.engine.waits import alive, until_counts, until_true
 
 from lamplighter import State
 from lamplighter.core.model import Where
@@ -72,7 +72,7 @@ async def kill_one_each_second(running: list[Process], url: str, effects: Path, 
 
 
 async def test_no_job_is_lost_while_workers_are_killed_every_second(sqlite: str, tmp_path: Path) -> None:
-    (app, append, _), effects, over = make(sqlite, ""), tmp_path / "effects", asyncio.Event()
+    (app, _, append, _), effects, over = make(sqlite, ""), tmp_path / "effects", asyncio.Event()
     async with app, processes(3, sqlite, effects) as running:
         handles = await app.enqueue(append.draft(n) for n in range(JOBS))
         trouble = asyncio.create_task(kill_one_each_second(running, sqlite, effects, over))
@@ -92,7 +92,7 @@ async def test_no_job_is_lost_while_workers_are_killed_every_second(sqlite: str,
 
 
 async def test_a_job_of_a_killed_worker_is_rescued_by_another_after_its_lease(sqlite: str, tmp_path: Path) -> None:
-    app, _, hang_at_first = make(sqlite, "")
+    app, _, _, hang_at_first = make(sqlite, "")
     async with app, processes(1, sqlite, tmp_path / "effects") as running:
         handle = await hang_at_first.enqueue(str(tmp_path))
         await until_true((tmp_path / "begun").exists)
@@ -103,3 +103,12 @@ async def test_a_job_of_a_killed_worker_is_rescued_by_another_after_its_lease(sq
         assert await handle.result(60) == 2
         view, [failure] = await handle.view(), await handle.failures()
     assert (view.crashes, view.failures, failure.kind, failure.error) == (1, 0, "crash", "WorkerLost")
+
+
+async def test_the_process_of_a_job_ends_with_its_killed_worker(sqlite: str, tmp_path: Path) -> None:
+    app, hang_in_process, _, _ = make(sqlite, "")
+    async with app, processes(1, sqlite, tmp_path / "effects") as [worker]:
+        await hang_in_process.enqueue(str(tmp_path))
+        await until_true((tmp_path / "pid").exists)
+        await worker.kill()
+        await until_true(lambda: not alive(int((tmp_path / "pid").read_text())))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.engine import process_jobs
-from tests.engine.waits import until, until_true
+from tests.engine.waits import alive, until, until_true
 
 from lamplighter import App, Handle, Job, State
 from lamplighter.core.config import Settings
@@ -129,14 +129,6 @@ def pids(tmp_path: Path) -> Iterator[Path]:
 
 def gone(pids: Path) -> bool:
     return not any(alive(int(pid)) for pid in pids.read_text().split())
-
-
-def alive(pid: int) -> bool:
-    """Whether it runs; what was killed and is not waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 async def holding(app: Opened, pids: Path) -> Handle[Any]:

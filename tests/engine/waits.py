@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lamplighter import App, Handle
@@ -39,6 +40,14 @@ async def until_record(app: App[Any], kind: str, text: str) -> Record:
             if text in record.value:
                 return record
         await _breathe()
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; what was killed and is not waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 async def _breathe() -> None:
