@@ -22,18 +22,6 @@ LANTERN = "lantern-drive"
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with running_world(faults=False) as running_:
-        yield running_
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient() as client:
-        yield client
-
-
-@pytest.fixture
 async def it(tmp_path: Path) -> AsyncIterator[Running]:
     async with running(tmp_path) as opened:
         yield opened

@@ -1,14 +1,16 @@
-"""An open app for each test, over each store that keeps jobs in this process's reach."""
+"""What tests of more than one folder ask for."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from lamplighter import App
 from lamplighter.core.config import Settings
+from lamplighter.demo.world import World, running_world
 from lamplighter.testing import FakeClock
 
 
@@ -19,6 +21,7 @@ def sqlite(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def url(request: pytest.FixtureRequest, sqlite: str) -> str:
+    """Each store that keeps jobs in this process's reach."""
     return "memory://" if request.param == "memory" else sqlite
 
 
@@ -38,3 +41,16 @@ async def timed(url: str, clock: FakeClock) -> AsyncIterator[App[None]]:
     """An app that goes by `clock`."""
     async with App(url, settings=Settings(), clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A demo world of this test's own, in which nothing goes wrong by itself."""
+    async with running_world(faults=False) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient() as client:
+        yield client
