@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lamplighter.cli.opened import run_async
-from lamplighter.cli.output import Json, StoreUrl, print_json, print_table, say
+from lamplighter.cli.output import Json, StoreUrl, count, print_json, print_table, say
 from lamplighter.core.config import load
 from lamplighter.core.secret import redact_url
 
@@ -37,27 +38,36 @@ class Figure(StrEnum):
 Report = Callable[[str, int], Callable[[int], None]]  # begins a progress bar; what it returns moves it on
 
 
+Jobs = Annotated[
+    int, typer.Option("--jobs", metavar="N", min=1, max=10_000_000, help="How many jobs to enqueue and drain.")
+]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", "-c", metavar="N", min=1, max=10_000, help="How many jobs at once.")
+]
+Only = Annotated[
+    list[Figure] | None, typer.Option("--only", metavar="WHAT", help=f"Only {', '.join(Figure)}; may be repeated.")
+]
+
+
 def bench(
     *,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, max=10_000_000, help="How many jobs to enqueue and drain.")] = (
-        10_000
-    ),
-    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, max=10_000, help="Jobs at once.")] = 100,
-    only: Annotated[list[Figure] | None, typer.Option("--only", help="Measure only this; may be repeated.")] = None,
+    jobs: Jobs = 10_000,
+    concurrency: Concurrency = 100,
+    only: Only = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:
-    """Measure enqueueing, draining and latency with jobs that do nothing, in a queue of their own.
+    """Measure how fast a store is on this machine.
 
-    What it leaves in the store are its done jobs, for an hour. A worker of yours that serves all queues would take some
-    of its jobs, so measure a store that is at rest.
+    It enqueues and runs jobs that do nothing, in a queue of their own, and leaves the done ones for an hour. A worker
+    of yours that serves all queues would take some of them, so measure a store that is at rest.
     """
     url = load(flags={"store": store}).settings.store
     figures = run_async(_measure(url, jobs, concurrency, only or list(Figure)))
     if json:
         print_json({"store": redact_url(url), "jobs": jobs, "concurrency": concurrency, **figures})
     else:
-        say(f"{jobs:,} no-op jobs, {concurrency} at once, on {redact_url(url)}\n")
+        say(f"{count(jobs, 'no-op job')}, {concurrency} at once, on {redact_url(url)}\n")
         print_table(("what", "figure"), [(LABELS[key], _shown(value)) for key, value in figures.items()], empty="")
 
 
@@ -65,7 +75,7 @@ async def _measure(url: str, jobs: int, concurrency: int, only: list[Figure]) ->
     from rich.console import Console  # noqa: PLC0415 - `--help` need not wait for these
     from rich.progress import Progress  # noqa: PLC0415
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
 
         def report(what: str, total: int) -> Callable[[int], None]:
             task = bars.add_task(what, total=total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 from lamplighter.cli.measure import QUEUE, bench_app
@@ -12,6 +13,7 @@ from lamplighter.cli.work import on_signals
 async def _work(store: str) -> None:
     app, _ = bench_app(store)
     async with app, app.worker(queues=[QUEUE]) as worker:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), worker.stop)  # it closes when the bench is gone
         with on_signals(worker.stop):
             await worker.stopped()
 

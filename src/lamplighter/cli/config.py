@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
-from typing import Annotated
-
-import typer
 
 from lamplighter.cli.output import Json, print_json, print_lines, print_table
 from lamplighter.core.config import load
 
 
 def config(*, json: Json = False) -> None:
-    """Show every setting in force and where it came from; secrets stay hidden."""
+    """Show every setting, and where it came from. Secrets stay hidden."""
     rows = load().describe()
     if json:
         print_json({row.key: {"value": row.value, "source": row.source} for row in rows})
@@ -21,8 +18,8 @@ def config(*, json: Json = False) -> None:
         print_table(("setting", "value", "from"), rows, empty="")
 
 
-def show_version(*, json: Annotated[bool, typer.Option("--json")]) -> None:
-    """This Lamplighter, and what it runs on."""
+def show_version(*, json: Json = False) -> None:
+    """Show which Lamplighter this is, and what it runs on."""
     import sqlite3  # noqa: PLC0415 - only here
 
     told = {

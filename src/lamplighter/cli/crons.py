@@ -6,17 +6,16 @@ import typer
 
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table
+from lamplighter.cli.program import Noun
 from lamplighter.core.clock import from_us, utcnow
 from lamplighter.engine.tick import KIND, read_told
 
-group = typer.Typer(help="See the schedules that workers of this store fire.")
+group = typer.Typer(cls=Noun, help="See the schedules that workers fire.")
 
 
-@group.callback(invoke_without_command=True)
-def list_crons(context: typer.Context, *, store: StoreUrl = None, json: Json = False) -> None:
-    """See the schedules that workers of this store fire."""
-    if context.invoked_subcommand is not None:
-        return
+@group.command("list")
+def list_crons(*, store: StoreUrl = None, json: Json = False) -> None:
+    """List schedules, with when each fires next."""
     records = with_store(store, lambda opened: opened.records(KIND, now=utcnow()))
     known = [(record.name, told) for record in records if (told := read_told(record))]
     if json:
@@ -37,4 +36,4 @@ def list_crons(context: typer.Context, *, store: StoreUrl = None, json: Json = F
         )
         return
     rows = [(name, t.schedule, t.job, t.queue, ago(from_us(t.last)), ago(from_us(t.next))) for name, t in known]
-    print_table(("name", "schedule", "job", "queue", "last", "next"), rows, empty="No worker has fired a schedule yet.")
+    print_table(("name", "schedule", "job", "queue", "last", "next"), rows, empty="No worker has had schedules yet.")

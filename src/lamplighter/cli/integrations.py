@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import msgspec
 import typer
 
-from lamplighter.cli.opened import run_async
-from lamplighter.cli.output import Json, StoreUrl, ago, fail, print_json, print_table, say
+from lamplighter.cli.extras import need
+from lamplighter.cli.opened import must_exist, run_async
+from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print_table, say
+from lamplighter.cli.program import Noun
 from lamplighter.core.config import load
-from lamplighter.core.errors import ConfigError
+from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
 
 if TYPE_CHECKING:
     from lamplighter.integrations.integration import Integration
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-group = typer.Typer(help="See whose tokens are alive, refresh them by hand, rotate the keys they are encrypted with.")
+group = typer.Typer(cls=Noun, help="See whose tokens are alive; refresh them, rotate their keys.")
 
 STATUSES = ("pending", "active", "expired", "revoked", "error")
 
@@ -29,11 +31,16 @@ STATUSES = ("pending", "active", "expired", "revoked", "error")
 @group.command("list")
 def list_integrations(
     *,
-    tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="Only of this tenant.")] = None,
-    provider: Annotated[str | None, typer.Option("--provider", "-p", help="Only at this provider.")] = None,
-    status: Annotated[str | None, typer.Option("--status", "-s", help=f"One of {', '.join(STATUSES)}.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 50,
-    after: Annotated[str, typer.Option(help="Go on after the last id of the page before.")] = "",
+    tenant: Annotated[str | None, typer.Option("--tenant", "-t", metavar="TENANT", help="Only of this tenant.")] = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", "-p", metavar="PROVIDER", help="Only at this provider.")
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", "-s", metavar="STATUS", help=f"Only if {', '.join(STATUSES)}."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 50,
+    after: Annotated[str | None, typer.Option(metavar="ID", help="Go on after the last id of the page before.")] = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:
@@ -47,7 +54,7 @@ def list_integrations(
             provider_slug=provider,
             status=status,  # type: ignore[arg-type]  # checked above
             limit=limit,
-            after=after,
+            after=after or "",
         )
 
     found = _with_service(store, read)
@@ -69,45 +76,46 @@ def list_integrations(
         )
         for one in found
     ]
-    print_table(columns, rows, empty="No integrations.")
+    print_table(columns, rows, empty="No such integrations." if tenant or provider or status else "No integrations.")
     if len(found) == limit:
         say(f"There may be more: --after {found[-1].id}")
 
 
 @group.command()
 def refresh(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Which integrations.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Which integrations.")],
     *,
     force: Annotated[bool, typer.Option("--force", help="Also if it is not due yet.")] = False,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:
-    """Refresh integrations here and now, under the same lock as any worker. Ends with 1 if one could not be."""
-    from lamplighter.core.errors import LamplighterError  # noqa: PLC0415
+    """Refresh integrations here and now.
+
+    It takes the same lock as any worker. Ends with 1 if one could not be refreshed.
+    """
 
     async def act(service: Service) -> dict[str, Refreshed | str]:
-        answers: dict[str, Refreshed | str] = {}
-        for id_ in ids:
-            try:
-                answers[id_] = await service.refresher.refresh(id_, force=force)
-            except LamplighterError as error:
-                answers[id_] = str(error)
-        return answers
+        return {id_: await _refresh(service, id_, force=force) for id_ in ids}
 
     answers = _with_service(store, act)
     refused = {id_: answer for id_, answer in answers.items() if isinstance(answer, str)}
     if json:
-        print_json({"refreshed": [a for a in answers.values() if not isinstance(a, str)], "refused": refused})
+        refreshed = [msgspec.to_builtins(a) for a in answers.values() if not isinstance(a, str)]
+        print_json({"refreshed": refreshed, "refused": refused})
     else:
         for id_, answer in answers.items():
-            say(f"{id_}: {answer if isinstance(answer, str) else f'{answer.outcome}, next {ago(answer.refresh_at)}'}")
+            say(f"{id_}: {answer if isinstance(answer, str) else _told(answer)}")
     if refused:
         raise typer.Exit(1)
 
 
 @group.command("new-key")
 def new_key(*, json: Json = False) -> None:
-    """Make a key for tokens at rest. Put it first into `encryption_keys`, then run `reencrypt`."""
+    """Make a key for tokens at rest.
+
+    Put it first into `encryption_keys`, restart the workers, then run `reencrypt`.
+    """
+    need("integrations", "lamplighter integrations")
     from lamplighter.integrations.vault import new_key as make  # noqa: PLC0415 - optional, and slow to import
 
     key = make()
@@ -119,7 +127,10 @@ def new_key(*, json: Json = False) -> None:
 
 @group.command()
 def reencrypt(*, store: StoreUrl = None, json: Json = False) -> None:
-    """Encrypt every stored secret under the first key, beside running workers. Ends with 1 if one cannot be read."""
+    """Encrypt every stored secret under the first key.
+
+    Workers may go on meanwhile. Ends with 1 if one cannot be read: then keep the old keys.
+    """
 
     async def act(service: Service) -> Reencrypted:
         from lamplighter.integrations.reencrypt import reencrypt as run  # noqa: PLC0415
@@ -130,21 +141,36 @@ def reencrypt(*, store: StoreUrl = None, json: Json = False) -> None:
     if json:
         print_json({"changed": done.changed, "unreadable": done.unreadable})
     else:
-        say(f"{done.changed} values are under the first key now.")
+        say(f"{count(done.changed, 'value')} encrypted anew; all that can be read is under the first key now.")
+        for where in done.unreadable:
+            say(f"{where} cannot be read: add the key it is under to encryption_keys.")
     if done.unreadable:
-        sentence = (
-            f"{len(done.unreadable)} values cannot be read, e.g. {done.unreadable[0]}: add their key to the ring."
-        )
-        raise typer.Exit(fail(sentence, 1))
+        raise typer.Exit(1)
+
+
+async def _refresh(service: Service, id_: str, *, force: bool) -> Refreshed | str:
+    if await service.integrations.get(id_) is None:
+        return "there is no such integration: `lamplighter integrations list` shows those there are."
+    try:
+        return await service.refresher.refresh(id_, force=force)
+    except StoreError:
+        raise
+    except LamplighterError as error:
+        return str(error)
+
+
+def _told(refreshed: Refreshed) -> str:
+    outcome = "not due yet (--force refreshes all the same)" if refreshed.outcome == "fresh" else refreshed.outcome
+    return f"{outcome}, next {ago(refreshed.refresh_at)}"
 
 
 def _with_service(url: str | None, act: Callable[[Service], Awaitable[T]]) -> T:
     """What `act(service)` returns, with the database that the flag or the settings name."""
-    try:
-        from lamplighter.integrations.service import NoPlanner, open_service  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise ConfigError(f"integrations need {error.name}: install lamplighter[integrations].") from error
+    need("integrations", "lamplighter integrations")
+    from lamplighter.integrations.service import NoPlanner, database_url, open_service  # noqa: PLC0415 - optional
+
     settings = load(flags={"store": url}).settings
+    must_exist(database_url(settings))
 
     async def run() -> T:
         async with open_service(settings, NoPlanner()) as service:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import NoReturn
 
 import typer
 
 from lamplighter.cli import bench, config, crons, integrations, jobs, migrate, queues, up, work, workers
-from lamplighter.cli.output import fail
+from lamplighter.cli.output import fail, print_json, wants_json
+from lamplighter.cli.program import Program, UsageError, usage_sentence
 from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
 
 EXIT_CODES = """Exit codes: 0 done, 1 it ran but the outcome is not good, 2 wrong usage or configuration,
@@ -16,8 +18,8 @@ EXIT_CODES = """Exit codes: 0 done, 1 it ran but the outcome is not good, 2 wron
 
 cli = typer.Typer(
     name="lamplighter",
+    cls=Program,
     help="Background jobs for multi-tenant back ends, and cloud tokens refreshed before they expire.\n\n" + EXIT_CODES,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -33,28 +35,48 @@ cli.add_typer(integrations.group, name="integrations")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
 cli.command("bench")(bench.bench)
+cli.command("version")(config.show_version)
 
 
-@cli.command()
-def version(*, json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Say which Lamplighter this is."""
-    config.show_version(json=json)
-
-
-def main() -> None:
+def main() -> NoReturn:
     """Run a command; every error of ours is one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a name with an accent, on ASCII
     try:
-        cli()
-    except LamplighterError as error:
-        sys.exit(fail(str(error), _code_of(error)))
+        code = _run()
+        sys.stdout.flush()
     except BrokenPipeError:
-        sys.exit(0)  # whoever read us has seen enough
+        _go_quietly()
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        return cli(standalone_mode=False) or 0
+    except LamplighterError as error:
+        return fail(str(error), _code_of(error))
+    except UsageError as error:
+        return fail(usage_sentence(error), 2)
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):  # typer's way with it
+            raise left.__context__ from None
+        raise
+    except Exception as error:
+        if wants_json() and not isinstance(error, BrokenPipeError):
+            print_json({"error": f"{type(error).__name__}: {error}"})
+        raise
 
 
 def _code_of(error: LamplighterError) -> int:
     if isinstance(error, ConfigError):
         return 2
     return 3 if isinstance(error, StoreError) else 1
+
+
+def _go_quietly() -> NoReturn:
+    """Whoever read us has seen enough. What is still buffered goes nowhere, or Python complains at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,8 @@ async def clear(app: App[None]) -> None:
 
 def percentile(values: list[float], percent: int) -> float:
     """The value below which so many percent of the values lie."""
+    if len(values) == 1:
+        return values[0]
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from lamplighter.core.config import load
+from lamplighter.core.errors import ConfigError, StoreUnavailable
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
 
@@ -14,14 +16,35 @@ T = TypeVar("T")
 
 
 def with_store(url: str | None, act: Callable[[Store], Awaitable[T]]) -> T:
-    """What `act(store)` returns, with the store that the flag or the settings name."""
+    """What `act(store)` returns, with the store that the flag or the settings name.
+
+    Raises:
+        StoreUnavailable: there is no such file.
+    """
     settings = load(flags={"store": url}).settings
 
     async def run() -> T:
-        async with open_store(settings.store) as store:
+        async with opened as store:
             return await act(store)
 
+    opened = open_store(settings.store)
+    must_exist(settings.store)
     return run_async(run())
+
+
+def must_exist(url: str) -> None:
+    """Look only at what is there: a mistyped name must not become an empty file that says "no jobs"."""
+    if urlsplit(url).scheme == "memory":
+        raise ConfigError("memory:// ends with its process, so there is nothing to see: name a file with --store.")
+    if urlsplit(url).scheme != "sqlite":
+        return
+    from lamplighter.store.sqlite.url import parse  # noqa: PLC0415 - `--help` need not wait for it
+
+    path = parse(url).path.absolute()
+    if not path.parent.is_dir():
+        raise StoreUnavailable(f"the folder {path.parent} does not exist: create it, or correct the store URL.")
+    if not path.exists():
+        raise StoreUnavailable(f"there is no file {path}: correct the store URL, or run `lamplighter migrate`.")
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

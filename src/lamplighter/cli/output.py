@@ -11,45 +11,85 @@ import msgspec
 import typer
 
 from lamplighter.core.clock import utcnow
-from lamplighter.core.duration import format_duration
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, as the last line.")]
 StoreUrl = Annotated[
     str | None, typer.Option("--store", metavar="URL", help="Where the jobs are, e.g. sqlite:///lamplighter.db.")
 ]
 
+GAP = 2  # spaces between columns
+LEAST = 6  # characters of a column that still read well when its cells are folded
+
 
 def print_json(answer: Mapping[str, Any]) -> None:
-    """One object on one line."""
-    print(msgspec.json.encode(answer).decode(), flush=True)
+    """One object on one line, in UTF-8 wherever it goes: that is what JSON is in."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table, or what to say when there is nothing in it."""
-    from rich.console import Console  # noqa: PLC0415 - a tenth of a second that --help need not wait for
-    from rich.table import Table  # noqa: PLC0415
-
+    """A table, or what to say when there is nothing in it. Where it cannot fit, a few lines for each row."""
     lines = [[text(cell) for cell in row] for row in rows]
+    kept = [n for n, cells in enumerate(zip(*lines, strict=True)) if set(cells) != {"-"}]
+    columns, lines = [columns[n] for n in kept], [[line[n] for n in kept] for line in lines]  # what says nothing goes
     if not lines:
-        print(empty)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+        say(empty)
+    elif (width := _terminal_width()) and width < _least_width(columns, lines):
+        say("\n\n".join("\n".join(_aligned(zip(columns, line, strict=True))) for line in lines))
+    else:
+        say(_table(columns, lines, width))
+
+
+def _terminal_width() -> int | None:
+    """None where nobody looks: a file takes lines of any length."""
+    from rich.console import Console  # noqa: PLC0415 - a tenth of a second that `--help` need not wait for
+
+    console = Console()
+    return console.width if console.is_terminal else None
+
+
+def _least_width(columns: Sequence[str], lines: list[list[str]]) -> int:
+    """With the first column, which names the row, in one piece."""
+    widths = _widths(columns, lines)
+    return widths[0] + sum(1 + min(LEAST, width) for width in widths[1:])
+
+
+def _natural_width(columns: Sequence[str], lines: list[list[str]]) -> int:
+    return sum(GAP + width for width in _widths(columns, lines)) - GAP
+
+
+def _widths(columns: Sequence[str], lines: list[list[str]]) -> list[int]:
+    return [max(map(len, cells)) for cells in zip(columns, *lines, strict=True)]
+
+
+def _table(columns: Sequence[str], lines: list[list[str]], width: int | None) -> str:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    tight = width is not None and width < _natural_width(columns, lines)
+    table = Table(box=None, pad_edge=False, padding=(0, 1 if tight else GAP, 0, 0), header_style="bold")
     for position, column in enumerate(columns):
         numbers = all(line[position].replace(",", "").isdigit() for line in lines)
-        table.add_column(column, overflow="fold", justify="right" if numbers else "left")
+        table.add_column(column, overflow="fold", no_wrap=position == 0, justify="right" if numbers else "left")
     for line in lines:
-        table.add_row(*line)
-    console = Console(markup=False, highlight=False)
-    console = console if console.is_terminal else Console(markup=False, highlight=False, width=200)
-    console.print(table)
+        table.add_row(*map(Text, line))  # as it is: what looks like markup in somebody's data is none
+    console = Console(highlight=False, width=width or 10_000)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def print_lines(pairs: Iterable[tuple[str, object]]) -> None:
     """Named values, one each line."""
-    shown = [(name, text(value)) for name, value in pairs]
+    say("\n".join(_aligned((name, text(value)) for name, value in pairs)))
+
+
+def _aligned(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    shown = list(pairs)
     width = max((len(name) for name, _ in shown), default=0)
-    for name, value in shown:
-        print(f"{name:<{width}}  {value}")
+    return [f"{name:<{width}}  {value}" for name, value in shown]
 
 
 def say(line: str) -> None:
@@ -59,16 +99,21 @@ def say(line: str) -> None:
 
 def fail(sentence: str, code: int) -> int:
     """Say on stderr, and to programs as JSON, what went wrong; returns the exit code."""
-    print(sentence, file=sys.stderr)
-    if "--json" in sys.argv:
+    print(f"Error: {sentence}", file=sys.stderr)
+    if wants_json():
         print_json({"error": sentence})
     return code
+
+
+def wants_json() -> bool:
+    """Whether a program asked. Read from the command line itself, which may be too wrong to be parsed."""
+    return "--json" in sys.argv[1:]
 
 
 def text(value: object) -> str:
     """A value as people read it."""
     match value:
-        case None:
+        case None | "":
             return "-"
         case bool():
             return "yes" if value else "no"
@@ -78,6 +123,11 @@ def text(value: object) -> str:
             return value.strftime("%Y-%m-%d %H:%M:%S")
         case _:
             return str(value)
+
+
+def count(number: int, noun: str, ending: str = "s") -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{number:,} {noun}{'' if number == 1 else ending}"
 
 
 def ago(moment: datetime | None) -> str:
@@ -94,6 +144,3 @@ def _coarse(seconds: int) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
-
-
-__all__ = ["Json", "StoreUrl", "ago", "fail", "format_duration", "print_json", "print_lines", "print_table", "say"]

@@ -9,18 +9,17 @@ import typer
 
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, print_json, print_table, say
+from lamplighter.cli.program import Noun
 
-group = typer.Typer(help="See how much waits in each queue; pause and resume them.")
+group = typer.Typer(cls=Noun, help="See how much waits in each queue; pause and resume them.")
 
 COLUMNS = ("queue", "scheduled", "queued", "running", "done", "failed", "cancelled", "paused")
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Which queue.")]
 
 
-@group.callback(invoke_without_command=True)
-def list_queues(context: typer.Context, *, store: StoreUrl = None, json: Json = False) -> None:
-    """See how much waits in each queue; pause and resume them."""
-    if context.invoked_subcommand is not None:
-        return
+@group.command("list")
+def list_queues(*, store: StoreUrl = None, json: Json = False) -> None:
+    """List queues, with how many jobs of each are in which state."""
     found = with_store(store, lambda opened: opened.stats())
     if json:
         print_json({"queues": [msgspec.to_builtins(stats) for stats in found]})

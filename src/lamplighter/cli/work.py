@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import importlib
+import pkgutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from lamplighter.cli.opened import run_async
-from lamplighter.cli.output import Json, print_json, say
+from lamplighter.cli.output import Json, count, print_json, say
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError
 from lamplighter.observe.log import set_up_logging
@@ -24,35 +25,50 @@ def work(
     target: Annotated[str, typer.Argument(metavar="MODULE:APP", help="Where the app is, e.g. shop.jobs:app.")],
     *,
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", "-c", min=1, max=10_000, help="How many jobs at once.")
+        int | None,
+        typer.Option("--concurrency", "-c", metavar="N", min=1, max=10_000, help="How many jobs at once."),
     ] = None,
     queue: Annotated[
-        list[str] | None, typer.Option("--queue", "-q", help="Only these queues; may be repeated.")
+        list[str] | None, typer.Option("--queue", "-q", metavar="QUEUE", help="Only this queue; may be repeated.")
     ] = None,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End once nothing is due.")] = False,
     json: Json = False,
 ) -> None:
-    """Run the jobs of an app until SIGTERM or Ctrl-C, which lets running jobs finish first."""
-    settings = load(flags={"concurrency": concurrency, "queues": queue or None}).settings
-    set_up_logging(settings.log_level)
+    """Run the jobs of an app.
+
+    SIGTERM or Ctrl-C ends it: it takes no more jobs and gives those that run their grace time to finish. A second one
+    ends it at once.
+    """
+    loaded = load(flags={"concurrency": concurrency, "queues": queue or None})
+    set_up_logging(loaded.settings.log_level)
     app = find_app(target)
-    ended = run_async(_work(app, settings.concurrency, settings.queues, until_idle=until_idle))
+    chosen = loaded.settings.queues if queue else None  # what no flag says, the app's own settings do
+    ended = run_async(_work(app, concurrency, chosen, until_idle=until_idle, quiet=json))
     if json:
         print_json(ended)
     else:
-        say(f"Stopped after {ended['done']} jobs done, {ended['failed']} failed.")
+        say(
+            f"Stopped: {count(ended['done'], 'job')} done, {ended['failed']:,} failed, "
+            f"{ended['cancelled']:,} cancelled, {count(ended['retried'], 'attempt')} to be repeated."
+        )
 
 
-async def _work(app: Any, concurrency: int, queues: tuple[str, ...], *, until_idle: bool) -> dict[str, int]:
+async def _work(
+    app: Any, concurrency: int | None, queues: tuple[str, ...] | None, *, until_idle: bool, quiet: bool
+) -> dict[str, int]:
     counts = {"done": 0, "failed": 0, "retried": 0, "cancelled": 0}
 
-    def count(event: Any) -> None:
+    def heard(event: Any) -> None:
         if event.kind in counts:
             counts[event.kind] += 1
 
-    app.listen(count)
+    app.listen(heard)
     async with app, app.worker(concurrency=concurrency, queues=queues) as worker:
         with on_signals(worker.stop):
+            if not quiet:
+                served = ", ".join(app.settings.queues if queues is None else queues) or "all queues"
+                at_once = concurrency or app.settings.concurrency
+                say(f"Working on {app.store.url}: {at_once:,} at once, {served}. Ctrl-C drains and stops.")
             await (app.until_idle(worker) if until_idle else worker.stopped())
     return counts
 
@@ -96,11 +112,22 @@ def find_app(target: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # something that the module itself imports
-        raise ConfigError(f"there is no module {module_name!r} here: run this where it can be imported.") from error
+        raise ConfigError(f"there is no module {module_name!r} here: {_near_module(module_name, name)}") from error
     app = getattr(module, name, None)
     if not isinstance(app, App):
         near = [key for key, value in vars(module).items() if isinstance(value, App)]
         near = difflib.get_close_matches(name, near, n=1, cutoff=0) or near
-        hint = f"did you mean {module_name}:{near[0]}?" if near else "make one: app = App()."
+        hint = f"did you mean {module_name}:{near[0]}?" if near else "make one there, `app = App()`."
         raise ConfigError(f"{module_name} has no app {name!r}: {hint}")
     return app
+
+
+def _near_module(module: str, name: str) -> str:
+    """What may have been meant: a file's name instead of a module's, or one beside it."""
+    if module.endswith(".py"):
+        return f"did you mean {module.removesuffix('.py').replace('/', '.')}:{name}?"
+    parent, _, leaf = module.rpartition(".")
+    beside = [found.name for found in pkgutil.iter_modules([parent.replace(".", "/") or "."])]
+    near = difflib.get_close_matches(leaf, beside, n=1)
+    found = f"{parent}.{near[0]}" if parent and near else "".join(near)
+    return f"did you mean {found}:{name}?" if found else "run this in the folder that it can be imported from."

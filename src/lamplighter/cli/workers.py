@@ -9,17 +9,16 @@ import typer
 
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table
+from lamplighter.cli.program import Noun
 from lamplighter.core.clock import utcnow
 from lamplighter.engine.lease import KIND, Presence
 
-group = typer.Typer(help="See which workers are alive, and when each last heard of its store.")
+group = typer.Typer(cls=Noun, help="See which workers are alive.")
 
 
-@group.callback(invoke_without_command=True)
-def list_workers(context: typer.Context, *, store: StoreUrl = None, json: Json = False) -> None:
-    """See which workers are alive, and when each last heard of its store."""
-    if context.invoked_subcommand is not None:
-        return
+@group.command("list")
+def list_workers(*, store: StoreUrl = None, json: Json = False) -> None:
+    """List workers, with when each last asked the store for jobs."""
     records = with_store(store, lambda opened: opened.records(KIND, now=utcnow()))
     found = [(record.name, msgspec.json.decode(record.value, type=Presence)) for record in records]
     if json:

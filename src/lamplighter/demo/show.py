@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from lamplighter.app import App
 from lamplighter.core.config import Settings
+from lamplighter.demo.faults import Cue
 from lamplighter.demo.settle import settle
 from lamplighter.demo.watch import Change, Summary, Watch
 from lamplighter.demo.world import running_world
@@ -18,28 +19,30 @@ LOOK_EVERY = 0.5  # seconds
 GRACE = timedelta(seconds=10)
 
 Seen = Callable[[Watch, list[Change]], None]
+Started = Callable[[Worker, str], object]
 
 
 class Show:
-    """One run of the demo on the SQLite file of a URL."""
+    """One run of the demo on the SQLite file of a URL; `running_world` says what `faults` and `token_lifetime` are."""
 
-    def __init__(self, url: str, *, faults: bool = True) -> None:
+    def __init__(self, url: str, *, faults: bool | Sequence[Cue] = True, token_lifetime: int | None = None) -> None:
         self._settings = Settings(store=url, grace=GRACE)
         self._faults = faults
+        self._token_lifetime = token_lifetime
         self.watch = Watch()
 
-    async def run(self, seen: Seen, started: Callable[[Worker], object]) -> Summary:
-        """Run until the worker is stopped; `started` is given it, `seen` hears of each look at the integrations."""
+    async def run(self, seen: Seen, started: Started) -> Summary:
+        """Run until the worker is stopped; `started` is given it and the world's URL, `seen` each look."""
         app = App(settings=self._settings)
         tokens = TokenFamily(app)
         app.listen(self.watch.hear)
         async with AsyncExitStack() as stack:
-            world = await stack.enter_async_context(running_world(faults=self._faults))
+            world = await stack.enter_async_context(running_world(self._faults, token_lifetime=self._token_lifetime))
             await stack.enter_async_context(app)
             connected = await settle(tokens.service, world.url)
             await tokens.plan(connected)
             worker = await stack.enter_async_context(app.worker())
-            started(worker)
+            started(worker, world.url)
             while not worker.is_stopping:
                 await self._look(tokens, seen)
                 await worker.stopped(LOOK_EVERY)

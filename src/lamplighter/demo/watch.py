@@ -59,12 +59,18 @@ class Watch:
         for now in integrations:
             self._first.setdefault(now.id, now.token_version)
             before = self._last.get(now.id, now)
-            if _lapsed(before, now, self._clock()):
-                self._lapses.add((now.id, before.token_version))
-            if what := _what_changed(before, now):
-                changes.append(Change(now, what))
+            what = [_what_changed(before, now), "its tokens have lapsed" if self._is_new_lapse(before, now) else ""]
+            if any(what):
+                changes.append(Change(now, ", ".join(filter(None, what))))
             self._last[now.id] = now
         return changes
+
+    def _is_new_lapse(self, before: Integration, now: Integration) -> bool:
+        lapse = (now.id, before.token_version)
+        if lapse in self._lapses or not _lapsed(before, now, self._clock()):
+            return False
+        self._lapses.add(lapse)
+        return True
 
     def summary(self) -> Summary:
         """The counts so far."""

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.cli.program import Program
+from tests.cli.shop import Shop
+
+
+async def some_jobs(shop: Shop) -> list[str]:
+    """One that is done, one that failed, one for later, one that waits: their ids."""
+    handles = [await shop.greet.using(tenant="bakery").enqueue("Ada"), await shop.charge.enqueue("4111-1111")]
+    await shop.app.work(until_idle=True)
+    handles += [await shop.greet.using(delay=timedelta(hours=1), tenant="clinic").enqueue("Bea")]
+    handles += [await shop.greet.enqueue("Cem")]
+    return [handle.id for handle in handles]
+
+
+async def test_jobs_are_listed_newest_first(cli: Program, shop: Shop) -> None:
+    done, failed, later, waiting = await some_jobs(shop)
+    answer = cli("jobs", "list", "--json")
+    assert answer.code == 0
+    assert [(job["id"], job["state"]) for job in answer.json["jobs"]] == [
+        (waiting, "queued"),
+        (later, "scheduled"),
+        (failed, "failed"),
+        (done, "done"),
+    ]
+    assert answer.json["next"] is None
+    table = cli("jobs", "list").out.splitlines()
+    assert table[0].split() == ["id", "name", "queue", "tenant", "state", "when", "fails"]
+    assert table[1].split()[:5] == [waiting, "greet", "default", "-", "queued"]
+    assert "in 59m" in table[2] or "in 60m" in table[2]
+    assert table[3].split()[-1] == "1"
+
+
+async def test_a_noun_alone_lists_and_takes_the_options_of_its_list(cli: Program, shop: Shop) -> None:
+    _, failed, _, _ = await some_jobs(shop)
+    assert cli("jobs", "--json").out == cli("jobs", "list", "--json").out
+    assert [job["id"] for job in cli("jobs", "--state", "failed", "--json").json["jobs"]] == [failed]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--state", "done", "--state", "failed"], [1, 0]),
+        (["--queue", "money"], [1]),
+        (["--name", "greet"], [3, 2, 0]),
+        (["--tenant", "bakery", "--tenant", "clinic"], [2, 0]),
+        (["--tenant", "bakery", "--state", "queued"], []),
+    ],
+    ids=lambda value: " ".join(map(str, value)),
+)
+async def test_filters_narrow_the_list(cli: Program, shop: Shop, options: list[str], expected: list[int]) -> None:
+    ids = await some_jobs(shop)
+    found = cli("jobs", "list", *options, "--json").json["jobs"]
+    assert [job["id"] for job in found] == [ids[number] for number in expected]
+
+
+async def test_pages_follow_each_other_until_nothing_is_left(cli: Program, shop: Shop) -> None:
+    ids = await some_jobs(shop)
+    first = cli("jobs", "list", "--limit", "3", "--json").json
+    assert [job["id"] for job in first["jobs"]] == ids[:0:-1]
+    rest = cli("jobs", "list", "--limit", "3", "--before", first["next"], "--json").json
+    assert [job["id"] for job in rest["jobs"]] == [ids[0]]
+    assert rest["next"] is None
+    assert f"--before {first['next']}" in cli("jobs", "list", "--limit", "3").out
+
+
+async def test_a_failed_job_is_shown_with_its_error(cli: Program, shop: Shop) -> None:
+    _, failed, _, _ = await some_jobs(shop)
+    told = cli("jobs", "show", failed)
+    assert told.code == 0
+    assert "an attempt failed (error): ValueError: the café's card is declined" in told.out
+    assert "Traceback" in told.out
+    answer = cli("jobs", "show", failed, "--json").json
+    assert answer["attempts_failed"][0]["error"] == "ValueError"
+
+
+async def test_arguments_and_results_are_shown_only_when_asked_for(cli: Program, shop: Shop) -> None:
+    done, failed, _, _ = await some_jobs(shop)
+    assert "4111" not in cli("jobs", "show", failed, "--json").out + cli("jobs", "list", "--json").out
+    assert "4111" in cli("jobs", "show", failed, "--args").out
+    assert "Good evening, Ada" in cli("jobs", "show", done, "--args", "--json").json["result"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+async def test_a_job_that_is_not_there_is_one_sentence_and_code_1(cli: Program, shop: Shop, form: list[str]) -> None:
+    answer = cli("jobs", "show", "nobody", *form)
+    assert answer.code == 1
+    assert answer.sentence.startswith("there is no job nobody")
+    assert not form or answer.json == {"error": answer.sentence}
+
+
+async def test_ended_jobs_are_run_again(cli: Program, shop: Shop) -> None:
+    _, failed, _, _ = await some_jobs(shop)
+    answer = cli("jobs", "retry", "--state", "failed", "--json")
+    assert (answer.code, answer.json) == (0, {"retried": [failed], "missed": []})
+    assert cli("jobs", "show", failed, "--json").json["state"] == "queued"
+
+
+async def test_waiting_jobs_are_cancelled(cli: Program, shop: Shop) -> None:
+    _, _, later, waiting = await some_jobs(shop)
+    answer = cli("jobs", "cancel", "--name", "greet")
+    assert (answer.code, answer.out) == (0, "2 jobs cancelled, 0 running asked to stop.\n")
+    states = {job["id"]: job["state"] for job in cli("jobs", "--state", "cancelled", "--json").json["jobs"]}
+    assert states == {later: "cancelled", waiting: "cancelled"}
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+async def test_an_id_that_nothing_could_be_done_about_is_named_and_ends_with_1(
+    cli: Program, shop: Shop, verb: str
+) -> None:
+    _, _, later, _ = await some_jobs(shop)
+    told = cli("jobs", verb, "nobody")
+    assert told.code == 1
+    assert "nobody is of no job that" in told.out
+    answer = cli("jobs", verb, later, "nobody", "--json")
+    assert answer.code == 1
+    assert answer.json["missed"] == ["nobody"]
+    assert answer.json[{"retry": "retried", "cancel": "cancelled"}[verb]] == [later]
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+async def test_nothing_is_done_to_all_jobs_by_mistake(cli: Program, shop: Shop, verb: str) -> None:
+    await some_jobs(shop)
+    answer = cli("jobs", verb, "--json")
+    assert answer.code == 2
+    assert answer.json["error"].startswith("this would be every job there is")
+    assert cli("jobs", "--state", "cancelled", "--json").json["jobs"] == []

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from tests.cli.program import Program
+from tests.cli.shop import Shop
+
+
+def test_check_says_what_is_missing_and_makes_nothing(cli: Program) -> None:
+    answer = cli("migrate", "--check", "--json")
+    assert (answer.code, answer.json) == (1, {"pending": ["jobs", "integrations"]})
+    told = cli("migrate", "--check")
+    assert told.out == "To be migrated: the tables of jobs and integrations. Run `lamplighter migrate`.\n"
+    assert list(cli.folder.iterdir()) == []
+
+
+def test_migrate_makes_the_tables_once(cli: Program) -> None:
+    for _ in range(2):
+        answer = cli("migrate")
+        assert (answer.code, answer.out) == (0, "All tables are of this version.\n")
+    assert cli("migrate", "--check", "--json").json == {"pending": []}
+    assert cli("jobs", "--json").json == {"jobs": [], "next": None}
+
+
+async def test_tables_that_came_later_are_pending_in_a_file_that_has_jobs(cli: Program, shop: Shop) -> None:
+    assert cli("migrate", "--check", "--json").json == {"pending": ["integrations"]}
+
+
+def test_check_leaves_somebody_elses_database_as_it_is(cli: Program) -> None:
+    path = cli.folder / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    before = path.read_bytes()
+    assert cli("migrate", "--check", "--store", "sqlite:///theirs.db").code == 1
+    assert path.read_bytes() == before
+    assert [file.name for file in cli.folder.iterdir()] == ["theirs.db"]
+
+
+def test_integrations_may_be_in_a_file_of_their_own(cli: Program) -> None:
+    (cli.folder / "lamplighter.toml").write_text('store = "sqlite:///jobs.db"\ndatabase = "sqlite:///service.db"\n')
+    assert cli("migrate").code == 0
+    assert {file.name for file in cli.folder.glob("*.db")} == {"jobs.db", "service.db"}
+    assert cli("migrate", "--check").code == 0
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite://", "redsi://x", "sqlite:///a.db?patience=long"])
+def test_a_store_without_tables_is_refused(cli: Program, url: str) -> None:
+    answer = cli("migrate", "--store", url, "--json")
+    assert (answer.code, answer.json) == (2, {"error": answer.sentence})
