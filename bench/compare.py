@@ -39,12 +39,20 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--concurrency", type=int, default=100, help="Lamplighter's; Huey has 8 threads, its best")
+    parser.add_argument("--jobs", type=_at_least_one, default=10_000)
+    parser.add_argument("--rounds", type=_at_least_one, default=5)
+    parser.add_argument(
+        "--concurrency", type=_at_least_one, default=100, help="Lamplighter's; Huey has 8 threads, its best"
+    )
     parser.add_argument("--peers-python", default=str(HERE / ".venv/bin/python"))
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
+
+
+def _at_least_one(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("give 1 or more")
+    return number
 
 
 def _round(options: argparse.Namespace, number: int) -> dict[str, Figures]:
@@ -71,7 +79,11 @@ def _huey(options: argparse.Namespace, path: Path) -> Figures:
 
 
 def _figures(command: list[str]) -> Figures:
-    ended = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    ended = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, text=True, timeout=600
+    )  # errors show as they are
+    if ended.returncode:
+        sys.exit(f"{' '.join(command)} ended with {ended.returncode}: what it says above tells why.")
     answer: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return {key: float(answer[key]) for key in SHOWN}
 

@@ -1,0 +1,72 @@
+"""Every example, run as its first line says, in a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SOON = 60  # seconds that anything may take on a machine under load
+
+
+def run(name: str, folder: Path) -> str:
+    """What the example prints."""
+    shutil.copy(EXAMPLES / name, folder)
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", name], cwd=folder, capture_output=True, text=True, timeout=SOON, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def test_each_example_is_tested_here() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"hello.py", "in_a_web_app.py", "with_your_data.py"}
+
+
+def test_hello_greets(tmp_path: Path) -> None:
+    assert run("hello.py", tmp_path) == "Good evening, Ada (attempt 1)\n"
+    assert run("hello.py", tmp_path) == "Good evening, Ada (attempt 1)\n"  # what it left does not get in the way
+
+
+def test_an_order_and_its_job_are_there_together(tmp_path: Path) -> None:
+    told = run("with_your_data.py", tmp_path)
+    assert told.startswith("order 1 is confirmed, under ")
+    assert run("with_your_data.py", tmp_path).startswith("order 2 is confirmed, under ")
+
+
+@pytest.fixture
+def listener() -> socket.socket:
+    """A socket that listens already, so that no request comes too early."""
+    made = socket.create_server(("127.0.0.1", 0))
+    made.set_inheritable(True)
+    return made
+
+
+def test_a_web_app_answers_with_what_its_job_found(tmp_path: Path, listener: socket.socket) -> None:
+    shutil.copy(EXAMPLES / "in_a_web_app.py", tmp_path)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "in_a_web_app:web", "--fd", str(listener.fileno())],
+        cwd=tmp_path,
+        pass_fds=[listener.fileno()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        host, port = listener.getsockname()
+        with httpx2.Client(base_url=f"http://{host}:{port}", timeout=SOON) as http:
+            answers = [http.post("/measure", content="x" * length) for length in (3, 5, 0)]
+    finally:
+        listener.close()
+        server.terminate()
+        told, _ = server.communicate(timeout=SOON)
+    assert [answer.json()["length"] for answer in answers] == [3, 5, 0]
+    assert len({answer.json()["job"] for answer in answers}) == 3
+    assert "Application shutdown complete." in told
+    assert "Traceback" not in told
