@@ -14,6 +14,7 @@ from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print
 from lamplighter.cli.program import Noun
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
+from lamplighter.observe.log import set_up_logging
 
 if TYPE_CHECKING:
     from lamplighter.integrations.integration import Integration
@@ -171,6 +172,7 @@ def _with_service(url: str | None, act: Callable[[Service], Awaitable[T]]) -> T:
 
     settings = load(flags={"store": url}).settings
     must_exist(database_url(settings))
+    set_up_logging("error")  # what it would warn of is in the answer
 
     async def run() -> T:
         async with open_service(settings, NoPlanner()) as service:
