@@ -34,9 +34,9 @@ def test_rounds_become_medians_and_the_spread_of_their_ratios(compare: ModuleTyp
 
 
 def test_figures_are_read_from_the_last_line(compare: ModuleType) -> None:
-    told = json.dumps({"one_by_one_per_s": 12, "drain_per_s": 3.5, "more": "text"})
+    told = json.dumps({"one_by_one_per_s": 12, "side_by_side_per_s": 7, "drain_per_s": 3.5, "more": "text"})
     program = [sys.executable, "-c", f"print('hello'); print({told!r})"]
-    assert compare._figures(program) == {"one_by_one_per_s": 12.0, "drain_per_s": 3.5}
+    assert compare._figures(program) == {"one_by_one_per_s": 12.0, "side_by_side_per_s": 7.0, "drain_per_s": 3.5}
 
 
 @pytest.mark.parametrize(("number", "first"), [(1, "huey"), (2, "lamplighter"), (3, "huey")])

@@ -6,7 +6,7 @@ from tests.cli.program import Program
 from lamplighter.cli.measure import percentile
 
 FIGURES = {
-    "enqueue": ["one_by_one_per_s", "bulk_per_s", "drain_per_s"],
+    "enqueue": ["one_by_one_per_s", "side_by_side_per_s", "bulk_per_s", "drain_per_s"],
     "drain": ["bulk_per_s", "drain_per_s"],
     "burst": ["burst_first_late_s", "burst_last_late_s"],
     "pickup": ["pickup_p50_ms", "pickup_p99_ms"],

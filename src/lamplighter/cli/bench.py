@@ -16,6 +16,7 @@ from lamplighter.core.secret import redact_url
 
 LABELS = {
     "one_by_one_per_s": "enqueue one by one, jobs/s",
+    "side_by_side_per_s": "enqueue, 50 tasks side by side, jobs/s",
     "bulk_per_s": "enqueue in bulk, jobs/s",
     "drain_per_s": "drain, one process, jobs/s",
     "burst_first_late_s": "all due at one moment: first late, s",
@@ -94,8 +95,10 @@ async def _figures(url: str, jobs: int, concurrency: int, only: list[Figure], re
     async with app:
         await measure.clear(app)
         if Figure.ENQUEUE in only:
-            waiting = min(jobs, 2000)
-            figures["one_by_one_per_s"] = await measure.one_by_one(app, noop, waiting, report("one by one", waiting))
+            few = min(jobs, 2000)
+            waiting = 2 * few
+            figures["one_by_one_per_s"] = await measure.one_by_one(app, noop, few, report("one by one", few))
+            figures["side_by_side_per_s"] = await measure.side_by_side(app, noop, few, report("side by side", few))
         if Figure.ENQUEUE in only or Figure.DRAIN in only:
             waiting += jobs
             figures["bulk_per_s"] = await measure.bulk(app, noop, jobs, report("bulk", jobs))

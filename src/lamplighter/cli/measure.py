@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import statistics
 import sys
 import time
@@ -21,6 +22,7 @@ from lamplighter.engine.context import Ctx
 QUEUE = "lamplighter-bench"
 KEPT = timedelta(hours=1)  # done jobs are kept, as they would be in earnest, but not for long
 RATE = 50  # jobs a second, for the latency of an idle worker
+AT_ONCE = 50  # tasks that enqueue side by side
 NOTICE = timedelta(seconds=2)  # how long before they are due the jobs of a burst are all in the store
 
 BenchJob = Job[None, [str, str], float]
@@ -49,6 +51,20 @@ async def one_by_one(app: App[None], noop: BenchJob, jobs: int, step: Step) -> f
     for number, draft in enumerate(drafts(noop, jobs)):
         await app.enqueue([draft])
         step(number)
+    return jobs / (time.perf_counter() - started)
+
+
+async def side_by_side(app: App[None], noop: BenchJob, jobs: int, step: Step) -> float:
+    """Jobs a second, enqueued by fifty tasks, each job in a call of its own: as the requests of a web app would."""
+    waiting = iter(enumerate(drafts(noop, jobs)))
+
+    async def requests() -> None:
+        for number, draft in waiting:
+            await app.enqueue([draft])
+            step(number)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(requests() for _ in range(AT_ONCE)))
     return jobs / (time.perf_counter() - started)
 
 
@@ -112,9 +128,12 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 def memory_mb() -> float:
-    """What this process holds in memory now."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        [line] = [line for line in status if line.startswith("VmRSS")]
+    """What this process holds in memory now; where the system does not tell, the most that it ever held."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            [line] = [line for line in status if line.startswith("VmRSS")]
+    except FileNotFoundError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024)  # bytes, where there is no /proc
     return int(line.split()[1]) / 1024
 
 
