@@ -212,3 +212,18 @@ async def test_a_paused_queue_waits_until_it_is_resumed(app: App[None]) -> None:
     async with app.worker():
         await app.resume("default")
         assert await handle.result(30) == "lit"
+
+
+async def test_work_until_idle_runs_what_schedules_missed(timed: App[None], clock: FakeClock) -> None:
+    ran: list[str] = []
+
+    @timed.job()
+    async def sweep_up(ctx: Ctx[None]) -> None:
+        ran.append(ctx.id)
+
+    timed.cron("0 3 * * *", sweep_up.draft())
+    await timed.work(until_idle=True)
+    assert ran == []
+    clock.advance(86_400)
+    await timed.work(until_idle=True)
+    assert len(ran) == 1

@@ -7,7 +7,7 @@ import typer
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table
 from lamplighter.cli.program import Noun
-from lamplighter.core.clock import from_us, utcnow
+from lamplighter.core.clock import from_us, maybe_from_us, utcnow
 from lamplighter.engine.tick import KIND, read_told
 
 group = typer.Typer(cls=Noun, help="See the schedules that workers fire.")
@@ -27,7 +27,7 @@ def list_crons(*, store: StoreUrl = None, json: Json = False) -> None:
                         "schedule": told.schedule,
                         "job": told.job,
                         "queue": told.queue,
-                        "last_at": from_us(told.last),
+                        "last_at": maybe_from_us(told.fired),
                         "next_at": from_us(told.next),
                     }
                     for name, told in known
@@ -35,5 +35,5 @@ def list_crons(*, store: StoreUrl = None, json: Json = False) -> None:
             }
         )
         return
-    rows = [(name, t.schedule, t.job, t.queue, ago(from_us(t.last)), ago(from_us(t.next))) for name, t in known]
+    rows = [(name, t.schedule, t.job, t.queue, ago(maybe_from_us(t.fired)), ago(from_us(t.next))) for name, t in known]
     print_table(("name", "schedule", "job", "queue", "last", "next"), rows, empty="No worker has had schedules yet.")

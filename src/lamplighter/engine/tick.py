@@ -38,12 +38,16 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """What the record of a schedule holds; moments in microseconds since 1970."""
+    """What the record of a schedule holds; moments in microseconds since 1970.
+
+    `seen`: up to when its slots were looked at; `fired`: the last of them that became a job, if one did.
+    """
 
     schedule: str
     job: str
     queue: str
-    last: int
+    seen: int
+    fired: int | None
     next: int
 
 
@@ -53,6 +57,8 @@ class Ticker:
     def __init__(
         self, store: Store, clock: Clock, entries: Sequence[Entry], fired: Callable[[Entry, list[NewJob]], None]
     ) -> None:
+        self.has_ticked = False
+        """Whether every schedule was looked at once: until then, what they missed may still become jobs."""
         self._store = store
         self._clock = clock
         self._entries = {entry.name: entry for entry in entries}
@@ -61,9 +67,11 @@ class Ticker:
     async def run(self) -> None:
         """Fire each slot when it comes, for ever."""
         if not self._entries:
+            self.has_ticked = True
             return
         while True:
             next_at = await until_available(self.tick, "fire schedules")
+            self.has_ticked = True
             wait = (next_at - self._clock()).total_seconds()
             await asyncio.sleep(max(0.0, min(LONGEST_NAP, wait)))
 
@@ -82,16 +90,19 @@ class Ticker:
             added = await self._store.add(jobs, now=now)
             self._fired(entry, [job for job, one in zip(jobs, added, strict=True) if one.created])
         next_at = entry.schedule.after(now)
-        if slots or told is None or told.schedule != entry.schedule.text or from_us(told.last) + REMEMBERED / 2 < now:
-            await self._tell(entry, now, next_at)
+        if slots or told is None or told.schedule != entry.schedule.text or from_us(told.seen) + REMEMBERED / 2 < now:
+            before = None if told is None else told.fired
+            fired = to_us(slots[-1]) if slots else before
+            await self._tell(entry, now, fired, next_at)
         return next_at
 
-    async def _tell(self, entry: Entry, now: datetime, next_at: datetime) -> None:
+    async def _tell(self, entry: Entry, now: datetime, fired: int | None, next_at: datetime) -> None:
         told = Told(
             schedule=entry.schedule.text,
             job=entry.draft.definition.name,
             queue=entry.draft.options.get("queue", entry.draft.definition.queue),
-            last=to_us(now),
+            seen=to_us(now),
+            fired=fired,
             next=to_us(next_at),
         )
         text = msgspec.json.encode(told).decode()
@@ -106,7 +117,7 @@ def _since(entry: Entry, told: Told | None, now: datetime) -> datetime:
     """
     if told is None:
         return now
-    return from_us(told.last) if told.schedule == entry.schedule.text else now - GRACE
+    return from_us(told.seen) if told.schedule == entry.schedule.text else now - GRACE
 
 
 def slot_job(entry: Entry, slot: datetime, now: datetime) -> NewJob:

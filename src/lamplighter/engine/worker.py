@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from lamplighter.core.clock import Clock
 from lamplighter.core.definition import Registry
+from lamplighter.core.duration import format_duration
 from lamplighter.core.events import Bus, Event, EventKind
 from lamplighter.core.model import ATTEMPT_ENDS, Claimed, Keep, NewJob, Outcome, State, Swept
 from lamplighter.engine.fetch import Fetcher
@@ -106,8 +107,8 @@ class Worker:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no handler runs and every outcome is durable."""
-        return not self._runs
+        """Whether no handler runs, every outcome is durable, and no schedule is still to be looked at."""
+        return not self._runs and self._ticker.has_ticked
 
     def serves(self, queue: str) -> bool:
         """Whether it takes jobs from a queue."""
@@ -207,7 +208,9 @@ class Worker:
     async def _drain(self) -> None:
         """Give running jobs their time, then hand them back. One that ignores that is left to its lease."""
         if self._active:
-            _log.info("Stopping: %d jobs may run on for %s.", self._active, self._options.grace)
+            _log.info(
+                "Stopping: running jobs (%d) may go on for %s.", self._active, format_duration(self._options.grace)
+            )
         idle = asyncio.create_task(self._idle.wait())
         await self._within(self._options.grace, idle)
         for run in list(self._runs.values()):
@@ -215,7 +218,7 @@ class Worker:
         await asyncio.wait([idle], timeout=LAST_WORDS)
         idle.cancel()
         if self._active:
-            _log.warning("%d jobs would not stop: they run again elsewhere when their leases run out.", self._active)
+            _log.warning("Some jobs (%d) would not stop: they run again when their leases run out.", self._active)
 
     def _free(self) -> int:
         """Slots for new jobs. Outcomes that are not durable yet count once they outnumber the slots: a slow store must
