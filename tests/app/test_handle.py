@@ -181,3 +181,15 @@ async def test_jobs_are_kept_as_long_as_the_settings_say(url: str, clock: FakeCl
         await app.work(until_idle=True)
         assert (await done.view()).keep_until == clock() + timedelta(hours=1)
         assert (await failed.view()).keep_until == clock() + timedelta(hours=2)
+
+
+async def test_a_result_that_is_there_needs_no_time(app: App[None]) -> None:
+    @app.job()
+    async def add(ctx: Ctx[None], one: int, other: int) -> int:
+        return one + other
+
+    handle = await add.enqueue(1, 2)
+    with pytest.raises(ResultTimeout):
+        await handle.result(timeout=0)
+    await app.work(until_idle=True)
+    assert await handle.result(timeout=0) == 3

@@ -83,9 +83,9 @@ class _Watch:
     async def _look_on(self) -> None:
         try:
             while True:
+                await self._look()
                 if await self._alarm.sleep(POLL):
                     await asyncio.sleep(BREATH)
-                await self._look()
         except Exception as error:  # noqa: BLE001 - whatever it is, or they would wait for ever
             self.failed = True
             for future in [future for futures in self.waiting.values() for future in futures if not future.done()]:
