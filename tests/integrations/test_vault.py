@@ -175,12 +175,19 @@ def test_production_takes_a_new_key_with_a_weak_one_behind_it_to_rotate_away_fro
 
 def test_development_makes_one_private_key_file_and_keeps_to_it(tmp_path: Path) -> None:
     folder = tmp_path / "fresh"
+    folder.mkdir()
     with ThreadPoolExecutor(8) as pool:  # as many processes do that start together
         rings = list(pool.map(lambda _: check_keys("development", None, folder=folder), range(8)))
     stored = Vault(rings[0]).encrypt("text", PLACE)
     assert {Vault(ring).decrypt(stored, PLACE) for ring in rings} == {"text"}
     assert [path.name for path in folder.iterdir()] == ["lamplighter.key"]
     assert (folder / "lamplighter.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_is_not_kept_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot keep a key in .*mistyped"):
+        check_keys("development", None, folder=tmp_path / "mistyped")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_file_that_cannot_be_kept_is_one_clear_error(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ async def running_world(
     Raises:
         LamplighterError: it did not start.
     """
-    process = await asyncio.create_subprocess_exec(*_command(faults, token_lifetime), stdin=PIPE, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *_command(faults, token_lifetime), stdin=PIPE, stdout=PIPE, start_new_session=True
+    )  # a session of its own, or Ctrl-C would end it while a worker still needs it to drain
     try:
         yield await _announced(process)
     finally:

@@ -300,7 +300,7 @@ class _Round(NamedTuple):
 
 def _usable(integration_id: str, seen: row.Seen | None) -> row.Seen:
     if seen is None:
-        raise Gone(f"there is no integration {integration_id!r:.60}: drop its jobs.")
+        raise Gone(f"there is no integration {integration_id!r:.60}: check the id.")
     if seen.status not in row.REFRESHABLE:
         raise Gone(f"the integration is {seen.status}: it can be refreshed once its owner has connected it.")
     if not seen.has_refresh_token:

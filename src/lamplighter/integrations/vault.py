@@ -189,7 +189,6 @@ def _kept_key(folder: Path) -> str:
 
 def _publish(path: Path, text: str) -> None:
     """Create `path` complete or not at all: processes that start together must never read half a key, or two keys."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
     try:
         with os.fdopen(descriptor, "w") as file:
