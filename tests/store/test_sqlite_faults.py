@@ -156,7 +156,7 @@ except StoreError as error:
 async def test_a_disk_that_takes_no_more_costs_nothing_that_was_acknowledged(path: Path, start: StartChild) -> None:
     said, _ = start(ADD, path, 400_000, 0).communicate()
     *acknowledged, last = said.splitlines()
-    assert last.startswith(f"StoreUnavailable The database file {path} cannot ")
+    assert last.startswith(f"StoreUnavailable the database file {path} cannot ")
     assert last.endswith(("free space.", "nothing stored was lost."))
     assert 0 < len(acknowledged) < 100
     async with SqliteStore(path) as store:
@@ -182,7 +182,7 @@ def test_a_file_that_may_only_be_read_is_said_to_be_read_only(shared_folder: Pat
     shared_folder.chmod(0o777)
     said, _ = start(ADD, path, 0, NOBODY).communicate()
     assert said == (
-        f"StoreUnavailable The database file {path} is read-only: "
+        f"StoreUnavailable the database file {path} is read-only: "
         "give this user write access to the file and its folder.\n"
     )
 
@@ -193,7 +193,7 @@ def test_a_folder_that_may_only_be_read_is_said_to_need_write_access(shared_fold
     path.chmod(0o666)
     shared_folder.chmod(0o555)
     said, _ = start(ADD, path, 0, NOBODY).communicate()
-    assert said.startswith(f"StoreUnavailable The database file {path} ")
+    assert said.startswith(f"StoreUnavailable the database file {path} ")
     assert said.endswith("access to the file and its folder.\n")
 
 
@@ -202,7 +202,7 @@ def test_a_file_that_may_not_be_read_is_said_to_need_access(shared_folder: Path,
     prepare(path)
     path.chmod(0o000)
     said, _ = start(ADD, path, 0, NOBODY).communicate()
-    assert said.startswith(f"StoreUnavailable The database file {path} cannot be opened: give this user access")
+    assert said.startswith(f"StoreUnavailable the database file {path} cannot be opened: give this user access")
 
 
 async def test_a_file_of_a_newer_schema_is_left_alone(path: Path) -> None:

@@ -49,7 +49,7 @@ def connect(path: Path, *, synchronous: str = "FULL", patience: float = 10) -> s
         raise explain(error, path) from error
     if mode != "wal":
         connection.close()
-        raise StoreUnavailable(f"The database file {path} cannot be shared where it lies: put it on a local disk.")
+        raise StoreUnavailable(f"the database file {path} cannot be shared where it lies: put it on a local disk.")
     return connection
 
 
@@ -105,7 +105,7 @@ def explain(error: Exception, path: Path) -> Exception:
     if found is None:
         return error
     kind, hint = found
-    explained = kind(f"The database file {path} {hint}.")
+    explained = kind(f"the database file {path} {hint}.")
     explained.__cause__ = error
     return explained
 

@@ -36,7 +36,7 @@ class Peek:
         refuse_fork(self._process, self._path)
         with self._lock:
             if self._connection is None:
-                raise StoreUnavailable(f"The database file {self._path} was closed: open the store again.")
+                raise StoreUnavailable(f"the database file {self._path} was closed: open the store again.")
             try:
                 return at(self._connection)
             except sqlite3.Error as error:

@@ -31,10 +31,10 @@ def prepare(path: Path, *, patience: float = 10) -> None:
             _migrate(connection)
         elif version < NEWEST:
             raise StoreDamaged(
-                f"The database file {path} has schema {version} instead of {NEWEST}: run `lamplighter migrate`."
+                f"the database file {path} has schema {version} instead of {NEWEST}: run `lamplighter migrate`."
             )
         elif version > NEWEST:
-            raise StoreDamaged(f"The database file {path} was written by a newer Lamplighter: upgrade this one.")
+            raise StoreDamaged(f"the database file {path} was written by a newer Lamplighter: upgrade this one.")
     except sqlite3.Error as error:
         raise explain(error, path) from error
     finally:

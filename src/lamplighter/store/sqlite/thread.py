@@ -85,7 +85,7 @@ class SqliteThread:
         refuse_fork(self._process, self.path)
         with self._door:
             if self._closed:
-                raise StoreUnavailable(f"The database file {self.path} was closed: open the store again.")
+                raise StoreUnavailable(f"the database file {self.path} was closed: open the store again.")
             self._requests.put(request)
 
     def _serve(self) -> None:
@@ -137,7 +137,7 @@ class SqliteThread:
             return
         if _identity(self.path) != self._file:  # SQLite would go on writing to a file that nobody finds again
             raise StoreUnavailable(
-                f"The database file {self.path} was moved or deleted while in use: put it back, or restart."
+                f"the database file {self.path} was moved or deleted while in use: put it back, or restart."
             )
         when_free(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._patience)
 
@@ -149,7 +149,7 @@ def refuse_fork(opened_by: int, path: Path) -> None:
         StoreUnavailable: this is another process.
     """
     if os.getpid() != opened_by:
-        raise StoreUnavailable(f"The database file {path} was opened before a fork: open the store after it instead.")
+        raise StoreUnavailable(f"the database file {path} was opened before a fork: open the store after it instead.")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
