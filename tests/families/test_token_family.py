@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -93,7 +94,7 @@ async def test_a_revoked_grant_is_asked_about_once_and_nothing_is_planned(
     before = await count_requests(http, world.url, LANTERN)
     await it.tokens.plan([integration])
     async with it.app.worker():
-        await it.until("failed")
+        await it.until("cancelled")
         await it.tokens.reconcile.enqueue(everything=True)
         await it.until("done", 2, name="tokens.reconcile")
     now = await it.see(integration)
@@ -133,23 +134,28 @@ async def test_a_refresh_by_hand_leaves_one_plan_for_the_new_time(
     assert (await count_requests(http, world.url, LANTERN)).outcomes == {"ok": 2}  # the code, and one refresh
 
 
+async def test_a_refresh_on_another_path_does_not_cost_the_plan(
+    it: Running, http: httpx2.AsyncClient, world: World
+) -> None:
+    integration = await consent(it, http, world)
+    await it.tokens.plan([integration])
+    async with it.app.worker():
+        await it.refresh_without_key([integration], 8)
+        await it.until("done", 9)
+    [planned] = await it.planned()
+    assert planned.run_at <= ((await it.see(integration)).refresh_at or planned.run_at)  # too early, it looks again
+
+
 async def test_two_processes_refresh_each_token_once(tmp_path: Path, http: httpx2.AsyncClient, world: World) -> None:
     async with running(tmp_path) as one, running(tmp_path) as other:
         integrations = [await consent(one, http, world, slug) for slug in (LANTERN, "harbor-files", "stormy-drive")]
         async with one.app.worker(), other.app.worker():
-            for _ in range(5):
-                await one.app.enqueue(
-                    one.tokens.refresh.using(unique=False).draft(i.id, force=True) for i in integrations
-                )
-                await other.app.enqueue(
-                    other.tokens.refresh.using(unique=False).draft(i.id, force=True) for i in integrations
-                )
-            await one.until("done", 15)
-            await other.until_true(lambda: sum(e.kind == "done" for e in one.events + other.events) >= 30)
+            await asyncio.gather(*(process.refresh_without_key(integrations, 5) for process in (one, other)))
         for slug in (LANTERN, "harbor-files", "stormy-drive"):
             assert (await count_requests(http, world.url, slug)).reuses == 0
         for integration in integrations:
             assert (await one.see(integration)).status == "active"
+        assert len(await one.planned()) == len(integrations)
 
 
 async def test_what_left_the_store_is_gone_without_a_request(

@@ -7,6 +7,7 @@ falls out of that chain all the same (a restored database, an import, a crash) i
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -41,7 +42,9 @@ class TokenFamily:
 
     def __init__(self, app: App[Any]) -> None:
         self._app = app
-        self._refreshing: dict[str, str] = {}  # integration -> the job that refreshes it here, and may hand its key on
+        self._refreshing: defaultdict[str, list[str]] = defaultdict(
+            list
+        )  # integration -> the jobs that refresh it here
         self.service: Service
         self.refresh = app.job(
             "tokens.refresh",
@@ -76,18 +79,17 @@ class TokenFamily:
                 refreshed = await self.service.refresher.refresh(integration_id, force=force)
             except (NotNow, ProviderDown) as error:
                 raise Snooze(error.retry_in or AGAIN, str(error)) from error
-            except Gone as error:
+            except (Gone, GrantRevoked) as error:  # the integration says so itself: no failed job that needs a look
                 raise Cancel(str(error)) from error
-            except (GrantRevoked, OperatorFault) as error:
+            except OperatorFault as error:
                 raise Discard(str(error)) from error
             except BadAnswer as error:
                 if ctx.attempt >= ATTEMPTS:
                     await self.service.refresher.give_up(integration_id, str(error))
                 raise
             if refreshed.outcome != "refreshed" and refreshed.refresh_at is not None:
-                await self.after(
-                    integration_id, refreshed.refresh_at
-                )  # whoever refreshed it could not: we hold the key
+                # whoever refreshed it could not plan the next, for this job holds the key
+                await self.after(integration_id, refreshed.refresh_at)
         return refreshed.outcome
 
     async def _reconcile(self, ctx: Ctx[Any], *, everything: bool = False) -> int:
@@ -108,8 +110,11 @@ class TokenFamily:
 
     def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
         """Plan the next refresh in the transaction that stores the tokens."""
-        parent = self._refreshing.get(integration_id)
-        self._app.enqueue_within(connection, [self._draft(integration_id, at)], parent=parent)
+        draft = self._draft(integration_id, at)
+        for parent in tuple(self._refreshing.get(integration_id, ())) or (None,):  # one of them, if any, holds the key
+            [handle] = self._app.enqueue_within(connection, [draft], parent=parent)
+            if handle.created:
+                return
 
     async def after(self, integration_id: str, at: datetime) -> None:
         """Plan the next refresh once the tokens are stored."""
@@ -120,8 +125,11 @@ class TokenFamily:
 
     @contextmanager
     def _as_parent(self, integration_id: str, job: str) -> Iterator[None]:
-        self._refreshing[integration_id] = job
+        jobs = self._refreshing[integration_id]
+        jobs.append(job)
         try:
             yield
         finally:
-            self._refreshing.pop(integration_id, None)
+            jobs.remove(job)
+            if not jobs:
+                self._refreshing.pop(integration_id, None)
