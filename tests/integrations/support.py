@@ -25,6 +25,7 @@ from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.migrate import upgrade
 from lamplighter.integrations.oauth import TokenClient
+from lamplighter.integrations.outcome import Refreshed
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
@@ -102,6 +103,16 @@ class Service(NamedTuple):
         await self.registrations.register(provider)
         grant = await connect(self.http, world_url, slug, user)
         return await self.connect(provider, grant.access_token, grant.refresh_token, life=life)
+
+    async def begin_refresh(self, endpoint: Endpoint) -> tuple[Integration, asyncio.Task[Refreshed]]:
+        """A refresh that has been asked for, and is answered once the endpoint may: by then anything can happen."""
+        provider = endpoint.provider()
+        await self.registrations.register(provider)
+        connected = await self.connect(provider, "a", "r", life=-1)
+        endpoint.may_answer.clear()
+        refresh = asyncio.create_task(self.refresher.refresh(connected.id))
+        await endpoint.asked.wait()
+        return connected, refresh
 
     async def get(self, integration_id: str) -> Integration:
         found = await self.integrations.get(integration_id)

@@ -212,14 +212,9 @@ async def test_a_connection_lost_is_tried_once_more_and_then_a_refusal_is_final(
 
 
 async def test_invalid_grant_after_a_lost_race_is_a_success(endpoint: Endpoint, ours: Service) -> None:
-    provider = endpoint.provider()
-    await ours.registrations.register(provider)
-    connected = await ours.connect(provider, "a", "r", life=-1)
-    endpoint.may_answer.clear()
     endpoint.status, endpoint.reply = 400, lambda: {"error": "invalid_grant"}
-    refresh = asyncio.create_task(ours.refresher.refresh(connected.id))
-    await endpoint.asked.wait()
-    await ours.connect(provider, "newer-access", "newer-refresh")  # the owner connects again meanwhile
+    connected, refresh = await ours.begin_refresh(endpoint)
+    await ours.connect(endpoint.provider(), "newer-access", "newer-refresh")  # the owner connects again meanwhile
     endpoint.may_answer.set()
     assert (await refresh).outcome == "adopted"
     found = await ours.get(connected.id)
@@ -228,13 +223,8 @@ async def test_invalid_grant_after_a_lost_race_is_a_success(endpoint: Endpoint, 
 
 
 async def test_an_answer_to_an_older_token_does_not_overwrite_newer_ones(endpoint: Endpoint, ours: Service) -> None:
-    provider = endpoint.provider()
-    await ours.registrations.register(provider)
-    connected = await ours.connect(provider, "a", "r", life=-1)
-    endpoint.may_answer.clear()
-    refresh = asyncio.create_task(ours.refresher.refresh(connected.id))
-    await endpoint.asked.wait()
-    await ours.connect(provider, "newer-access", "newer-refresh")
+    connected, refresh = await ours.begin_refresh(endpoint)
+    await ours.connect(endpoint.provider(), "newer-access", "newer-refresh")
     endpoint.may_answer.set()
     assert (await refresh).outcome == "adopted"
     assert await ours.tokens(connected.id) == ("newer-access", "newer-refresh")
@@ -243,12 +233,7 @@ async def test_an_answer_to_an_older_token_does_not_overwrite_newer_ones(endpoin
 
 
 async def test_a_second_caller_is_told_that_a_refresh_is_under_way(endpoint: Endpoint, ours: Service) -> None:
-    provider = endpoint.provider()
-    await ours.registrations.register(provider)
-    connected = await ours.connect(provider, "a", "r", life=-1)
-    endpoint.may_answer.clear()
-    refresh = asyncio.create_task(ours.refresher.refresh(connected.id))
-    await endpoint.asked.wait()
+    connected, refresh = await ours.begin_refresh(endpoint)
     with pytest.raises(Busy) as busy:
         await ours.refresher.refresh(connected.id, force=True)
     assert timedelta() < busy.value.retry_in <= timedelta(seconds=2)
@@ -258,12 +243,7 @@ async def test_a_second_caller_is_told_that_a_refresh_is_under_way(endpoint: End
 
 
 async def test_tokens_are_stored_though_whoever_asked_was_cancelled(endpoint: Endpoint, ours: Service) -> None:
-    provider = endpoint.provider()
-    await ours.registrations.register(provider)
-    connected = await ours.connect(provider, "a", "r", life=-1)
-    endpoint.may_answer.clear()
-    refresh = asyncio.create_task(ours.refresher.refresh(connected.id))
-    await endpoint.asked.wait()
+    connected, refresh = await ours.begin_refresh(endpoint)
     refresh.cancel()
     with pytest.raises(asyncio.CancelledError):
         await refresh

@@ -114,12 +114,7 @@ async def test_a_database_that_is_locked_during_the_save_loses_nothing(endpoint:
     heard = Heard()
     logger = logging.getLogger("lamplighter.integrations.savings")
     async with service(tmp_path, options="?patience=0.05") as ours:
-        provider = endpoint.provider()
-        await ours.registrations.register(provider)
-        connected = await ours.connect(provider, "a", "r", life=-1)
-        endpoint.may_answer.clear()
-        refresh = asyncio.create_task(ours.refresher.refresh(connected.id))
-        await endpoint.asked.wait()
+        connected, refresh = await ours.begin_refresh(endpoint)
         holder = sqlite3.connect(tmp_path / "lamplighter.db", isolation_level=None)
         logger.addHandler(heard)
         try:
@@ -140,12 +135,7 @@ async def test_what_could_not_be_stored_is_kept_and_stored_first(
     endpoint: Endpoint, tmp_path: Path, starts_with: str
 ) -> None:
     async with service(tmp_path, options="?patience=0", patience=0) as ours:
-        provider = endpoint.provider()
-        await ours.registrations.register(provider)
-        connected = await ours.connect(provider, "a", "r", life=-1)
-        endpoint.may_answer.clear()
-        refresh = asyncio.create_task(ours.refresher.refresh(connected.id))
-        await endpoint.asked.wait()
+        connected, refresh = await ours.begin_refresh(endpoint)
         holder = sqlite3.connect(tmp_path / "lamplighter.db", isolation_level=None)
         try:
             holder.execute("BEGIN IMMEDIATE")
