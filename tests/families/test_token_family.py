@@ -143,7 +143,23 @@ async def test_a_refresh_on_another_path_does_not_cost_the_plan(
         await it.refresh_without_key([integration], 8)
         await it.until("done", 9)
     [planned] = await it.planned()
-    assert planned.run_at <= ((await it.see(integration)).refresh_at or planned.run_at)  # too early, it looks again
+    assert planned.state is State.SCHEDULED
+
+
+async def test_a_refresh_by_hand_moves_a_later_plan_forward(
+    it: Running, http: httpx2.AsyncClient, world: World
+) -> None:
+    integration = await consent(it, http, world, life=3600)
+    await it.tokens.plan([integration])
+    by_hand = await it.tokens.refresh_now(integration.id, force=True)  # its new token lives for half a minute only
+    assert by_hand.refresh_at is not None
+    assert integration.refresh_at is not None
+    assert by_hand.refresh_at < integration.refresh_at
+    async with it.app.worker():
+        await it.until("done")
+    [planned] = await it.planned()
+    assert planned.run_at == by_hand.refresh_at
+    assert (await count_requests(http, world.url, LANTERN)).outcomes == {"ok": 2}  # the code, and the refresh by hand
 
 
 async def test_two_processes_refresh_each_token_once(tmp_path: Path, http: httpx2.AsyncClient, world: World) -> None:

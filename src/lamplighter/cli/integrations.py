@@ -12,11 +12,12 @@ from lamplighter.cli.extras import need
 from lamplighter.cli.opened import must_exist, run_async
 from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print_table, say
 from lamplighter.cli.program import Noun
-from lamplighter.core.config import load
+from lamplighter.core.config import Settings, load
 from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
 from lamplighter.observe.log import set_up_logging
 
 if TYPE_CHECKING:
+    from lamplighter.families.tokens import TokenFamily
     from lamplighter.integrations.integration import Integration
     from lamplighter.integrations.outcome import Refreshed
     from lamplighter.integrations.reencrypt import Reencrypted
@@ -95,10 +96,10 @@ def refresh(
     It takes the same lock as any worker. Ends with 1 if one could not be refreshed.
     """
 
-    async def act(service: Service) -> dict[str, Refreshed | str]:
-        return {id_: await _refresh(service, id_, force=force) for id_ in ids}
+    async def act(family: TokenFamily) -> dict[str, Refreshed | str]:
+        return {id_: await _refresh(family, id_, force=force) for id_ in ids}
 
-    answers = _with_service(store, act)
+    answers = _with_family(store, act)
     refused = {id_: answer for id_, answer in answers.items() if isinstance(answer, str)}
     if json:
         refreshed = [msgspec.to_builtins(a) for a in answers.values() if not isinstance(a, str)]
@@ -149,11 +150,11 @@ def reencrypt(*, store: StoreUrl = None, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-async def _refresh(service: Service, id_: str, *, force: bool) -> Refreshed | str:
-    if await service.integrations.get(id_) is None:
+async def _refresh(family: TokenFamily, id_: str, *, force: bool) -> Refreshed | str:
+    if await family.service.integrations.get(id_) is None:
         return "there is no such integration: `lamplighter integrations list` shows those there are."
     try:
-        return await service.refresher.refresh(id_, force=force)
+        return await family.refresh_now(id_, force=force)
     except StoreError:
         raise
     except LamplighterError as error:
@@ -165,17 +166,39 @@ def _told(refreshed: Refreshed) -> str:
     return f"{outcome}, next {ago(refreshed.refresh_at)}"
 
 
+def _with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) -> T:
+    """What `act(family)` returns, with the jobs and the database that the flag or the settings name."""
+    settings = _looked_at(url)
+    from lamplighter.app import App  # noqa: PLC0415 - slow to import
+    from lamplighter.families.tokens import TokenFamily  # noqa: PLC0415 - optional, and slow to import
+
+    async def run() -> T:
+        app = App(settings=settings)
+        family = TokenFamily(app)
+        async with app:
+            return await act(family)
+
+    return run_async(run())
+
+
 def _with_service(url: str | None, act: Callable[[Service], Awaitable[T]]) -> T:
     """What `act(service)` returns, with the database that the flag or the settings name."""
-    need("integrations", "lamplighter integrations")
-    from lamplighter.integrations.service import NoPlanner, database_url, open_service  # noqa: PLC0415 - optional
-
-    settings = load(flags={"store": url}).settings
-    must_exist(database_url(settings))
-    set_up_logging("error")  # what it would warn of is in the answer
+    settings = _looked_at(url)
+    from lamplighter.integrations.service import NoPlanner, open_service  # noqa: PLC0415 - optional
 
     async def run() -> T:
         async with open_service(settings, NoPlanner()) as service:
             return await act(service)
 
     return run_async(run())
+
+
+def _looked_at(url: str | None) -> Settings:
+    """The settings in force, if what they name is there."""
+    need("integrations", "lamplighter integrations")
+    from lamplighter.integrations.service import database_url  # noqa: PLC0415 - optional
+
+    settings = load(flags={"store": url}).settings
+    must_exist(database_url(settings))
+    set_up_logging("error")  # what it would warn of is in the answer
+    return settings

@@ -7,7 +7,7 @@ falls out of that chain all the same (a restored database, an import, a crash) i
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -17,14 +17,14 @@ from sqlalchemy import Connection
 
 from lamplighter.app import App
 from lamplighter.core.draft import Draft
-from lamplighter.core.model import Priority
+from lamplighter.core.model import Priority, State, Where
 from lamplighter.core.retry import exponential
 from lamplighter.core.verdict import Cancel, Discard, Snooze
 from lamplighter.engine.context import Ctx
 from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.integrations import Due
 from lamplighter.integrations.oauth import BadAnswer, GrantRevoked, OperatorFault, ProviderDown
-from lamplighter.integrations.outcome import Gone, NotNow
+from lamplighter.integrations.outcome import Gone, NotNow, Refreshed
 from lamplighter.integrations.service import Service, open_service
 
 QUEUE = "tokens"
@@ -45,6 +45,7 @@ class TokenFamily:
         self._refreshing: defaultdict[str, list[str]] = defaultdict(
             list
         )  # integration -> the jobs that refresh it here
+        self._outdated: deque[str] = deque()  # jobs that hold an integration's key, but were planned for older tokens
         self.service: Service
         self.refresh = app.job(
             "tokens.refresh",
@@ -72,11 +73,17 @@ class TokenFamily:
         drafts = [self._draft(one.id, one.refresh_at or self._app.clock()) for one in integrations]
         return sum(handle.created for handle in await self._app.enqueue(drafts))
 
+    async def refresh_now(self, integration_id: str, *, force: bool = False) -> Refreshed:
+        """Refresh one integration here, if it is due, or in any case with `force`; raises what the refresher raises."""
+        refreshed = await self.service.refresher.refresh(integration_id, force=force)
+        await self._correct_plans()
+        return refreshed
+
     async def _refresh(self, ctx: Ctx[Any], integration_id: str, *, force: bool = False) -> str:
         """Refresh one integration, and plan its next refresh."""
         with self._as_parent(integration_id, ctx.id):
             try:
-                refreshed = await self.service.refresher.refresh(integration_id, force=force)
+                refreshed = await self.refresh_now(integration_id, force=force)
             except (NotNow, ProviderDown) as error:
                 raise Snooze(error.retry_in or AGAIN, str(error)) from error
             except (Gone, GrantRevoked) as error:  # the integration says so itself: no failed job that needs a look
@@ -105,6 +112,7 @@ class TokenFamily:
 
     async def _recover(self) -> None:
         recovered = await self.service.refresher.recover()
+        await self._correct_plans()
         if recovered.saved:
             _log.warning("Stored the tokens of %d integrations from the journal of a dead process.", recovered.saved)
 
@@ -115,10 +123,20 @@ class TokenFamily:
             [handle] = self._app.enqueue_within(connection, [draft], parent=parent)
             if handle.created:
                 return
+        self._outdated.append(handle.id)
 
     async def after(self, integration_id: str, at: datetime) -> None:
         """Plan the next refresh once the tokens are stored."""
-        await self._app.enqueue([self._draft(integration_id, at)])
+        [handle] = await self._app.enqueue([self._draft(integration_id, at)])
+        if not handle.created:
+            self._outdated.append(handle.id)
+
+    async def _correct_plans(self) -> None:
+        """Let jobs that were planned for older tokens look now: they find them fresh, and plan for the newer ones."""
+        outdated = tuple(self._outdated.popleft() for _ in range(len(self._outdated)))
+        if outdated:
+            where = Where(ids=outdated, states=(State.SCHEDULED,))
+            await self._app.store.retry(where, limit=len(outdated), now=self._app.clock())
 
     def _draft(self, integration_id: str, at: datetime) -> Draft[str]:
         return self.refresh.using(run_at=at).draft(integration_id)
