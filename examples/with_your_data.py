@@ -27,6 +27,7 @@ async def main() -> None:
         with engine.begin() as connection:
             order = connection.execute(text("INSERT INTO orders (what) VALUES ('a lamp') RETURNING id")).scalar_one()
             [handle] = app.enqueue_within(connection, [confirm.draft(order)])
+        engine.dispose()
         async with app.worker():
             print(await handle.result(timeout=10))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import sqlite3
+from contextlib import closing
 
 from sqlalchemy import text
 from tests.integrations.support import KEY, Endpoint, Service
@@ -49,7 +50,7 @@ async def test_a_refresh_meanwhile_is_not_overwritten(endpoint: Endpoint, ours: 
     provider = endpoint.provider()
     await ours.registrations.register(provider)
     connected = await ours.connect(provider, "a", "r", life=-1)
-    vault = _Meanwhile(ours, connected.id, f"{new_key()},{KEY}")
+    vault = _Meanwhile(ours, f"{new_key()},{KEY}")
     await reencrypt(ours.database, vault)
     assert vault.refreshed
     assert (await ours.get(connected.id)).token_version == 2
@@ -57,24 +58,26 @@ async def test_a_refresh_meanwhile_is_not_overwritten(endpoint: Endpoint, ours: 
     assert await after.tokens(connected.id) == ("new-access", "new-refresh")
 
 
-class _Meanwhile(Vault):
-    """Refreshes the integration when its refresh token has been read and not yet written again."""
+STORE = "UPDATE lamp_integrations SET refresh_token = :refresh, access_token = :access, token_version = 2"
 
-    def __init__(self, ours: Service, integration_id: str, keys: str) -> None:
+
+class _Meanwhile(Vault):
+    """Another process refreshes the integration when its refresh token was read, and is not yet written again."""
+
+    def __init__(self, ours: Service, keys: str) -> None:
         from lamplighter.integrations.vault import KeyRing
 
         super().__init__(KeyRing.from_text(keys))
         self.refreshed = False
-        self._ours, self._id, self._loop = ours, integration_id, asyncio.get_running_loop()
+        self._ours = ours
 
     def decrypt(self, stored: str, place: str) -> str:
         if place.endswith("refresh_token") and not self.refreshed:
             self.refreshed = True
-            store = text("UPDATE lamp_integrations SET refresh_token = :new, access_token = :access, token_version = 2")
             values = {
-                "new": self._ours.vault.encrypt("new-refresh", place),
+                "refresh": self._ours.vault.encrypt("new-refresh", place),
                 "access": self._ours.vault.encrypt("new-access", place.replace("refresh_token", "access_token")),
             }
-            future = self._ours.database._writer.run(lambda connection: connection.execute(store, values).rowcount)
-            self._task = self._loop.create_task(future)  # its work stands before the swap's in the writer's queue
+            with closing(sqlite3.connect(self._ours.database.path, timeout=30)) as other, other:
+                other.execute(STORE, values)
         return super().decrypt(stored, place)
