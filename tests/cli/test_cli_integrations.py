@@ -110,3 +110,11 @@ def test_a_new_key_is_a_setting_as_it_stands(cli: Program) -> None:
     assert cli("config", environ={"LAMPLIGHTER_ENCRYPTION_KEYS": key}).code == 0
     assert key != cli("integrations", "new-key", "--json").json["key"]
     assert list(cli.folder.iterdir()) == []
+
+
+async def test_a_refresh_makes_no_store_of_a_mistyped_name(cli: Program, ours: list[Integration]) -> None:
+    there = {"LAMPLIGHTER_DATABASE": cli("config", "--json").json["store"]["value"]}
+    answer = cli("integrations", "refresh", ours[0].id, "--store", "sqlite:///mistyped.db", environ=there)
+    assert answer.code == 3
+    assert "there is no file" in answer.err
+    assert not (cli.folder / "mistyped.db").exists()

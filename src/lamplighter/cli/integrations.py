@@ -169,6 +169,7 @@ def _told(refreshed: Refreshed) -> str:
 def _with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) -> T:
     """What `act(family)` returns, with the jobs and the database that the flag or the settings name."""
     settings = _looked_at(url)
+    must_exist(settings.store)  # which need not be where the tables are
     from lamplighter.app import App  # noqa: PLC0415 - slow to import
     from lamplighter.families.tokens import TokenFamily  # noqa: PLC0415 - optional, and slow to import
 
