@@ -26,6 +26,11 @@ def from_us(us: int) -> datetime:
     return EPOCH + timedelta(microseconds=us)
 
 
+def maybe_to_us(moment: datetime | None) -> int | None:
+    """`to_us`, for a column that may be empty."""
+    return None if moment is None else to_us(moment)
+
+
 def maybe_from_us(us: int | None) -> datetime | None:
     """`from_us`, for a column that may be empty."""
     return None if us is None else from_us(us)

@@ -88,8 +88,8 @@ def _lapsed(before: Integration, now: Integration, moment: datetime) -> bool:
     """Whether tokens ended before the next were asked for, or have ended and still are the last."""
     if before.expires_at is None or now.status in CANNOT_BE_REFRESHED:
         return False
-    renewed = now.token_version != before.token_version and now.issued_at is not None
-    return before.expires_at < (now.issued_at if renewed and now.issued_at else moment)
+    asked_at = now.issued_at if now.token_version != before.token_version else None
+    return before.expires_at < (asked_at or moment)
 
 
 def _what_changed(before: Integration, now: Integration) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Select, func, insert, select, tuple_, update
 
-from lamplighter.core.clock import Clock, maybe_from_us, to_us, utcnow
+from lamplighter.core.clock import Clock, maybe_from_us, maybe_to_us, to_us, utcnow
 from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.database import Database, insert_into
@@ -161,7 +161,7 @@ class Integrations:
             "refresh_token": refresh_token,
             "token_version": 1,
             "issued_at": to_us(new.issued_at or now),
-            "expires_at": None if new.expires_at is None else to_us(new.expires_at),
+            "expires_at": maybe_to_us(new.expires_at),
             "refresh_at": None if refresh_token is None else self._first_refresh(new, now),
             "scopes": " ".join(new.scopes),
             "status": "active" if has_tokens else "pending",

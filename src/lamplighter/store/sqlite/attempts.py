@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
-from lamplighter.core.clock import from_us, to_us
+from lamplighter.core.clock import from_us, maybe_to_us
 from lamplighter.core.model import ATTEMPT_ENDS, ENDED, Beat, Beaten, Claimed, Outcome, State
 from lamplighter.store.sqlite.batch import pack, run, unpack
 from lamplighter.store.sqlite.connection import Connection
@@ -88,7 +87,7 @@ def finish(connection: Connection, outcomes: Sequence[Outcome], now: int) -> lis
 
 def _finish(moves: Moves, job: Moving, outcome: Outcome) -> None:
     _, target, spends = ATTEMPT_ENDS[outcome.verb]
-    keep_until = _maybe_us(outcome.keep_until)
+    keep_until = maybe_to_us(outcome.keep_until)
     if outcome.failure:
         moves.fail(job, outcome.failure)
     if target in ENDED:
@@ -96,11 +95,7 @@ def _finish(moves: Moves, job: Moving, outcome: Outcome) -> None:
     elif job.stopping:
         moves.end(job, State.CANCELLED, failed=spends, keep_until=keep_until, reason="asked to stop")
     else:
-        moves.back(job, target, failed=spends, run_at=_maybe_us(outcome.run_at))
-
-
-def _maybe_us(moment: datetime | None) -> int | None:
-    return None if moment is None else to_us(moment)
+        moves.back(job, target, failed=spends, run_at=maybe_to_us(outcome.run_at))
 
 
 def beat(connection: Connection, beats: Sequence[Beat], lease_until: int) -> Beaten:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from lamplighter.core.clock import maybe_from_us, to_us
+from lamplighter.core.clock import maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.model import (
     Added,
@@ -162,10 +162,8 @@ class SqliteStore:
         return swept
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
-        keep = None if keep_until is None else to_us(keep_until)
-        return await self._at().writer.run(
-            lambda connection: operators.cancel(connection, where, limit, to_us(now), keep)
-        )
+        moment, keep = to_us(now), maybe_to_us(keep_until)
+        return await self._at().writer.run(lambda connection: operators.cancel(connection, where, limit, moment, keep))
 
     async def retry(self, where: Where, *, limit: int, now: datetime) -> list[str]:
         retried = await self._at().writer.run(lambda connection: operators.retry(connection, where, limit, to_us(now)))
@@ -189,8 +187,7 @@ class SqliteStore:
         self._watch.ring()
 
     async def put(self, record: Record) -> None:
-        expires = None if record.expires_at is None else to_us(record.expires_at)
-        row = (record.kind, record.name, record.value, expires)
+        row = (record.kind, record.name, record.value, maybe_to_us(record.expires_at))
         await self._at().writer.run(lambda connection: connection.execute(SQL["put"], row))
 
     async def drop(self, kind: str, name: str) -> None:
