@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from lamplighter import App, BadArguments, ConfigError, Ctx, Priority, State, TransactionUnsupported, UnknownJob
 from lamplighter.core.config import Settings
+from lamplighter.core.model import Unique
 from lamplighter.testing import FakeClock
 
 C = Ctx[None]
@@ -74,7 +75,7 @@ async def test_a_template_makes_one_job_for_each_key(app: App[None]) -> None:
     note = noting(app, [], unique="note:{what}")
     one, same, other = await app.enqueue([note.draft("a", more=1), note.draft("a", more=2), note.draft("b")])
     assert [one.created, same.created, other.created] == [True, False, True]
-    assert (await one.view()).unique_key == "note:a"
+    assert (await one.view()).unique == Unique("note:a", "active")
 
 
 @pytest.mark.parametrize(

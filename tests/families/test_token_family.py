@@ -49,7 +49,8 @@ async def test_a_token_is_refreshed_and_its_next_refresh_planned_for_its_time(
     assert (now.status, now.token_version) == ("active", integration.token_version + 1)
     [planned] = await it.planned()
     assert (planned.state, planned.run_at) == (State.SCHEDULED, now.refresh_at)
-    assert planned.unique_key == f"tokens.refresh:{integration.id}"
+    assert planned.unique is not None
+    assert planned.unique.key == f"tokens.refresh:{integration.id}"
 
 
 async def test_refreshes_go_on_by_themselves(it: Running, http: httpx2.AsyncClient, tmp_path: Path) -> None:

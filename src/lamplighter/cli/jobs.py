@@ -204,7 +204,8 @@ def _told(view: JobView, *, whole: bool) -> Iterator[tuple[str, object]]:
     yield from (("started", _moment(view.started_at)), ("ended", _moment(view.ended_at)))
     yield from (("kept until", _moment(view.keep_until)), ("worker", view.worker))
     yield from (("lease until", _moment(view.lease_until)), ("priority", view.priority or None))
-    yield from (("failures", view.failures), ("crashes", view.crashes or None), ("unique key", view.unique_key))
+    yield from (("failures", view.failures), ("crashes", view.crashes or None))
+    yield "unique key", view.unique.key if view.unique else None
     if whole:
         yield from (("args", view.args), ("result", view.result))
 

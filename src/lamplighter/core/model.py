@@ -81,7 +81,10 @@ class Unique(Struct, frozen=True):
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
-    """A job to add. `args` is JSON; `parent` is the id of the running job that adds it, if one does."""
+    """A job to add. `args` is JSON; `parent` is the id of the running job that adds it, if one does.
+
+    `created_at`, `failures` and `crashes` are of jobs with a past: those that come from another store.
+    """
 
     id: str
     name: str
@@ -92,6 +95,9 @@ class NewJob(Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     unique: Unique | None = None
     parent: str | None = None
+    created_at: datetime | None = None
+    failures: int = 0
+    crashes: int = 0
 
 
 class Added(NamedTuple):
@@ -205,7 +211,7 @@ class JobView(Struct, frozen=True, kw_only=True):
     fence: int
     failures: int
     crashes: int
-    unique_key: str | None
+    unique: Unique | None
     worker: str | None
     started_at: datetime | None
     lease_until: datetime | None

@@ -19,16 +19,15 @@ def open_store(url: str) -> Store:
     Raises:
         ConfigError: the URL names no store that there is.
     """
-    scheme = _scheme(url)
-    if scheme == "memory":
-        return _memory(url)
-    if scheme == "sqlite":
-        from lamplighter.store.sqlite import SqliteStore  # noqa: PLC0415 - tests on memory need no database
-
-        return SqliteStore.from_url(url)
-    near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
-    hint = f" (did you mean {near[0]}://?)" if near else ""
-    raise ConfigError(f"the store URL {scheme}:// has no store behind it{hint}: {FORMS}.")
+    match _scheme(url):
+        case "memory":
+            return _memory(url)
+        case "sqlite":
+            return _sqlite(url)
+        case scheme:
+            near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
+            hint = f" (did you mean {near[0]}://?)" if near else ""
+            raise ConfigError(f"the store URL {scheme}:// has no store behind it{hint}: {FORMS}.")
 
 
 def _scheme(url: str) -> str:
@@ -42,7 +41,13 @@ def _scheme(url: str) -> str:
     return scheme
 
 
-def _memory(url: str) -> MemoryStore:
+def _memory(url: str) -> Store:
     if url.partition(":")[2] not in {"", "//"}:
         raise ConfigError("memory:// takes nothing more: leave off what follows it.")
     return MemoryStore()
+
+
+def _sqlite(url: str) -> Store:
+    from lamplighter.store.sqlite import SqliteStore  # noqa: PLC0415 - tests on memory need no database
+
+    return SqliteStore.from_url(url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from lamplighter.core.clock import to_us
+from lamplighter.core.clock import maybe_to_us, to_us
 from lamplighter.core.model import Added, NewJob
 from lamplighter.store.sqlite import keys
 from lamplighter.store.sqlite.batch import Row, pack, run, unpack
@@ -53,5 +53,6 @@ def _until(job: NewJob) -> int | None:
 
 
 def _row(job: NewJob) -> Row:
-    key, mode = (job.unique.key, job.unique.mode) if job.unique else (None, None)
-    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args, key, mode
+    unique = (job.unique.key, job.unique.mode, _until(job)) if job.unique else (None, None, None)
+    past = job.failures, job.crashes, maybe_to_us(job.created_at)
+    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args, *unique, *past

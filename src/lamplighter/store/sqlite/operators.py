@@ -22,7 +22,7 @@ def cancel(connection: Connection, where: Where, limit: int, now: int, keep_unti
     run(connection, "ask_to_stop", ids=pack(running))
     moves = Moves(now)
     for job in waiting:
-        moving = Moving(job.id, job.fence, stopping=0, key=job.unique_key, mode=None)
+        moving = Moving(job.id, job.fence, stopping=0, key=job.unique.key if job.unique else None, mode=None)
         moves.end(moving, State.CANCELLED, keep_until=keep_until, reason="cancelled")
     moves.write(connection)
     return Cancelled([job.id for job in waiting], running)

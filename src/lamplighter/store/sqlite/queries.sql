@@ -21,11 +21,13 @@ DELETE FROM lamp_keys WHERE until IS NULL AND (key, job) IN (
     SELECT json_extract(value, '$[1]'), json_extract(value, '$[0]') FROM json_each(:rows));
 
 -- :add Add jobs; an id that is known already stays as it is.
-INSERT INTO lamp_jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, state, created_at)
+INSERT INTO lamp_jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until,
+                       failures, crashes, state, created_at)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
        json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
        json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
-       iif(json_extract(value, '$[5]') <= :now, 'queued', 'scheduled'), :now
+       json_extract(value, '$[9]'), json_extract(value, '$[10]'), json_extract(value, '$[11]'),
+       iif(json_extract(value, '$[5]') <= :now, 'queued', 'scheduled'), coalesce(json_extract(value, '$[12]'), :now)
 FROM json_each(:rows)
 WHERE NOT EXISTS (SELECT 1 FROM lamp_ended e WHERE e.id = json_extract(value, '$[0]'))
 ON CONFLICT (id) DO NOTHING;
@@ -57,11 +59,11 @@ WHERE j.fence = json_extract(a.value, '$[1]') AND j.state = 'running';
 
 -- :end Write live jobs among the ended ones.
 INSERT INTO lamp_ended (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
-                        unique_key, unique_mode, worker, started_at, ended_at, keep_until, result, reason)
+                        unique_key, unique_mode, unique_until, worker, started_at, ended_at, keep_until, result, reason)
 SELECT j.id, j.queue, j.name, j.tenant, json_extract(e.value, '$[1]'), j.priority, j.run_at, j.created_at, j.args,
        j.fence, j.failures + json_extract(e.value, '$[2]'), j.crashes + json_extract(e.value, '$[3]'), j.unique_key,
-       j.unique_mode, j.worker, j.started_at, :now, json_extract(e.value, '$[4]'), json_extract(e.value, '$[5]'),
-       json_extract(e.value, '$[6]')
+       j.unique_mode, j.unique_until, j.worker, j.started_at, :now, json_extract(e.value, '$[4]'),
+       json_extract(e.value, '$[5]'), json_extract(e.value, '$[6]')
 FROM json_each(:rows) e CROSS JOIN lamp_jobs j ON j.id = json_extract(e.value, '$[0]');
 
 -- :remove Take jobs out of the live ones.
@@ -128,8 +130,9 @@ UPDATE lamp_jobs SET state = 'queued', run_at = :now, failures = 0, crashes = 0
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'scheduled';
 
 -- :revive Put ended jobs back among the live ones, with a clean slate; the fence never goes back.
-INSERT INTO lamp_jobs (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, unique_key, unique_mode)
-SELECT id, queue, name, tenant, 'queued', priority, :now, created_at, args, fence, unique_key, unique_mode
+INSERT INTO lamp_jobs (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, unique_key, unique_mode,
+                       unique_until)
+SELECT id, queue, name, tenant, 'queued', priority, :now, created_at, args, fence, unique_key, unique_mode, unique_until
 FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- :revived_keys The keys that revived jobs take again, in the order of the batch.
@@ -160,13 +163,15 @@ DELETE FROM lamp_keys WHERE until <= :now;
 DELETE FROM lamp_records WHERE expires_at <= :now;
 
 -- :live_view What people see of a live job. (The store adds the filters.)
-SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key, worker,
-       started_at, lease_until, stopping, progress, NULL AS ended_at, NULL AS keep_until, NULL AS result, NULL AS reason
+SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
+       json_array(unique_key, unique_mode, unique_until), worker, started_at, lease_until, stopping, progress,
+       NULL AS ended_at, NULL AS keep_until, NULL AS result, NULL AS reason
 FROM lamp_jobs;
 
 -- :ended_view What people see of an ended job.
-SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key, worker,
-       started_at, NULL AS lease_until, 0 AS stopping, NULL AS progress, ended_at, keep_until, result, reason
+SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
+       json_array(unique_key, unique_mode, unique_until), worker, started_at, NULL AS lease_until, 0 AS stopping,
+       NULL AS progress, ended_at, keep_until, result, reason
 FROM lamp_ended;
 
 -- :counts How many jobs each queue has in each state.

@@ -9,7 +9,7 @@ from pathlib import Path
 from lamplighter.core.errors import StoreDamaged
 from lamplighter.store.sqlite.connection import connect, explain
 
-NEWEST = 1
+NEWEST = 2
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.model import ENDED, LIVE, Failure, JobView, QueueStats, Record, State, Where
+from lamplighter.core.model import ENDED, LIVE, Failure, JobView, QueueStats, Record, State, Unique, Where
 from lamplighter.store.sqlite.batch import pack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.queries import SQL, view
@@ -47,6 +48,8 @@ def _view(*row: Any) -> JobView:
         named[moment] = maybe_from_us(named[moment])
     named["state"] = State(named["state"])
     named["stopping"] = bool(named["stopping"])
+    key, mode, until = json.loads(named["unique"])
+    named["unique"] = None if key is None else Unique(key, mode, maybe_from_us(until))
     return JobView(**named)
 
 

@@ -5,9 +5,22 @@ from __future__ import annotations
 import pytest
 
 from lamplighter.core.errors import TransactionUnsupported
-from lamplighter.core.model import Added, JobView, Priority, State
+from lamplighter.core.model import Added, JobView, Priority, State, Unique
 from lamplighter.store.base import Store
-from lamplighter.testing.conformance._make import EVERY, NOW, OpenAgain, add, ended, ids_of, job, later, see, unique
+from lamplighter.testing.conformance._make import (
+    EVERY,
+    NOW,
+    OpenAgain,
+    add,
+    claim,
+    end,
+    ended,
+    ids_of,
+    job,
+    later,
+    see,
+    unique,
+)
 
 
 async def test_a_job_that_is_due_is_queued(store: Store) -> None:
@@ -39,7 +52,7 @@ async def test_all_that_was_said_of_a_job_is_kept(store: Store) -> None:
         fence=0,
         failures=0,
         crashes=0,
-        unique_key="k",
+        unique=Unique("k", "pending"),
         worker=None,
         started_at=None,
         lease_until=None,
@@ -52,11 +65,24 @@ async def test_all_that_was_said_of_a_job_is_kept(store: Store) -> None:
     )
 
 
+async def test_a_job_that_comes_with_a_past_keeps_it(store: Store) -> None:
+    key = Unique("k", "period", later(60))
+    moved = job(created_at=later(-3600), failures=2, crashes=1, unique=key)
+    await add(store, moved)
+    view = await see(store, moved.id)
+    assert (view.created_at, view.failures, view.crashes, view.unique) == (later(-3600), 2, 1, key)
+    [attempt] = await claim(store)
+    assert (attempt.created_at, attempt.failures, attempt.crashes, attempt.fence) == (later(-3600), 2, 1, 1)
+    await end(store, attempt, "fail")
+    view = await see(store, moved.id)
+    assert (view.created_at, view.failures, view.crashes, view.unique) == (later(-3600), 3, 1, key)
+
+
 @pytest.mark.parametrize("text", ["'; DROP TABLE jobs; --", "100% ${x} {y} :now ?", "日本語 🪔", "a\\b\"c'd\n\t", " "])
 async def test_any_text_is_only_text(store: Store, text: str) -> None:
     await add(store, new := unique(text, queue=text, name=text, tenant=text))
     view = await see(store, new.id)
-    assert (view.queue, view.name, view.tenant, view.unique_key) == (text, text, text, text)
+    assert (view.queue, view.name, view.tenant, view.unique) == (text, text, text, Unique(text))
     assert [stats.queue for stats in await store.stats()] == [text]
 
 
