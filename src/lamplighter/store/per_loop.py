@@ -1,4 +1,4 @@
-"""One of something for each event loop: a store has callers in many, and connections belong to the loop that made them."""
+"""One of something for each event loop, for connections belong to the loop that made them."""
 
 from __future__ import annotations
 
