@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from tests.cli.program import Answer, Program
 from tests.cli.shop import Shop
+
+ROOT = Path(__file__).parents[2]
 
 
 def states(answer: Answer) -> set[str]:
@@ -32,6 +35,22 @@ def test_migrate_makes_the_tables_once(cli: Program) -> None:
 
 async def test_tables_that_came_later_are_pending_in_a_file_that_has_jobs(cli: Program, shop: Shop) -> None:
     assert cli("migrate", "--check", "--json").json["pending"] == ["integrations"]
+
+
+def test_a_file_of_the_first_version_is_upgraded_in_two_phases(cli: Program) -> None:
+    with closing(sqlite3.connect(cli.folder / "lamplighter.db")) as connection:
+        connection.executescript((ROOT / "tests/store/schemas/sqlite_001.sql").read_text())
+    assert "lacks schema step 2 of this version: run `lamplighter migrate`." in cli("jobs").sentence
+    assert cli("migrate", "--check").code == 1
+    said = cli("migrate")
+    assert said.code == 0
+    assert [line.split()[-1] for line in said.out.splitlines()[1:4]] == ["before", "now", "pending"]
+    assert said.out.endswith("Once no worker of older code is left, run `lamplighter migrate --post`.\n")
+    assert (cli("migrate", "--check").code, cli("migrate", "--check", "--post").code) == (0, 1)
+    assert cli("jobs", "--json").code == 0
+    after = cli("migrate", "--post", "--json")
+    assert (after.code, after.json["pending"]) == (0, [])
+    assert [step["state"] for step in after.json["steps"]][:3] == ["taken before", "taken before", "taken now"]
 
 
 def test_check_leaves_somebody_elses_database_as_it_is(cli: Program) -> None:
