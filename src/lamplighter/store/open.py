@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from lamplighter.core.errors import ConfigError
 from lamplighter.store.base import Store
 from lamplighter.store.memory import MemoryStore
+from lamplighter.store.migrate import Schema
 
 SCHEMES = ("memory", "sqlite")
 FORMS = "use memory:// or sqlite:///path/to/file.db"
@@ -28,6 +29,22 @@ def open_store(url: str) -> Store:
             near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
             hint = f" (did you mean {near[0]}://?)" if near else ""
             raise ConfigError(f"the store URL {scheme}:// has no store behind it{hint}: {FORMS}.")
+
+
+def schema_of(url: str) -> Schema | None:
+    """The schema of the store that a URL names, for `lamplighter migrate`; None where there is nothing to migrate.
+
+    Raises:
+        ConfigError: the URL names no store that there is.
+    """
+    open_store(url)  # says what is wrong with a URL; nothing is opened yet
+    match _scheme(url):
+        case "sqlite":
+            from lamplighter.store.sqlite.schema import SqliteSchema  # noqa: PLC0415 - as below
+
+            return SqliteSchema.from_url(url)
+        case _:
+            return None
 
 
 def _scheme(url: str) -> str:
