@@ -25,7 +25,14 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 
-class Side(Protocol):
+class Transactions(Protocol):
+    """Where works can be run; the methods are those of `Database`."""
+
+    async def write(self, work: Work[T]) -> T: ...
+    async def read(self, work: Work[T]) -> T: ...
+
+
+class Side(Transactions, Protocol):
     """What is behind a URL. The methods are those of `Database`."""
 
     @property
@@ -35,8 +42,6 @@ class Side(Protocol):
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
-    async def write(self, work: Work[T]) -> T: ...
-    async def read(self, work: Work[T]) -> T: ...
     async def migrate(self, work: Work[T]) -> T: ...
 
 

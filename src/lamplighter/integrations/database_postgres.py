@@ -10,21 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import Connection, NullPool, event, text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from lamplighter.core.errors import ConfigError, StoreUnavailable
+from lamplighter.core.errors import ConfigError, LamplighterError, StoreUnavailable
 from lamplighter.integrations.database import Work
-from lamplighter.integrations.database_errors import IN_EACH_OTHERS_WAY, code, explain
 from lamplighter.store.per_loop import PerLoop
 from lamplighter.store.postgres.url import Place, parse
 
 T = TypeVar("T")
 
+IN_EACH_OTHERS_WAY = ("40001", "40P01")  # serialization failure, deadlock
 TRIES = 3  # of a work that was in another's way, or met a connection that had died in the pool
 _IN_WORK = "lamplighter_in_work"
 _ADDRESS = ("host", "port", "database", "dbname", "service")  # what of a URL's options says where it is
@@ -41,10 +43,10 @@ class PostgresSide:
     """One schema of a database, with connections of its own for each event loop."""
 
     def __init__(self, url: str) -> None:
+        _refuse_without_driver()
         self._place = parse(url)
         self._engines = PerLoop(self._open_engines)
         self._writing: set[asyncio.Task[Any]] = set()
-        _import_driver()
 
     @property
     def url(self) -> str:
@@ -116,8 +118,8 @@ class PostgresSide:
             async with engine.begin() as connection:
                 return await connection.run_sync(_guarded, work)
         except Exception as error:
-            explained = explain(error, self._place.shown)
-            if explained is error:
+            explained = _explain(error, self._place.shown)
+            if explained is None:
                 raise
             raise explained from error
 
@@ -141,8 +143,13 @@ def _engine(place: Place, *, patience: float | None, **options: Any) -> AsyncEng
     async def connect() -> Any:
         import asyncpg  # noqa: PLC0415 - optional
 
-        cache = {"statement_cache_size": 0} if pooled else {}
-        return await asyncpg.connect(place.dsn, timeout=place.patience, command_timeout=patience, **cache)
+        return await asyncpg.connect(
+            place.dsn,
+            timeout=place.patience,
+            command_timeout=patience,
+            statement_cache_size=0 if pooled else 100,
+            server_settings={"application_name": "lamplighter"},
+        )
 
     def adapted() -> Any:
         size = 0 if pooled else 100  # SQLAlchemy's own cache of prepared statements
@@ -171,18 +178,27 @@ def _refuse_in_work(connection: Connection) -> None:
         raise InvalidRequestError("a work shares its transaction with others: return to commit, raise to roll back.")
 
 
+def _explain(error: Exception, shown: str) -> Exception | None:
+    """The error as one sentence that says what to do; None if it is not the database's, or the work's own."""
+    from lamplighter.store.postgres.errors import explain  # noqa: PLC0415 - its driver is optional
+
+    if isinstance(error, NoneFree):
+        return StoreUnavailable(
+            f"the database {shown} has all our connections in use: wait, or raise `connections` in the URL."
+        )
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+    explained = explain(cause or error, shown)
+    return explained if isinstance(explained, LamplighterError) else None
+
+
 def _is_worth_another_try(error: BaseException | None) -> bool:
-    """It was rolled back for certain: nothing was in doubt when the connection broke, or two were in each other's way."""
-    return isinstance(error, DBAPIError) and (
-        code(error) in IN_EACH_OTHERS_WAY or (error.connection_invalidated and error.statement is not None)
-    )
+    """It was rolled back for certain: two were in each other's way, or the connection broke before the commit."""
+    if not isinstance(error, DBAPIError):
+        return False
+    in_the_way = getattr(error.orig, "sqlstate", None) in IN_EACH_OTHERS_WAY
+    return in_the_way or (error.connection_invalidated and error.statement is not None)
 
 
-def _import_driver() -> None:
-    try:
-        import asyncpg  # noqa: F401, PLC0415 - optional
-        import greenlet  # noqa: F401, PLC0415 - SQLAlchemy's asynchronous half needs it
-    except ImportError as error:
-        raise ConfigError(
-            "PostgreSQL needs a driver: install lamplighter[postgres], which brings asyncpg."
-        ) from error
+def _refuse_without_driver() -> None:
+    if not (find_spec("asyncpg") and find_spec("greenlet")):  # SQLAlchemy needs the latter to be asynchronous
+        raise ConfigError("PostgreSQL needs a driver: install lamplighter[postgres].")
