@@ -175,6 +175,7 @@ def _guarded(connection: Connection, work: Work[T]) -> T:
 def _refuse_in_work(connection: Connection) -> None:
     """As on SQLite, where a work has neighbours: what is tested there must hold here."""
     if not connection.invalidated and connection.info.get(_IN_WORK):
+        connection.invalidate()  # or the pool, which takes the transaction for ended, would give it to the next work
         raise InvalidRequestError("a work shares its transaction with others: return to commit, raise to roll back.")
 
 
