@@ -79,7 +79,7 @@ def test_help_tells_the_exit_codes(cli: Program) -> None:
         ("jobs --store sqlit:///a.db", f"the store URL sqlit:// has no store behind it ({SQLITE}."),
         (
             "jobs --store memory://",
-            "memory:// ends with its process, so there is nothing to see: name a file with --store.",
+            "memory:// ends with its process, so there is nothing to see: name a store with --store.",
         ),
         (
             "up --store memory://",
