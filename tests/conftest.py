@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import httpx2
 import pytest
+
+# `python -m pytest` finds `tests.` in the directory it runs in; plain `pytest` does not look there.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from tests.services import *  # noqa: F403
+from tests.services import STORES
 
 from lamplighter import App
 from lamplighter.core.config import Settings
 from lamplighter.demo.world import World, running_world
 from lamplighter.testing import FakeClock
-from lamplighter.testing.servers import PostgresServer, RedisServer, private_postgres, private_redis
 
 
 @pytest.fixture
@@ -21,36 +26,15 @@ def sqlite(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/jobs.db"
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A cluster that the tests of one process share."""
-    with private_postgres(fsync=False) as server:
-        yield server
-
-
 @pytest.fixture
-def postgres(postgres_server: PostgresServer) -> str:
-    """A schema that nobody has used yet."""
-    return f"{postgres_server.url}?schema=test_{uuid4().hex[:12]}"
+def memory() -> str:
+    return "memory://"
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """A server that the tests of one process share."""
-    with private_redis() as server:
-        yield server
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer) -> str:
-    """A prefix that nobody has used yet."""
-    return f"{redis_server.url}?prefix=test_{uuid4().hex[:12]}"
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, sqlite: str) -> str:
-    """Each store that keeps jobs in this process's reach."""
-    return "memory://" if request.param == "memory" else sqlite
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    """An empty store of each of these kinds."""
+    return str(request.getfixturevalue(STORES[request.param]))
 
 
 @pytest.fixture
