@@ -26,7 +26,7 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     """Each database that the service's tables may be in."""
     if request.param == "postgres":
-        return Home(tmp_path, request.getfixturevalue("postgres"))
+        return Home(tmp_path, request.getfixturevalue("postgres_schema_url"))
     return Home(tmp_path, f"sqlite:///{tmp_path}/lamplighter.db")
 
 

@@ -94,8 +94,8 @@ async def test_no_listing_reads_the_whole_table_nor_sorts(tmp_path: Path, statem
         assert "TEMP B-TREE" not in found
 
 
-async def test_no_listing_on_postgres_reads_the_whole_table_nor_sorts(postgres: str, tmp_path: Path) -> None:
-    async with service(Home(tmp_path, postgres)) as ours:
+async def test_no_listing_on_postgres_reads_the_whole_table_nor_sorts(postgres_schema_url: str, tmp_path: Path) -> None:
+    async with service(Home(tmp_path, postgres_schema_url)) as ours:
         await ours.database.migrate(_fill)
         for statement in [*STATEMENTS.args[1]]:
             found = await plan(ours, statement)
