@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextvars import copy_context
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Engine, StaticPool, create_engine
@@ -73,7 +74,8 @@ class _Thread:
         self._engine = engine
 
     async def run(self, work: Work[T]) -> T:
-        return await self._thread.run(lambda _raw: self._within_group(work))
+        context = copy_context()  # or a work would not know which job it belongs to, once it is in the thread
+        return await self._thread.run(lambda _raw: context.run(self._within_group, work))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.close)
