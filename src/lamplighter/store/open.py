@@ -9,12 +9,12 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.store.base import Store
 from lamplighter.store.memory import MemoryStore
 
-SCHEMES = ("memory", "sqlite")
-FORMS = "use memory:// or sqlite:///path/to/file.db"
+SCHEMES = ("memory", "sqlite", "redis", "rediss", "unix")
+FORMS = "use memory://, sqlite:///path/to/file.db or redis://host:6379/0"
 
 
 def open_store(url: str) -> Store:
-    """The store that a URL names, not opened yet: `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`.
+    """The store that a URL names, not opened yet: `memory://`, `sqlite:///relative.db`, `redis://host:6379/0`.
 
     Raises:
         ConfigError: the URL names no store that there is.
@@ -24,6 +24,8 @@ def open_store(url: str) -> Store:
             return _memory(url)
         case "sqlite":
             return _sqlite(url)
+        case "redis" | "rediss" | "unix" | "redis+sentinel" | "rediss+sentinel":
+            return _redis(url)
         case scheme:
             near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
             hint = f" (did you mean {near[0]}://?)" if near else ""
@@ -51,3 +53,13 @@ def _sqlite(url: str) -> Store:
     from lamplighter.store.sqlite import SqliteStore  # noqa: PLC0415 - tests on memory need no database
 
     return SqliteStore.from_url(url)
+
+
+def _redis(url: str) -> Store:
+    try:
+        from lamplighter.store.redis import RedisStore  # noqa: PLC0415 - an extra, which not everyone has
+    except ModuleNotFoundError as error:
+        if error.name != "hiredis":
+            raise
+        raise ConfigError("redis:// needs more than is installed: pip install 'lamplighter[redis]'.") from error
+    return RedisStore(url)
