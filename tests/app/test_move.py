@@ -9,15 +9,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from tests.services import STORES
 
+from lamplighter import App, Ctx
 from lamplighter.app.move import Duplicate, Moved, Mover
 from lamplighter.app.parcel import KIND, LARGEST, QUEUE
 from lamplighter.core.clock import to_us
+from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError, StoreDamaged
 from lamplighter.core.model import JobView, NewJob, Outcome, Record, State, Unique, UniqueMode, Where
 from lamplighter.engine import tick
@@ -320,9 +324,9 @@ async def test_a_note_that_cannot_be_read_is_left_where_it_is() -> None:
 class World:
     """A source and a target with a random past, and workers on both that count what they run."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, pair: Pair | None = None) -> None:
         self.random = random.Random(seed)
-        self.pair = Pair(Named("memory://a"), Named("memory://b"))
+        self.pair = pair or Pair(Named("memory://a"), Named("memory://b"))
         self.runs: Counter[str] = Counter()
         self.tried: set[str] = set()
 
@@ -436,3 +440,42 @@ async def test_workers_that_run_jobs_amid_interrupted_moves_run_each_once(seed: 
     for _ in range(4):
         await interrupted(world.pair, world.random.randint(1, 30), after=seed % 2 == 0, between=world.meddle)
     await world.check()
+
+
+async def test_with_workers_on_both_sides_each_job_runs_once(tmp_path: Path) -> None:
+    ran: list[int] = []
+
+    async def note(_ctx: Ctx[None], number: int) -> None:
+        ran.append(number)
+
+    old, new = [App(f"sqlite:///{tmp_path}/{name}.db", settings=Settings()) for name in ("a", "b")]
+    jobs = [app.job("note", keep_done=timedelta())(note) for app in (old, new)]
+    async with old, new, old.worker(concurrency=2), new.worker(concurrency=2):
+        await old.enqueue(jobs[0].draft(number) for number in range(2000))
+        moved = await Mover(old.store, new.store).run(wait=timedelta(seconds=60))
+        assert (moved.waiting, moved.running) == (0, 0)
+        await new.work(until_idle=True)
+    assert sorted(ran) == list(range(2000))
+    assert moved.moved > 0
+
+
+@pytest.mark.parametrize(("source", "target"), list(permutations(["sqlite", "postgres", "redis", "redis cluster"], 2)))
+async def test_jobs_move_between_every_two_stores_once(
+    source: str, target: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    urls = [request.getfixturevalue(STORES[name]) for name in (source, target)]
+    async with open_store(urls[0]) as giving, open_store(urls[1]) as getting:
+        world = World(7, Pair(giving, getting))
+        await world.begin(jobs=40)
+        for dies_at in (13, 15, 16, 17, 30):
+            await interrupted(world.pair, dies_at, after=True, between=world.meddle)
+        await world.check()
+        assert await recounted(giving)
+        assert await recounted(getting)
+
+
+async def recounted(store: Store) -> bool:
+    """Whether the counts are those of the jobs."""
+    views = await store.page(EVERY, limit=MANY)
+    counted = {(one.queue, state): getattr(one, state) for one in await store.stats() for state in State}
+    return Counter((view.queue, view.state) for view in views) == Counter(counted)

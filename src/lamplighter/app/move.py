@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -35,7 +34,7 @@ LOOK = 0.25  # seconds between looks at what still runs
 WAITING = (State.QUEUED, State.SCHEDULED)
 
 
-class Duplicate(NamedTuple):
+class Duplicate(Struct, frozen=True):
     """A job that the target does not take, for another there holds its unique key."""
 
     id: str

@@ -16,8 +16,8 @@ from lamplighter.cli.opened import must_exist, run_async
 from lamplighter.cli.output import Json, count, print_json, say
 from lamplighter.cli.work import on_signals
 from lamplighter.core.config import load
-from lamplighter.core.errors import ConfigError, StoreUnavailable
-from lamplighter.store.open import open_store, schema_of
+from lamplighter.core.errors import ConfigError
+from lamplighter.store.open import open_store
 
 if TYPE_CHECKING:
     from lamplighter.app.move import Moved
@@ -62,9 +62,6 @@ def _checked(url: str) -> str:
 async def _run(source: str, target: str, wait: timedelta) -> Moved:
     from lamplighter.app.move import Mover  # noqa: PLC0415 - `--help` need not wait for it
 
-    schema = schema_of(source)
-    if schema is not None and not await schema.taken():  # to open it would make the tables
-        raise StoreUnavailable(f"{schema.what} has no tables of Lamplighter: correct the URL given with --from.")
     async with open_store(source) as giving, open_store(target) as getting:
         stats = await giving.stats()
         with _progress(sum(queue.queued + queue.scheduled for queue in stats)) as told:
