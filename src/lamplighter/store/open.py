@@ -106,7 +106,7 @@ def _redis(url: str) -> Store:
         from lamplighter.store.redis import RedisStore  # noqa: PLC0415 - optional
     except ImportError as error:
         raise _lacks("redis", error) from error
-    return RedisStore.from_url(url)
+    return RedisStore(url)
 
 
 def _lacks(extra: str, error: ImportError) -> ConfigError:
