@@ -16,7 +16,7 @@ from tests.cli.shop import Shop
 
 GROUPS = ("jobs", "queues", "crons", "workers", "integrations")
 STATES = ("scheduled", "queued", "running", "done", "failed", "cancelled")
-SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db or postgresql://host/database"
+SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
 COMMANDS = ("up", "work", *GROUPS, "config", "migrate", "bench", "version")
 
 
@@ -57,7 +57,7 @@ def test_help_tells_the_exit_codes(cli: Program) -> None:
     [
         ("jbos", "lamplighter has no command 'jbos': did you mean 'jobs'?"),
         ("jobs lst", "lamplighter jobs has no command 'lst': did you mean 'list'?"),
-        ("jobs purge", "lamplighter jobs has no command 'purge': there are list, show, retry, cancel."),
+        ("jobs purge", "lamplighter jobs has no command 'purge': there are list, show, retry, cancel, move."),
         ("jobs list --qeue money", "there is no option --qeue: did you mean --queue?"),
         ("jobs --sate done", "there is no option --sate: did you mean --state?"),
         ("work --zzz", "there is no option --zzz: see `lamplighter work --help`."),
