@@ -16,7 +16,7 @@ from tests.cli.shop import Shop
 
 GROUPS = ("jobs", "queues", "crons", "workers", "integrations")
 STATES = ("scheduled", "queued", "running", "done", "failed", "cancelled")
-SQLITE = "did you mean sqlite://?): use memory:// or sqlite:///path/to/file.db"
+SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db or redis://host:6379/0"
 COMMANDS = ("up", "work", *GROUPS, "config", "migrate", "bench", "version")
 
 
