@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+import uvloop
 from tests.redis_server import RedisServer, free_port, running, wait
 
 from lamplighter.core.errors import ConfigError, StoreDamaged, StoreError, StoreUnavailable, TooLarge
@@ -227,6 +230,47 @@ async def test_a_disk_that_takes_no_more_is_said() -> None:
             )
             with pytest.raises(StoreUnavailable, match="cannot write to its disk and takes no changes"):
                 await add(store, job())
+
+
+def test_an_answer_that_came_while_the_loop_stood_still_is_not_lost(redis_server: RedisServer) -> None:
+    async def live() -> None:
+        async with on(redis_server) as store:
+            assert await claim(store) == []
+            claiming = asyncio.create_task(claim(store))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            time.sleep(0.5)  # noqa: ASYNC251 - longer than the store's patience
+            assert await claiming == []
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # it looks at its timers before its sockets
+        runner.run(live())
+
+
+async def test_all_who_wait_for_a_server_wait_no_longer_than_one(store: RedisStore, server: RedisServer) -> None:
+    await add(store, job())
+    server.freeze()
+    try:
+        async with asyncio.timeout(5):
+            adds = (store.add([job()], now=NOW) for _ in range(50))
+            assert {type(error) for error in await asyncio.gather(*adds, return_exceptions=True)} == {StoreUnavailable}
+    finally:
+        server.thaw()
+
+
+async def test_moments_beyond_all_counting_serve_as_ever_and_never(store: RedisStore) -> None:
+    first, last = job(run_at=datetime.min.replace(tzinfo=UTC)), job(run_at=datetime.max.replace(tzinfo=UTC))
+    await add(store, job(), last, first)
+    assert (await claim(store, 1))[0].id == first.id
+    assert (await store.sweep(10, now=NOW)).due == 0
+    [view] = await store.page(where(last.id), limit=1)
+    assert view.run_at.year == 2255
+
+
+async def test_a_thousand_keys_and_more_that_are_over_go_in_one_prune(store: RedisStore, server: RedisServer) -> None:
+    until = NOW + LEASE
+    await add(store, *(unique(f"k{n}", mode="period", until=until) for n in range(2500)))
+    await store.prune(Keep(), limit=10, now=until)
+    assert server.cli("KEYS", "*:periods") == ""
 
 
 @pytest.mark.parametrize("text", ["a\0b", "", "🪔", "\x7f\x80"])
