@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PATIENCE = 30  # seconds for a server to come up
@@ -47,6 +48,16 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    def freeze(self) -> None:
+        """Let it take connections and bytes, but answer nothing: as behind a network that swallows them."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def cli(self, *command: object) -> str:
         """What redis-cli says to a command."""
         said = subprocess.run(
@@ -81,3 +92,29 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def cluster(nodes: int = 3) -> Iterator[list[RedisServer]]:
+    """Servers that share the slots among them."""
+    with ExitStack() as stack:
+        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port"]
+        servers = [stack.enter_context(running(*options, free_port())) for _ in range(nodes)]
+        join(servers)
+        yield servers
+
+
+def join(servers: list[RedisServer]) -> None:
+    """Make a cluster of new servers."""
+    addresses = [f"127.0.0.1:{server.port}" for server in servers]
+    command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    wait(lambda: all("cluster_state:ok" in server.cli("CLUSTER", "INFO") for server in servers), "the cluster is up")
+
+
+def wait(until: Callable[[], bool], what: str) -> None:
+    """Look again and again, for a server tells nobody of such things."""
+    end = time.monotonic() + PATIENCE
+    while not until():
+        assert time.monotonic() < end, f"waited in vain until {what}"
+        time.sleep(0.02)
