@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from lamplighter.core.errors import StoreError
-from lamplighter.store.postgres.errors import explain, is_answer
+from lamplighter.store.postgres.errors import explained, is_answer
 from lamplighter.store.postgres.url import Place
 
 QUIET = 0.002  # seconds at least between two words to other processes: a NOTIFY makes all commits of its database wait
@@ -50,14 +50,12 @@ class Connections:
         Raises:
             StoreError: see `errors`.
         """
-        try:
+        with explained(self._place.shown):
             async with asyncio.timeout(self._place.patience), self.one() as connection:
                 if self._place.pooler == "none":
                     return await connection.fetch(statement, *args)
                 async with connection.transaction():  # or the pooler would hand each half of a call to another server
                     return await connection.fetch(statement, *args)
-        except Exception as error:  # noqa: BLE001 - explained, and raised
-            raise explain(error, self._place.shown) from error.__cause__
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:

@@ -7,12 +7,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Self
 
-import asyncpg
-
 from lamplighter.core.errors import StoreDamaged
 from lamplighter.store.migrate import Choose, Step, all_if_new, read_steps, refuse_unfit
 from lamplighter.store.postgres.connections import Connection, connect
-from lamplighter.store.postgres.errors import explain
+from lamplighter.store.postgres.errors import explained
 from lamplighter.store.postgres.url import Place, parse
 
 SCRIPTS = read_steps(__package__)
@@ -89,15 +87,13 @@ class PostgresSchema:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
-        try:
+        with explained(self._place.shown):
             connection = await connect(self._place)
             try:
                 self._refuse_old(connection)
                 yield connection
             finally:
                 await connection.close()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise explain(error, self._place.shown) from error
 
     def _refuse_old(self, connection: Connection) -> None:
         found = connection.get_server_version()
