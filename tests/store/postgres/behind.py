@@ -10,7 +10,8 @@ import asyncpg
 _COUNTED = "SELECT queue, state, n FROM SCHEMA.totals WHERE n <> 0 ORDER BY 1, 2"
 _RECOUNTED = """
 SELECT queue, state, count(*)
-FROM (SELECT queue, state FROM SCHEMA.jobs UNION ALL SELECT queue, state FROM SCHEMA.ended) AS j GROUP BY queue, state ORDER BY 1, 2
+FROM (SELECT queue, state FROM SCHEMA.jobs UNION ALL SELECT queue, state FROM SCHEMA.ended) AS j
+GROUP BY queue, state ORDER BY 1, 2
 """
 # Who waits for a lock that another session has.
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND query LIKE $1"

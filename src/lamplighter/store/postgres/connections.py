@@ -23,9 +23,9 @@ async def connect(place: Place) -> Connection:
     """One more connection. A pooler shares it with others, so nothing is set or remembered on it there."""
     pooled = place.pooler == "transaction"
     settings = {"application_name": "lamplighter"}
-    if not pooled and place.patience:
-        limit = f"{max(1, int(place.patience * 1000))}ms"
-        settings |= {"statement_timeout": limit, "lock_timeout": limit}
+    if not pooled:
+        limits = {"statement_timeout": str(place.statement_timeout), "lock_timeout": str(place.lock_timeout)}
+        settings |= {**limits, "jit": "off"}  # which would compile for longer than our statements run
     return await asyncpg.connect(
         place.dsn, timeout=place.patience, statement_cache_size=0 if pooled else 100, server_settings=settings
     )
@@ -43,6 +43,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._words: tuple[str, ...] = ()
         self._speaking: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
         """The rows of one statement, which is a transaction of its own.
@@ -69,7 +70,9 @@ class Connections:
                     self._drop(connection)
                 raise
             finally:
-                if not connection.is_closed():
+                if self._closed:
+                    self._drop(connection)
+                elif not connection.is_closed():
                     self._idle.append(connection)
 
     def say(self, *words: str) -> None:
@@ -86,6 +89,7 @@ class Connections:
         with suppress(StoreError, TimeoutError):
             async with asyncio.timeout(LAST_WORD):
                 await self._say_it()
+        self._closed = True  # a call that is still under way drops its connection itself
         while self._idle:
             connection = self._idle.pop()
             with suppress(Exception):

@@ -23,6 +23,11 @@ CREATE TABLE IF NOT EXISTS steps (
 )
 """
 
+OCCUPIED = """
+SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = $1::text::regnamespace)
+    OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = $1::text::regnamespace)
+"""
+
 
 class PostgresSchema:
     """The schema of one store (see `migrate.Schema`)."""
@@ -42,13 +47,16 @@ class PostgresSchema:
         return f"the schema {self._place.schema} of the database {self._place.shown}"
 
     async def taken(self) -> list[Step]:
-        async with self._connected() as connection:
+        async with self._connected() as connection, connection.transaction():  # or a pooler would hand us around
             return await self._taken(connection)
 
     async def take(self, choose: Choose) -> list[Step]:
         async with self._connected() as connection, connection.transaction():
             await self._hold_off_others(connection)
-            steps = choose(await self._taken(connection))
+            before = await self._taken(connection)
+            steps = choose(before)
+            if steps and not before:
+                await self._make_room(connection)
             if steps:
                 await self._take(connection, steps)
             return steps
@@ -71,12 +79,17 @@ class PostgresSchema:
         rows = await connection.fetch(f"SELECT number, phase, title FROM {self._place.schema}.steps ORDER BY number")  # noqa: S608 - the name was checked
         return [Step(*row) for row in rows]
 
-    async def _take(self, connection: Connection, steps: Sequence[Step]) -> None:
+    async def _make_room(self, connection: Connection) -> None:
+        """Make the schema where it is not there, for who may use one that was made for him need not be allowed to make
+        one. Nothing of others may be in it: our names are plain, and the steps go by all that is in it."""
         schema = self._place.schema
-        # only where it is not there: who may use a schema that was made for him need not be allowed to make one
         if not await connection.fetchval("SELECT to_regnamespace($1)::text", schema):
             await connection.execute(f"CREATE SCHEMA {schema}")
-        await connection.execute(f"SET LOCAL search_path TO {schema}")
+        elif await connection.fetchval(OCCUPIED, schema):
+            raise StoreDamaged(f"{self.what} holds what is not Lamplighter's: name another schema in the store URL.")
+
+    async def _take(self, connection: Connection, steps: Sequence[Step]) -> None:
+        await connection.execute(f"SET LOCAL search_path TO {self._place.schema}")
         await connection.execute(NOTES)
         for step in steps:
             await connection.execute(SCRIPTS[step])

@@ -87,7 +87,7 @@ class PostgresStore:
         if tx is not None:
             statement, args = self._add_and_notify(jobs, now)
             return _added(jobs, await fetch_in(tx, statement, args, self.url))
-        refused = await self._fetch("add", rows.jobs(jobs), to_us(now), self._id, None)
+        refused = await self._fetch("add", rows.jobs(jobs), to_us(now), self._id, self._place.lock_timeout, None)
         await self._ring()
         return _added(jobs, refused)
 
@@ -186,8 +186,8 @@ class PostgresStore:
     def _add_and_notify(self, jobs: Sequence[NewJob], now: datetime) -> tuple[str, tuple[Any, ...]]:
         """PostgreSQL tells the others when the transaction commits."""
         self._refuse_closed()
-        id_ = str(self._id)
-        return self._queries["add"], (rows.jobs(jobs), to_us(now), id_, channel(self._place.schema))
+        patience, words = self._place.lock_timeout, channel(self._place.schema)
+        return self._queries["add"], (rows.jobs(jobs), to_us(now), str(self._id), patience, words)
 
     async def _fetch(self, name: str, *args: Any) -> list[Any]:
         return await self._run(self._queries[name], *args)

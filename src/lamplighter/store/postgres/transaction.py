@@ -39,7 +39,9 @@ async def fetch_in(tx: Any, statement: str, args: tuple[Any, ...], shown: str) -
 def fetch_within(tx: Any, statement: str, args: tuple[Any, ...], shown: str) -> Rows:
     """The rows of a statement in a synchronous transaction, without awaiting. Raises what `fetch_in` raises."""
     if _is_asyncpg(tx) or _is(tx, "psycopg", "AsyncConnection") or _is_sqlalchemy_async(tx):
-        raise TransactionUnsupported(f"tx={type(tx).__name__} is asynchronous: await `add` or `enqueue` with tx=... instead.")
+        raise TransactionUnsupported(
+            f"tx={type(tx).__name__} is asynchronous: await `add` or `enqueue` with tx=... instead."
+        )
     with explained_in_transaction(shown):
         return _within(tx, statement, args, shown)
 
