@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
     @property
     def lock_timeout(self) -> int:
-        """Milliseconds. The server gives up before we do, for it can say why, and its connection is as good as before."""
+        """Milliseconds. The server gives up before we do: it can say why, and its connection stays good."""
         return max(1, int(self.patience * 800))
 
     @property
