@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -28,12 +29,14 @@ _C = ctypes.CDLL(None)
 def main(last: str, *folders: str) -> None:
     """Serve until standard input ends. `last`: the number of the signal that ends a server."""
     process: subprocess.Popen[bytes] | None = None
-    for line in sys.stdin:
-        process = _start(json.loads(line))
-    if process:
-        _end(process, int(last))
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        for line in sys.stdin:
+            process = _start(json.loads(line))
+    finally:
+        if process:
+            _end(process, int(last))
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -71,7 +74,7 @@ def _end(process: subprocess.Popen[bytes], last: int) -> None:
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError):  # nobody is left to hear it
-        print(line, flush=True)
+        os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class Guarded:
 
     def __init__(self, folders: Sequence[Path], *, last: signal.Signals = signal.SIGKILL) -> None:
         self.pid = 0
+        self._folders = folders
         self.code: int | None = 0
         self._guard = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", str(GUARD), str(int(last)), *map(str, folders)],
@@ -59,6 +61,8 @@ class Guarded:
     def close(self) -> None:
         """End it, and remove the folders."""
         self._guard.communicate()
+        for folder in self._folders:  # the guard has removed it, unless it was killed itself
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _says_something(self, seconds: float) -> bool:
         assert self._guard.stdout
