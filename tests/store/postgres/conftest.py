@@ -1,33 +1,15 @@
-"""A schema of its own for each test on a PostgreSQL server of this test run, a store in it, and a look behind it."""
+"""A store in a PostgreSQL schema of its own, and a look behind it."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import asyncpg
-import psycopg
 import pytest
 from tests.store.postgres.behind import Behind
 
 from lamplighter.store.open import open_store
 from lamplighter.store.postgres import PostgresStore
-from lamplighter.testing.servers import private_postgres
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    with private_postgres(fsync=False) as server:
-        yield server.url
-
-
-@pytest.fixture
-def postgres_schema_url(postgres_url: str) -> Iterator[str]:
-    schema = f"test_{uuid.uuid4().hex[:16]}"
-    yield f"{postgres_url}?schema={schema}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("SET lock_timeout = '20s'")
-        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
 
 
 @pytest.fixture

@@ -16,6 +16,10 @@ from lamplighter.store.postgres.url import Place
 QUIET = 0.002  # seconds at least between two words to other processes: a NOTIFY makes all commits of its database wait
 LAST_WORD = 1.0  # seconds that the last one may take
 
+# What we list lies in the order of an index, whatever the server believes of tables that grow and shrink in seconds; and
+# compiling would take longer than our statements run.
+PLANS = {"enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
+
 Connection = asyncpg.Connection
 
 
@@ -25,7 +29,7 @@ async def connect(place: Place) -> Connection:
     settings = {"application_name": "lamplighter"}
     if not pooled:
         limits = {"statement_timeout": str(place.statement_timeout), "lock_timeout": str(place.lock_timeout)}
-        settings |= {**limits, "jit": "off"}  # which would compile for longer than our statements run
+        settings |= {**limits, **PLANS}
     return await asyncpg.connect(
         place.dsn, timeout=place.patience, statement_cache_size=0 if pooled else 100, server_settings=settings
     )

@@ -40,6 +40,9 @@ SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence
        ended_at, keep_until, result, reason
 FROM SCHEMA.ended
 
+-- :lines Which queues hold jobs in which states. (The store adds the filters.)
+SELECT queue, state FROM SCHEMA.totals WHERE n > 0
+
 -- :failures Why attempts of a job failed, oldest first.
 SELECT fence, at, kind, error, message, traceback FROM SCHEMA.failures WHERE job = $1 ORDER BY fence
 

@@ -12,7 +12,7 @@ CREATE TABLE jobs (
     queue        text COLLATE "C" NOT NULL,
     name         text NOT NULL,
     tenant       text,
-    state        text NOT NULL CHECK (state IN ('scheduled', 'queued', 'running')),
+    state        text COLLATE "C" NOT NULL CHECK (state IN ('scheduled', 'queued', 'running')),
     priority     integer NOT NULL,
     run_at       bigint NOT NULL,
     created_at   bigint NOT NULL,
@@ -30,6 +30,7 @@ CREATE TABLE jobs (
     progress     text
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 
+CREATE INDEX jobs_by_queue ON jobs (queue, state, id text_pattern_ops); -- an order of its own: see `Queries.page`
 CREATE INDEX jobs_queued ON jobs (queue, priority DESC, run_at, id) WHERE state = 'queued';
 CREATE INDEX jobs_scheduled ON jobs (run_at, id) WHERE state = 'scheduled';
 CREATE INDEX jobs_running ON jobs (lease_until, id) WHERE state = 'running';
@@ -39,7 +40,7 @@ CREATE TABLE ended (
     queue        text COLLATE "C" NOT NULL,
     name         text NOT NULL,
     tenant       text,
-    state        text NOT NULL CHECK (state IN ('done', 'failed', 'cancelled')),
+    state        text COLLATE "C" NOT NULL CHECK (state IN ('done', 'failed', 'cancelled')),
     priority     integer NOT NULL,
     run_at       bigint NOT NULL,
     created_at   bigint NOT NULL,
@@ -58,7 +59,7 @@ CREATE TABLE ended (
     reason       text
 );
 
-CREATE INDEX ended_by_queue ON ended (queue, state, id);
+CREATE INDEX ended_by_queue ON ended (queue, state, id text_pattern_ops);
 CREATE INDEX ended_expiry ON ended (keep_until, id) WHERE keep_until IS NOT NULL;
 
 CREATE TABLE failures (
@@ -570,7 +571,8 @@ BEGIN
         -- some of these may have expired too: only what is found on top of those counts towards the limit
         doomed := doomed || ARRAY(
             SELECT o.id FROM (
-                SELECT id FROM ended WHERE queue = one.queue AND state = one.state ORDER BY id LIMIT least(one.excess, most)
+                SELECT id FROM ended WHERE queue = one.queue AND state = one.state ORDER BY id USING ~<~
+                LIMIT least(one.excess, most)
             ) AS o WHERE o.id <> ALL (doomed));
     END LOOP;
     doomed := doomed[:most];
