@@ -1,0 +1,45 @@
+"""What a run is to do, and how long each part of it takes."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from lamplighter.engine.fetch import POLL
+from lamplighter.engine.janitor import LOOK
+from lamplighter.engine.patience import LONGEST_PAUSE
+from lamplighter.testing.verify.worker import PRUNE_EVERY
+
+RATE = 500  # jobs a second at most that are added: enough to keep workers busy, on two cores
+STUCK_AFTER = 30.0  # seconds without any job ending, past which those that are left count as stuck
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """`every`: seconds between faults. `lease`: of a worker, in seconds. `appendfsync`: of a private Redis.
+    `wrap`: see `orders.py`."""
+
+    store: str
+    jobs: int = 2000
+    seed: int = 1
+    faults: str = "all"
+    every: float = 2.0
+    lease: float = 2.0
+    workers: int = 3
+    enqueuers: int = 2
+    appendfsync: str = "always"
+    wrap: str | None = None
+
+    def rounds(self, kinds: int) -> int:
+        """How many faults: each kind at least once, and for as long as jobs are added."""
+        return max(kinds, math.ceil(self.jobs / RATE / self.every))
+
+    def lasts(self, kinds: int) -> float:
+        """Seconds over which the jobs are added."""
+        return max(self.rounds(kinds) * self.every, self.jobs / RATE)
+
+    @property
+    def quiet(self) -> float:
+        """Seconds to go on for once all is done, past every interval of a worker: damage may come late."""
+        longest = max(3 * self.lease, PRUNE_EVERY, LONGEST_PAUSE)  # a dead worker's record lives for three leases
+        return longest + LOOK + POLL
