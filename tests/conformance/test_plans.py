@@ -11,7 +11,7 @@ import pytest
 
 from lamplighter.store.sqlite.connection import connect
 from lamplighter.store.sqlite.queries import SQL, claim_from, view
-from lamplighter.store.sqlite.schema import prepare
+from lamplighter.store.sqlite.schema import SqliteSchema
 
 IDS = json.dumps(["a", "b"])
 ROWS = json.dumps([["a", 1], ["b", 2]])
@@ -20,7 +20,7 @@ NOW = {"now": 1, "limit": 10}
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    prepare(tmp_path / "jobs.db")
+    SqliteSchema(tmp_path / "jobs.db").prepare()
     opened = connect(tmp_path / "jobs.db")
     yield opened
     opened.close()

@@ -15,8 +15,8 @@ import pytest
 
 from lamplighter.core.errors import StoreDamaged, StoreUnavailable
 from lamplighter.core.model import Keep, Where
-from lamplighter.store.sqlite import SqliteStore, connect, schema
-from lamplighter.store.sqlite.schema import prepare
+from lamplighter.store.sqlite import SqliteStore, connect
+from lamplighter.store.sqlite.schema import SqliteSchema
 from lamplighter.testing.conformance._make import MANY, NOW, add, claim, ended, failure, ids_of, job, outcome, started
 
 Child = subprocess.Popen[str]
@@ -177,7 +177,7 @@ def shared_folder() -> Iterator[Path]:
 
 def test_a_file_that_may_only_be_read_is_said_to_be_read_only(shared_folder: Path, start: StartChild) -> None:
     path = shared_folder / "jobs.db"
-    prepare(path)
+    SqliteSchema(path).prepare()
     path.chmod(0o444)
     shared_folder.chmod(0o777)
     said, _ = start(ADD, path, 0, NOBODY).communicate()
@@ -189,7 +189,7 @@ def test_a_file_that_may_only_be_read_is_said_to_be_read_only(shared_folder: Pat
 
 def test_a_folder_that_may_only_be_read_is_said_to_need_write_access(shared_folder: Path, start: StartChild) -> None:
     path = shared_folder / "jobs.db"
-    prepare(path)
+    SqliteSchema(path).prepare()
     path.chmod(0o666)
     shared_folder.chmod(0o555)
     said, _ = start(ADD, path, 0, NOBODY).communicate()
@@ -199,26 +199,10 @@ def test_a_folder_that_may_only_be_read_is_said_to_need_write_access(shared_fold
 
 def test_a_file_that_may_not_be_read_is_said_to_need_access(shared_folder: Path, start: StartChild) -> None:
     path = shared_folder / "jobs.db"
-    prepare(path)
+    SqliteSchema(path).prepare()
     path.chmod(0o000)
     said, _ = start(ADD, path, 0, NOBODY).communicate()
     assert said.startswith(f"StoreUnavailable the database file {path} cannot be opened: give this user access")
-
-
-async def test_a_file_of_a_newer_schema_is_left_alone(path: Path) -> None:
-    prepare(path)
-    set_version(path, schema.NEWEST + 1)
-    with pytest.raises(StoreDamaged, match="written by a newer Lamplighter: upgrade this one"):
-        await SqliteStore(path).__aenter__()
-
-
-async def test_a_file_of_an_older_schema_is_migrated_only_when_told_to(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepare(path)
-    monkeypatch.setattr(schema, "NEWEST", schema.NEWEST + 1)
-    with pytest.raises(StoreDamaged, match=r"has schema 1 instead of 2: run `lamplighter migrate`"):
-        await SqliteStore(path).__aenter__()
 
 
 async def test_an_applications_own_tables_and_ours_share_a_file(path: Path) -> None:
@@ -283,9 +267,3 @@ def sound(path: Path) -> bool:
         return connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     finally:
         connection.close()
-
-
-def set_version(path: Path, version: int) -> None:
-    connection = connect(path)
-    connection.execute("UPDATE lamp_schema SET version = ?", (version,))
-    connection.close()

@@ -18,7 +18,7 @@ from lamplighter.core.model import NewJob
 from lamplighter.store.sqlite import SqliteStore
 from lamplighter.store.sqlite import store as store_module
 from lamplighter.store.sqlite.add import add as add_on
-from lamplighter.store.sqlite.schema import prepare
+from lamplighter.store.sqlite.schema import SqliteSchema
 from lamplighter.store.sqlite.thread import SqliteThread
 from lamplighter.testing.conformance._make import NOW, add, ids_of, job
 
@@ -168,12 +168,13 @@ async def test_a_store_whose_opening_was_cancelled_is_closed(path: Path, monkeyp
     opening, may_open = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
-    def wait(*args: Any, **options: Any) -> None:
-        loop.call_soon_threadsafe(opening.set)
-        may_open.wait()
-        prepare(*args, **options)
+    class Waits(SqliteSchema):
+        def prepare(self) -> None:
+            loop.call_soon_threadsafe(opening.set)
+            may_open.wait()
+            super().prepare()
 
-    monkeypatch.setattr(store_module, "prepare", wait)
+    monkeypatch.setattr(store_module, "SqliteSchema", Waits)
     entering = asyncio.create_task(SqliteStore(path).__aenter__())
     await opening.wait()
     entering.cancel()

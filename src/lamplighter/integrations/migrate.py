@@ -39,6 +39,12 @@ def newest() -> str | None:
     return ScriptDirectory(str(FOLDER)).get_current_head()
 
 
+def steps() -> dict[str, str]:
+    """The versions up to the newest, in order, each with the title of the step to it."""
+    revisions = ScriptDirectory(str(FOLDER)).walk_revisions()
+    return {script.revision: str(script.doc).rstrip(".") for script in reversed(list(revisions))}
+
+
 def options() -> dict[str, Any]:
     """How Alembic is to look at a database that also holds tables of others."""
     return {"target_metadata": metadata, "version_table": VERSION_TABLE, "include_object": _is_ours}

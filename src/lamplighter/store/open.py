@@ -8,26 +8,49 @@ from urllib.parse import urlsplit
 from lamplighter.core.errors import ConfigError
 from lamplighter.store.base import Store
 from lamplighter.store.memory import MemoryStore
+from lamplighter.store.migrate import Schema
 
-SCHEMES = ("memory", "sqlite")
-FORMS = "use memory:// or sqlite:///path/to/file.db"
+SCHEMES = ("memory", "sqlite", "postgresql")
+FORMS = "use memory://, sqlite:///path/to/file.db or postgresql://host/database"
 
 
 def open_store(url: str) -> Store:
-    """The store that a URL names, not opened yet: `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`.
+    """The store that a URL names, not opened yet: `memory://`, `sqlite:///relative.db`, `postgresql://host/database`.
 
     Raises:
-        ConfigError: the URL names no store that there is.
+        ConfigError: the URL names no store that there is, or one whose extra is not installed.
     """
     match _scheme(url):
         case "memory":
             return _memory(url)
         case "sqlite":
             return _sqlite(url)
+        case "postgresql" | "postgres":
+            return _postgres(url)
         case scheme:
             near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
             hint = f" (did you mean {near[0]}://?)" if near else ""
             raise ConfigError(f"the store URL {scheme}:// has no store behind it{hint}: {FORMS}.")
+
+
+def schema_of(url: str) -> Schema | None:
+    """The schema of the store that a URL names, for `lamplighter migrate`; None where there is nothing to migrate.
+
+    Raises:
+        ConfigError: the URL names no store that there is.
+    """
+    open_store(url)  # says what is wrong with a URL; nothing is opened yet
+    match _scheme(url):
+        case "sqlite":
+            from lamplighter.store.sqlite.schema import SqliteSchema  # noqa: PLC0415 - as below
+
+            return SqliteSchema.from_url(url)
+        case "postgresql" | "postgres":
+            from lamplighter.store.postgres.schema import PostgresSchema  # noqa: PLC0415 - as below
+
+            return PostgresSchema.from_url(url)
+        case _:
+            return None
 
 
 def _scheme(url: str) -> str:
@@ -51,3 +74,15 @@ def _sqlite(url: str) -> Store:
     from lamplighter.store.sqlite import SqliteStore  # noqa: PLC0415 - tests on memory need no database
 
     return SqliteStore.from_url(url)
+
+
+def _postgres(url: str) -> Store:
+    try:
+        from lamplighter.store.postgres import PostgresStore  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise _lacks("postgres", error) from error
+    return PostgresStore.from_url(url)
+
+
+def _lacks(extra: str, error: ImportError) -> ConfigError:
+    return ConfigError(f"this store needs {error.name}, which is not installed: pip install 'lamplighter[{extra}]'.")

@@ -7,8 +7,9 @@ from itertools import groupby
 
 from lamplighter.core.clock import maybe_to_us, to_us
 from lamplighter.core.model import Added, NewJob
+from lamplighter.store.pack import Row, pack
 from lamplighter.store.sqlite import keys
-from lamplighter.store.sqlite.batch import Row, pack, run, unpack
+from lamplighter.store.sqlite.batch import run, unpack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.keys import KeyMove
 

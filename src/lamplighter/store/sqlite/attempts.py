@@ -9,7 +9,8 @@ import msgspec
 
 from lamplighter.core.clock import from_us, maybe_to_us
 from lamplighter.core.model import ATTEMPT_ENDS, ENDED, Beat, Beaten, Claimed, Outcome, State
-from lamplighter.store.sqlite.batch import pack, run, unpack
+from lamplighter.store.pack import pack
+from lamplighter.store.sqlite.batch import run, unpack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.moves import Moves, Moving
 from lamplighter.store.sqlite.queries import SQL, claim_from

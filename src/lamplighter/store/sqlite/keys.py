@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from lamplighter.store.sqlite.batch import pack, run, unpack
+from lamplighter.store.pack import pack
+from lamplighter.store.sqlite.batch import run, unpack
 from lamplighter.store.sqlite.connection import Connection
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from lamplighter.core.clock import to_us
 from lamplighter.core.model import Failure, State
+from lamplighter.store.pack import Row, pack
 from lamplighter.store.sqlite import keys
-from lamplighter.store.sqlite.batch import Row, pack, run
+from lamplighter.store.sqlite.batch import run
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.keys import KeyMove
 

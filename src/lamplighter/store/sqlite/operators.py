@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lamplighter.core.model import ENDED, LIVE, MOVES, Cancelled, Keep, State, Where
+from lamplighter.store.pack import pack
 from lamplighter.store.sqlite import keys
-from lamplighter.store.sqlite.batch import pack, run, unpack
+from lamplighter.store.sqlite.batch import run, unpack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.keys import KeyMove
 from lamplighter.store.sqlite.moves import Moves, Moving

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from lamplighter.store.named_sql import load
 
-
-def _load() -> dict[str, str]:
-    """Each `-- :name sentence` starts a statement that goes on to the next."""
-    text = files(__package__).joinpath("queries.sql").read_text(encoding="utf-8")
-    found: dict[str, str] = {}
-    for block in text.split("-- :")[1:]:
-        heading, _, statement = block.partition("\n")
-        found[heading.split(maxsplit=1)[0]] = statement.strip().rstrip(";")
-    return found
-
-
-SQL = _load()
+SQL = load(__package__)
 
 _FILTERS = {
     "ids": "id IN (SELECT value FROM json_each(:ids))",

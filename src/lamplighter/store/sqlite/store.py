@@ -35,7 +35,7 @@ from lamplighter.store.sqlite.batch import run
 from lamplighter.store.sqlite.connection import explain
 from lamplighter.store.sqlite.peek import Peek, version
 from lamplighter.store.sqlite.queries import SQL
-from lamplighter.store.sqlite.schema import prepare
+from lamplighter.store.sqlite.schema import SqliteSchema
 from lamplighter.store.sqlite.sweep import next_moment, sweep
 from lamplighter.store.sqlite.thread import SqliteThread
 from lamplighter.store.sqlite.transaction import cursor_of
@@ -106,7 +106,7 @@ class SqliteStore:
                     part.close()
 
     def _open(self) -> _Opened:
-        prepare(self.path, patience=self._patience)
+        SqliteSchema(self.path, patience=self._patience).prepare()
         with ExitStack() as undo:
             peek = Peek(self.path, patience=self._patience)
             undo.callback(peek.close)

@@ -9,7 +9,7 @@ import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.model import ENDED, LIVE, Failure, JobView, QueueStats, Record, State, Unique, Where
-from lamplighter.store.sqlite.batch import pack
+from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.queries import SQL, view
 

@@ -1,0 +1,15 @@
+"""The statements of a `queries.sql`, by name."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+
+def load(package: str) -> dict[str, str]:
+    """Each `-- :name sentence` starts a statement that goes on to the next."""
+    text = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for block in text.split("-- :")[1:]:
+        heading, _, statement = block.partition("\n")
+        found[heading.split(maxsplit=1)[0]] = statement.strip().rstrip(";")
+    return found

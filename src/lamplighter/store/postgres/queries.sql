@@ -1,0 +1,65 @@
+-- The statements that are no functions of the schema, each named with one sentence. SCHEMA stands for its name, which
+-- cannot be bound; it was checked when the URL was read.
+
+-- :about Which database this is.
+SELECT id FROM SCHEMA.about
+
+-- :add Add jobs; gives those that another holds the key of.
+SELECT job, holder FROM SCHEMA.add($1::jsonb, $2::bigint, $3::uuid, $4::text)
+
+-- :claim Take queued jobs for a worker.
+SELECT * FROM SCHEMA.claim($1::text[], $2::integer, $3::text, $4::bigint, $5::bigint)
+
+-- :finish Record how attempts ended; gives the ids that won.
+SELECT SCHEMA.finish($1::jsonb, $2::bigint)
+
+-- :beat Renew leases; gives the attempts that are still their worker's.
+SELECT job, attempt, asked FROM SCHEMA.beat($1::jsonb, $2::bigint)
+
+-- :sweep Do what time makes true.
+SELECT due, rescued, next_at FROM SCHEMA.sweep($1::integer, $2::bigint)
+
+-- :cancel Cancel jobs that wait, and ask those that run to stop.
+SELECT stopped, asked FROM SCHEMA.cancel($1::text[], $2::text[], $3::bigint, $4::bigint)
+
+-- :retry Queue ended and scheduled jobs now.
+SELECT SCHEMA.retry($1::text[], $2::text[], $3::bigint)
+
+-- :prune Forget ended jobs, and what is over.
+SELECT SCHEMA.prune($1::bigint, $2::bigint, $3::integer, $4::bigint)
+
+-- :jobs What people see of a live job. (The store adds the filters.)
+SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
+       unique_mode, unique_until, worker, started_at, lease_until, stopping, progress, NULL::bigint AS ended_at,
+       NULL::bigint AS keep_until, NULL AS result, NULL AS reason
+FROM SCHEMA.jobs
+
+-- :ended What people see of an ended job.
+SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
+       unique_mode, unique_until, worker, started_at, NULL::bigint AS lease_until, false AS stopping, NULL AS progress,
+       ended_at, keep_until, result, reason
+FROM SCHEMA.ended
+
+-- :failures Why attempts of a job failed, oldest first.
+SELECT fence, at, kind, error, message, traceback FROM SCHEMA.failures WHERE job = $1 ORDER BY fence
+
+-- :totals How many jobs each queue has in each state; a paused queue without jobs too.
+SELECT coalesce(t.queue, p.queue) AS queue, t.state, t.n, p.queue IS NOT NULL AS paused
+FROM SCHEMA.totals AS t FULL JOIN SCHEMA.paused AS p ON p.queue = t.queue
+
+-- :pause Let nobody claim from a queue.
+INSERT INTO SCHEMA.paused (queue) VALUES ($1) ON CONFLICT DO NOTHING
+
+-- :resume Let a queue go on.
+DELETE FROM SCHEMA.paused WHERE queue = $1
+
+-- :put Write a record over the one of its kind and name.
+INSERT INTO SCHEMA.records (kind, name, value, expires_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at
+
+-- :drop Delete a record.
+DELETE FROM SCHEMA.records WHERE kind = $1 AND name = $2
+
+-- :records The records of a kind that are still good.
+SELECT name, value, expires_at FROM SCHEMA.records
+WHERE kind = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY name

@@ -1,0 +1,239 @@
+"""The PostgreSQL store: what `base.Store` promises, each operation one function of the schema."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from lamplighter.core.clock import maybe_from_us, maybe_to_us, to_us
+from lamplighter.core.errors import StoreUnavailable
+from lamplighter.core.model import (
+    ENDED,
+    LIVE,
+    MOVES,
+    Added,
+    Beat,
+    Beaten,
+    Cancelled,
+    Claimed,
+    Failure,
+    JobView,
+    Keep,
+    NewJob,
+    Outcome,
+    QueueStats,
+    Record,
+    State,
+    Swept,
+    Where,
+)
+from lamplighter.store.per_loop import PerLoop
+from lamplighter.store.postgres import rows, views
+from lamplighter.store.postgres.bell import Bell, channel
+from lamplighter.store.postgres.connections import Connections
+from lamplighter.store.postgres.errors import explain
+from lamplighter.store.postgres.queries import Queries
+from lamplighter.store.postgres.schema import PostgresSchema
+from lamplighter.store.postgres.transaction import Rows, fetch_in, fetch_within
+from lamplighter.store.postgres.url import Place, parse
+
+
+class PostgresStore:
+    """Jobs in one schema of a PostgreSQL database (see `base.Store`).
+
+    A place says: the schema; how many `connections` each event loop may have; the `patience` (seconds) after which a
+    call that got no answer is StoreUnavailable; and whether a `pooler` gives a connection for a transaction
+    only: then nothing is prepared, and other processes are heard by polling.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._queries = Queries(place.schema)
+        self._connections = PerLoop(self._connected)
+        self._bell = Bell(place)
+        self._inside = 0  # how often it was entered
+        self._id: UUID | None = None  # of the database, which a caller's transaction must be open on
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The store of `postgresql://user:password@host:port/database?schema=...`; see `url`."""
+        return cls(parse(url))
+
+    @property
+    def url(self) -> str:
+        return self._place.shown
+
+    async def __aenter__(self) -> Self:
+        if self._inside == 0:
+            await PostgresSchema(self._place).prepare()
+        self._inside += 1
+        try:
+            if self._id is None:
+                [[self._id]] = await self._fetch("about")
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._inside = max(self._inside - 1, 0)
+        if self._inside == 0:
+            await self._bell.close()
+            await self._connections.close()
+
+    async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
+        if tx is not None:
+            return _added(jobs, await self._in(tx, jobs, now))
+        refused = await self._fetch("add", rows.jobs(jobs), to_us(now), self._id, None)
+        await self._ring()
+        return _added(jobs, refused)
+
+    def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> list[Added]:
+        statement, args = self._add_and_notify(jobs, now)
+        try:
+            return _added(jobs, fetch_within(tx, statement, args, self.url))
+        except Exception as error:
+            raise _explained(error, self.url) from error
+
+    async def claim(
+        self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
+    ) -> list[Claimed]:
+        if limit <= 0:
+            return []
+        return views.claimed(await self._fetch("claim", list(queues), limit, worker, to_us(now + lease), to_us(now)))
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
+        [[won]] = await self._fetch("finish", rows.outcomes(outcomes), to_us(now))
+        await self._ring()
+        return list(won)
+
+    async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
+        renewed = await self._fetch("beat", rows.beats(beats), to_us(now + lease))
+        mine = {(job, fence): asked for job, fence, asked in renewed}
+        stop = [beat.id for beat in beats if mine.get((beat.id, beat.fence))]
+        return Beaten(stop, [beat.id for beat in beats if (beat.id, beat.fence) not in mine])
+
+    async def sweep(self, limit: int, *, now: datetime) -> Swept:
+        [[due, rescued, next_at]] = await self._fetch("sweep", max(limit, 0), to_us(now))
+        if due or rescued:
+            await self._ring()
+        return Swept(due, rescued, maybe_from_us(next_at))
+
+    async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
+        ids, states = await self._matching(where, LIVE, limit)
+        [[ended, asked]] = await self._fetch("cancel", ids, states, maybe_to_us(keep_until), to_us(now))
+        await self._ring()
+        return Cancelled(ended, asked)
+
+    async def retry(self, where: Where, *, limit: int, now: datetime) -> list[str]:
+        ids, states = await self._matching(where, MOVES["be retried"].sources, limit)
+        [[retried]] = await self._fetch("retry", ids, states, to_us(now))
+        await self._ring()
+        return list(retried)
+
+    async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
+        [[forgotten]] = await self._fetch("prune", keep.done, keep.failed, max(limit, 0), to_us(now))
+        return int(forgotten)
+
+    async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
+        return await self._page(where, LIVE | ENDED, limit, before)
+
+    async def failures(self, job: str) -> list[Failure]:
+        return views.failures(await self._fetch("failures", job))
+
+    async def stats(self) -> list[QueueStats]:
+        return views.stats(await self._fetch("totals"))
+
+    async def pause(self, queue: str, *, paused: bool) -> None:
+        await self._fetch("pause" if paused else "resume", queue)
+        await self._ring()
+
+    async def put(self, record: Record) -> None:
+        await self._fetch("put", record.kind, record.name, record.value, maybe_to_us(record.expires_at))
+
+    async def drop(self, kind: str, name: str) -> None:
+        await self._fetch("drop", kind, name)
+
+    async def records(self, kind: str, *, now: datetime) -> list[Record]:
+        return views.records(kind, await self._fetch("records", kind, to_us(now)))
+
+    def wake(self) -> AsyncIterator[None]:
+        return self._bell.listen()
+
+    async def _matching(self, where: Where, among: frozenset[State], limit: int) -> tuple[list[str], list[str]]:
+        """Ids to be changed if they are still in one of these states by then."""
+        found = await self._page(where, among, limit, None)
+        return [job.id for job in found], sorted(_states(where, among))
+
+    async def _page(self, where: Where, among: frozenset[State], limit: int, before: str | None) -> list[JobView]:
+        states = _states(where, among)
+        tables = [table for table, those_in_it in (("jobs", LIVE), ("ended", ENDED)) if states & those_in_it]
+        if not tables or limit <= 0:
+            return []
+        every = states == LIVE | ENDED
+        filters: dict[str, Any] = {
+            "ids": list(where.ids),
+            "queues": list(where.queues),
+            "names": list(where.names),
+            "tenants": list(where.tenants),
+            "states": [] if every else sorted(states),
+            "before": before,
+        }
+        binds = {name: value for name, value in filters.items() if value}
+        found = await self._run(self._queries.page(tables, list(binds)), *binds.values(), limit)
+        return [views.view(row) for row in found]
+
+    async def _in(self, tx: object, jobs: Sequence[NewJob], now: datetime) -> Rows:
+        statement, args = self._add_and_notify(jobs, now)
+        try:
+            return await fetch_in(tx, statement, args, self.url)
+        except Exception as error:
+            raise _explained(error, self.url) from error
+
+    def _add_and_notify(self, jobs: Sequence[NewJob], now: datetime) -> tuple[str, tuple[Any, ...]]:
+        """PostgreSQL tells the others when the transaction commits."""
+        self._refuse_closed()
+        id_ = str(self._id)
+        return self._queries["add"], (rows.jobs(jobs), to_us(now), id_, channel(self._place.schema))
+
+    async def _fetch(self, name: str, *args: Any) -> list[Any]:
+        return await self._run(self._queries[name], *args)
+
+    async def _run(self, statement: str, *args: Any) -> list[Any]:
+        self._refuse_closed()
+        return await (await self._connections.here()).fetch(statement, *args)
+
+    async def _ring(self) -> None:
+        self._bell.ring()
+        (await self._connections.here()).say(*self._bell.words)
+
+    def _refuse_closed(self) -> None:
+        if self._inside == 0:
+            raise StoreUnavailable(f"the store {self.url} is not open: enter it with `async with` first.")
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connections]:
+        connections = Connections(self._place)
+        try:
+            yield connections
+        finally:
+            await connections.close()
+
+
+def _added(jobs: Sequence[NewJob], refused: Sequence[Any]) -> list[Added]:
+    holders = dict(map(tuple, refused))
+    return [Added(holders.get(job.id, job.id), job.id not in holders) for job in jobs]
+
+
+def _states(where: Where, among: frozenset[State]) -> frozenset[State]:
+    return among.intersection(where.states) if where.states else among
+
+
+def _explained(error: Exception, shown: str) -> BaseException:
+    """SQLAlchemy wraps the driver's error, in which one can read what to do."""
+    original = getattr(error, "orig", None) or error
+    explained = explain(original, shown)
+    return error if explained is original else explained
