@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
 import pytest
+
+# `python -m pytest` finds `tests.` in the directory it runs in; plain `pytest` does not look there.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from tests.services import *  # noqa: F403
+from tests.services import STORES
 
 from lamplighter import App
 from lamplighter.core.config import Settings
@@ -19,10 +26,15 @@ def sqlite(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/jobs.db"
 
 
+@pytest.fixture
+def memory() -> str:
+    return "memory://"
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, sqlite: str) -> str:
-    """Each store that keeps jobs in this process's reach."""
-    return "memory://" if request.param == "memory" else sqlite
+def url(request: pytest.FixtureRequest) -> str:
+    """An empty store of each of these kinds."""
+    return str(request.getfixturevalue(STORES[request.param]))
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 import pytest
+from tests.services import STORES
 
 from lamplighter.store.base import Store
 from lamplighter.store.memory import MemoryStore
@@ -16,8 +16,12 @@ from lamplighter.testing.conformance._make import OpenAgain
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db"
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(STORES[request.param]))
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
     async with open_store(url) as opened:
         yield opened
 

@@ -116,6 +116,12 @@ def test_variables_that_kubernetes_adds_for_a_service_are_no_settings(tmp_path: 
     assert load(environ=environ, cwd=tmp_path).settings == Settings()
 
 
+def test_variables_that_name_servers_for_tests_are_no_settings(tmp_path: Path) -> None:
+    environ = {"LAMPLIGHTER_TEST_POSTGRES": "postgresql://localhost/test"}
+
+    assert load(environ=environ, cwd=tmp_path).settings == Settings()
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

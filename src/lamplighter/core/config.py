@@ -25,6 +25,7 @@ _PREFIX = "LAMPLIGHTER_"
 _LARGEST_FILE = 256 * 1024  # bytes
 # Kubernetes gives every pod beside a Service named "lamplighter" such variables: they are no settings of ours.
 _FROM_KUBERNETES = re.compile(r"LAMPLIGHTER_(SERVICE_(HOST|PORT)|PORT)(_.*)?")
+_FOR_OUR_TESTS = re.compile(r"LAMPLIGHTER_TEST_.*")  # say which servers the tests of Lamplighter itself go to
 
 
 Mode = Literal["development", "production"]
@@ -140,8 +141,12 @@ def _read_file(path: Path) -> dict[str, object]:
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
     for name, value in environ.items():
-        if name.startswith(_PREFIX) and name != CONFIG_VARIABLE and not _FROM_KUBERNETES.fullmatch(name):
+        if name.startswith(_PREFIX) and not _is_no_setting(name):
             yield _Given(name.removeprefix(_PREFIX).lower(), value, f"environment {name}")
+
+
+def _is_no_setting(name: str) -> bool:
+    return name == CONFIG_VARIABLE or bool(_FROM_KUBERNETES.fullmatch(name) or _FOR_OUR_TESTS.fullmatch(name))
 
 
 def _from_flags(flags: Mapping[str, object]) -> Iterator[_Given]:
