@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from lamplighter.testing.verify.check import check, doubled, lost_with_the_last_moments
+from lamplighter.testing.verify.check import PROMISES, check, doubled, lost_with_the_last_moments
 from lamplighter.testing.verify.history import History
 from lamplighter.testing.verify.places import Place
 from lamplighter.testing.verify.plan import Plan
@@ -17,7 +17,7 @@ EXAMPLES = 5  # cases of each broken promise that are told
 
 class Report(Struct, kw_only=True):
     """`doubled`: effects past the first of their job; `by_stalls`: those that only the slowness of this machine
-    explains. `broken`: some cases of each promise that did not hold. `record`: where the journals are kept then."""
+    explains. `broken`: some cases of each promise that did not hold, and `says` what each is. `record`: where the journals are kept then."""
 
     store: str
     seed: int
@@ -35,6 +35,7 @@ class Report(Struct, kw_only=True):
     left_out: Mapping[str, str]
     counts: dict[str, int]
     broken: dict[str, list[str]]
+    says: dict[str, str]
     record: str | None = None
 
 
@@ -59,5 +60,6 @@ def report(plan: Plan, place: Place, history: History, missing: Mapping[str, str
         faults=recoveries(history),
         left_out=missing,
         counts=counts,
+        says={promise.name: promise.says for promise in PROMISES if cases[promise.name]},
         broken={name: found[:EXAMPLES] for name, found in cases.items() if found},
     )

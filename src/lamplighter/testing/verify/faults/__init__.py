@@ -13,11 +13,9 @@ __all__ = ["KINDS", "Arena", "Kind", "chosen", "left_out"]
 
 _ALL = (
     Kind(name="kill", says="SIGKILL to a worker", lane="workers", act=workers.kill, missing=everywhere),
-    Kind(
-        name="stop", says="a worker stands still", lane="workers", act=workers.stop, missing=everywhere
-    ),
+    Kind(name="stop", says="a worker stands still", lane="workers", act=workers.stop, missing=everywhere),
     Kind(name="block", says="a handler blocks the loop", lane="workers", act=workers.block, missing=everywhere),
-    Kind(name="clock", says="clocks an hour off", lane="workers", act=workers.clock, missing=everywhere),
+    Kind(name="clock", says="clocks an hour off", lane="workers", act=workers.clock, missing=workers.one_clock),
     Kind(name="cut", says="all connections break", lane="store", act=network.cut, missing=network.no_link),
     Kind(name="freeze", says="connections carry nothing", lane="store", act=network.freeze, missing=network.no_link),
     Kind(name="slow", says="a slow network", lane="store", act=network.slow, missing=network.no_link),
@@ -36,11 +34,13 @@ KINDS = {kind.name: kind for kind in _ALL}
 
 
 def chosen(names: str, place: Place) -> list[Kind]:
-    """The faults that are asked for: `all` that the place allows, or these, with commas between.
+    """The faults that are asked for: `all` that the place allows, `none`, or these, with commas between.
 
     Raises:
         ConfigError: there is no such fault, or the place does not allow it.
     """
+    if names == "none":
+        return []
     if names == "all":
         return [kind for kind in _ALL if not kind.missing(place)]
     kinds = [_named(name.strip()) for name in names.split(",")]

@@ -9,6 +9,7 @@ from lamplighter.testing.verify.places.place import Place
 
 DELAY = 0.05  # seconds that each piece of data takes, where the network is slow
 SLOW_FOR = 2.0  # seconds
+LONGEST_FREEZE = 15.0  # seconds
 
 
 def no_link(place: Place) -> str:
@@ -31,7 +32,7 @@ async def freeze(arena: Arena) -> None:
     with arena.fault("freeze"):
         await asyncio.to_thread(arena.place.link.freeze)
         try:
-            await asyncio.sleep(1.75 * arena.lease)
+            await asyncio.sleep(max(1.75 * arena.lease, min(LONGEST_FREEZE, arena.place.patience + 1)))
         finally:
             await asyncio.to_thread(arena.place.link.heal)
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from lamplighter.testing.verify.faults.arena import Arena
+from lamplighter.testing.verify.places.place import Place
 
 HOUR = 3600.0
+
+
+def one_clock(place: Place) -> str:
+    """Why clocks cannot differ."""
+    return "all workers on a file are on one machine and share its clock" if place.kind == "sqlite" else ""
 
 
 async def kill(arena: Arena) -> None:

@@ -49,6 +49,7 @@ class Place(Struct, frozen=True, kw_only=True):
         link: what can be cut; None if there is no network between.
         unreachable: why there is no link, if there could be one.
         transactions: whether jobs can join a transaction.
+        patience: seconds after which a worker takes a server that does not answer to be away.
         loses: seconds of acknowledged writes that a killed server may lose.
         leftovers: looks for what should not be there at the end, once everybody is gone.
     """
@@ -63,6 +64,7 @@ class Place(Struct, frozen=True, kw_only=True):
     link: Link | None = None
     unreachable: str = ""
     transactions: bool = False
+    patience: float = 0.0
     loses: float = 0.0
     leftovers: Callable[[], Awaitable[list[str]]] = nothing_left
     hold_connections: Callable[[float], Awaitable[None]] | None = None
