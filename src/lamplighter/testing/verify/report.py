@@ -16,8 +16,14 @@ EXAMPLES = 5  # cases of each broken promise that are told
 
 
 class Report(Struct, kw_only=True):
-    """`doubled`: effects past the first of their job; `by_stalls`: those that only the slowness of this machine
-    explains. `broken`: some cases of each promise that did not hold, and `says` what each is. `record`: where the journals are kept then."""
+    """What is to be told of a run.
+
+    Args:
+        doubled: effects past the first of their job.
+        doubled_by_stalls: those that only the slowness of this machine explains.
+        broken: some cases of each promise that did not hold; `says`: what each of these promises.
+        record: where the journals are kept then.
+    """
 
     store: str
     seed: int

@@ -218,25 +218,23 @@ async def verify(plan: Plan, *, say: Say, step: Step = lambda *_: None) -> Repor
         StoreUnavailable: the store cannot be reached at all.
     """
     async with AsyncExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="lamplighter-verify-"))
-        folder.chmod(0o755)  # a private PostgreSQL runs as another user
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lamplighter-verify-")))
         place = await stack.enter_async_context(open_place(plan.store, folder, appendfsync=plan.appendfsync))
         run = Run(plan, place, folder, step)
         say(_announcement(run))
         made = report(plan, place, await run.history(), left_out(place) if plan.faults == "all" else {})
         if made.broken:
-            kept = folder.with_name(f"{folder.name}-record")
-            await asyncio.to_thread(_keep, folder, kept)
-            made.record = str(kept)
+            made.record = await asyncio.to_thread(_keep, folder)
         return made
 
 
-def _keep(folder: Path, kept: Path) -> None:
+def _keep(folder: Path) -> str:
     """What the processes wrote: whoever looks for the cause needs it."""
-    kept.mkdir()
+    kept = folder.with_name(f"{folder.name}-record")
+    kept.mkdir(mode=0o700)
     for path in (*folder.glob("*.lines"), *folder.glob("*.log")):
         shutil.copy(path, kept)
+    return str(kept)
 
 
 def _announcement(run: Run) -> str:

@@ -41,7 +41,7 @@ async def slow(arena: Arena) -> None:
     """Everything takes longer, but not so long that a lease could run out: nothing excuses an effect twice."""
     assert arena.place.link is not None
     with arena.fault("slow", excuses=False):
-        await asyncio.to_thread(arena.place.link.slow, DELAY)
+        await asyncio.to_thread(arena.place.link.delay, DELAY)
         try:
             await asyncio.sleep(SLOW_FOR)
         finally:

@@ -27,6 +27,10 @@ def open_place(store: str, folder: Path, *, appendfsync: str = "always") -> Abst
     match urlsplit(store).scheme:
         case "sqlite":
             return sqlite.beside(store)
+        case "postgresql" | "postgres":
+            from lamplighter.testing.verify.places import postgres  # noqa: PLC0415 - optional
+
+            return postgres.yours(store)
         case "memory":
             raise ConfigError("memory:// is of one process, and a run needs several: name another store.")
         case "":
@@ -36,4 +40,9 @@ def open_place(store: str, folder: Path, *, appendfsync: str = "always") -> Abst
 
 
 def _private(word: str, folder: Path, appendfsync: str) -> AbstractAsyncContextManager[Place]:
-    return sqlite.private(folder)
+    if word == "sqlite":
+        return sqlite.private(folder)
+    if word == "postgres":
+        from lamplighter.testing.verify.places import postgres  # noqa: PLC0415 - optional
+
+        return postgres.private()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from msgspec import Struct
 
+from lamplighter.testing.proxy import FaultyProxy
+
+S = TypeVar("S")
 StoreKind = Literal["sqlite", "postgres", "redis"]
 
 
@@ -22,15 +27,6 @@ class Server(Protocol):
     def port(self) -> int: ...
     def kill(self) -> None: ...
     def start(self) -> None: ...
-
-
-class Link(Protocol):
-    """The network between the processes of the run and their server. Every fault lasts until `heal`."""
-
-    def cut(self) -> object: ...
-    def freeze(self) -> object: ...
-    def slow(self, seconds: float) -> object: ...
-    def heal(self) -> object: ...
 
 
 async def nothing_left() -> list[str]:
@@ -61,7 +57,7 @@ class Place(Struct, frozen=True, kw_only=True):
     file: Path | None = None
     server: Server | None = None
     crash: Callable[[], None] | None = None
-    link: Link | None = None
+    link: FaultyProxy | None = None
     unreachable: str = ""
     transactions: bool = False
     patience: float = 0.0
@@ -73,6 +69,27 @@ class Place(Struct, frozen=True, kw_only=True):
 def new_name() -> str:
     """A name that nobody else has: of a schema, a prefix or a file."""
     return f"lamplighter_verify_{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def between(host: str, port: int) -> AsyncIterator[FaultyProxy]:
+    """A proxy before a server, to be cut."""
+    proxy = FaultyProxy(host, port)
+    await asyncio.to_thread(proxy.__enter__)
+    try:
+        yield proxy
+    finally:
+        await asyncio.to_thread(proxy.__exit__)
+
+
+@asynccontextmanager
+async def started(server: AbstractContextManager[S]) -> AsyncIterator[S]:
+    """A server of the run's own. Starting and ending it takes a while, in which this loop goes on."""
+    running = await asyncio.to_thread(server.__enter__)
+    try:
+        yield running
+    finally:
+        await asyncio.to_thread(server.__exit__, None, None, None)
 
 
 def with_options(url: str, options: Mapping[str, str]) -> str:

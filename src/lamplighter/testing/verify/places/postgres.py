@@ -9,18 +9,18 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from lamplighter.core.secret import redact_url
 from lamplighter.store.postgres.url import parse
+from lamplighter.testing.proxy import FaultyProxy
 from lamplighter.testing.servers import PostgresServer, private_postgres
-from lamplighter.testing.verify.places.link import Link, between
-from lamplighter.testing.verify.places.place import Place, new_name, with_options
+from lamplighter.testing.verify.places.place import Place, between, new_name, started, with_options
 
 MOST_CONNECTIONS = 80  # of a private server: few enough to be taken at once
 PATIENCE = 2  # seconds, of workers on a private server
 AGAIN = 0.02  # seconds between tries to take a connection that came free
-CLOSING = 2.0  # seconds that sessions of ended processes may take to be gone
+CLOSING = 1.0  # seconds that sessions of ended processes may take to be gone
 
 _ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
@@ -36,7 +36,7 @@ async def yours(url: str) -> AsyncIterator[Place]:
         link = None if reason else await stack.enter_async_context(between(*_address(url)))
         yield Place(
             kind="postgres",
-            url=link.through(direct) if link else direct,
+            url=link.url_for(direct) if link else direct,
             direct=direct,
             says=f"in the new schema {schema} of {redact_url(parse(url).shown)}, which is dropped after",
             link=link,
@@ -53,13 +53,12 @@ async def private() -> AsyncIterator[Place]:
     schema = new_name()
     async with AsyncExitStack() as stack:
         starting = private_postgres(settings={"max_connections": str(MOST_CONNECTIONS)})
-        server = await asyncio.to_thread(starting.__enter__)
-        stack.push_async_callback(asyncio.to_thread, starting.__exit__, None, None, None)
+        server = await stack.enter_async_context(started(starting))
         link = await stack.enter_async_context(between("127.0.0.1", server.port))
         direct = with_options(server.url, {"schema": schema})
         yield Place(
             kind="postgres",
-            url=with_options(link.through(direct), {"patience": str(PATIENCE), "connections": "4"}),
+            url=with_options(link.url_for(direct), {"patience": str(PATIENCE), "connections": "4"}),
             direct=direct,
             says="on a PostgreSQL server that is started for this and removed after",
             server=server,
@@ -101,25 +100,18 @@ async def _leftovers(url: str, schema: str) -> list[str]:
             f"SELECT key, job FROM {schema}.keys WHERE until IS NULL AND job NOT IN (SELECT id FROM {schema}.jobs)"  # noqa: S608
         )
         found = [f"the key {row['key']!r} is held by {row['job']}, which has ended" for row in rows]
-        over = time.monotonic() + CLOSING
-        while (sessions := await _sessions(connection, schema)) and time.monotonic() < over:
-            await asyncio.sleep(AGAIN)
+        await asyncio.sleep(CLOSING)
+        sessions = await connection.fetch(
+            "SELECT state, query FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND strpos(query, $1) > 0", schema
+        )
         return found + [f"a session is still open, in {row['state']}: {row['query']:.100}" for row in sessions]
 
 
-async def _sessions(connection: Any, schema: str) -> list[Any]:
-    """What the run's processes still have open; our own question names the schema too."""
-    found: list[Any] = await connection.fetch(
-        "SELECT state, query FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND strpos(query, $1) > 0", schema
-    )
-    return found
-
-
-async def _hold_connections(server: PostgresServer, link: Link, seconds: float) -> None:
+async def _hold_connections(server: PostgresServer, link: FaultyProxy, seconds: float) -> None:
     """Take every connection there is, also those that come free when all others break."""
     over = time.monotonic() + seconds
     held: list[Any] = []
-    await link.cut()
+    await asyncio.to_thread(link.cut)
     try:
         while time.monotonic() < over:
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Literal
@@ -33,7 +32,7 @@ async def yours(url: str) -> AsyncIterator[Place]:
         link = None if reason else await stack.enter_async_context(between(*_address(url)))
         yield Place(
             kind="redis",
-            url=link.through(direct) if link else direct,
+            url=link.url_for(direct) if link else direct,
             direct=direct,
             says=f"under the new prefix {prefix} of {redact_url(url)}, whose keys are deleted after",
             link=link,
@@ -47,14 +46,13 @@ async def private(appendfsync: Literal["always", "everysec"]) -> AsyncIterator[P
     """On a server that is started for the run."""
     async with AsyncExitStack() as stack:
         starting = private_redis(appendfsync=appendfsync, settings={"maxclients": str(MOST_CLIENTS)})
-        server = await asyncio.to_thread(starting.__enter__)
-        stack.push_async_callback(asyncio.to_thread, starting.__exit__, None, None, None)
+        server = await stack.enter_async_context(started(starting))
         link = await stack.enter_async_context(between("127.0.0.1", server.port))
         direct = with_options(server.url, {"prefix": new_name()})
         may_lose = "" if appendfsync == "always" else ", and may lose its last second when it is killed"
         yield Place(
             kind="redis",
-            url=with_options(link.through(direct), {"patience": str(PATIENCE)}),
+            url=with_options(link.url_for(direct), {"patience": str(PATIENCE)}),
             direct=direct,
             says=f"on a Redis server (appendfsync {appendfsync}) that is started for this and removed after{may_lose}",
             server=server,
