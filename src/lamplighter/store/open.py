@@ -10,12 +10,13 @@ from lamplighter.store.base import Store
 from lamplighter.store.memory import MemoryStore
 from lamplighter.store.migrate import Schema
 
-SCHEMES = ("memory", "sqlite", "postgresql")
-FORMS = "use memory://, sqlite:///path/to/file.db or postgresql://host/database"
+SCHEMES = ("memory", "sqlite", "postgresql", "redis", "rediss", "unix")
+FORMS = "use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
 
 
 def open_store(url: str) -> Store:
-    """The store that a URL names, not opened yet: `memory://`, `sqlite:///relative.db`, `postgresql://host/database`.
+    """The store that a URL names, not opened yet: `memory://`, `sqlite:///relative.db`, `postgresql://host/database`
+    or `redis://host:6379/0`.
 
     Raises:
         ConfigError: the URL names no store that there is, or one whose extra is not installed.
@@ -27,6 +28,8 @@ def open_store(url: str) -> Store:
             return _sqlite(url)
         case "postgresql" | "postgres":
             return _postgres(url)
+        case "redis" | "rediss" | "unix" | "redis+sentinel" | "rediss+sentinel":
+            return _redis(url)
         case scheme:
             near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
             hint = f" (did you mean {near[0]}://?)" if near else ""
@@ -86,3 +89,13 @@ def _postgres(url: str) -> Store:
 
 def _lacks(extra: str, error: ImportError) -> ConfigError:
     return ConfigError(f"this store needs {error.name}, which is not installed: pip install 'lamplighter[{extra}]'.")
+
+
+def _redis(url: str) -> Store:
+    try:
+        from lamplighter.store.redis import RedisStore  # noqa: PLC0415 - an extra, which not everyone has
+    except ModuleNotFoundError as error:
+        if error.name != "hiredis":
+            raise
+        raise ConfigError("redis:// needs more than is installed: pip install 'lamplighter[redis]'.") from error
+    return RedisStore(url)

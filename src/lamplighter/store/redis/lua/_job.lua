@@ -1,0 +1,186 @@
+-- Jobs, their places, and writes that gather. Needs KEYS[1] = {prefix}, which never exists: a cluster that moves our slot
+-- answers ASK before it runs anything, so that no script ever finds half of its keys.
+
+-- A job is one field of the hash `jobs`, by its id: a msgpack array of these. (rows.py has them in the same order.)
+local STATE, QUEUE, PRIORITY, RUN_AT, FENCE, FAILURES, CRASHES, KEY, MODE, UNTIL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+local STOPPING, WORKER, STARTED_AT, LEASE_UNTIL, PROGRESS, ENDED_AT, KEEP_UNTIL = 11, 12, 13, 14, 15, 16, 17
+local RESULT, REASON, NAME, TENANT, CREATED_AT, ARGS = 18, 19, 20, 21, 22, 23
+local FIELDS, HEADER = 23, '\220\000\023'
+
+-- Where jobs stand. Moments are microseconds since 1970: a double holds them exactly until the year 2255.
+local base = KEYS[1]
+local JOBS = base .. ':jobs'            -- hash: id -> job
+local LIVE = base .. ':live'            -- ids of jobs that have not ended, by id
+local SCHEDULED = base .. ':scheduled'  -- ids by run_at
+local RUNNING = base .. ':running'      -- ids by lease_until
+local EXPIRY = base .. ':expiry'        -- ids of ended jobs by keep_until
+local COUNTS = base .. ':counts'        -- hash: state letter and queue -> number of jobs
+local HEADS = base .. ':heads'          -- the first place of each line that is not paused, in the order of claims
+local HEAD_OF = base .. ':head_of'      -- hash: queue -> its member of `heads`
+local PAUSED = base .. ':paused'        -- set of queues
+
+local MOST = 4000  -- arguments in one command: Lua can unpack no more than some 8,000
+local ENDED_IDS = {d = base .. ':done', f = base .. ':failed', c = base .. ':cancelled'}  -- ids of ended jobs, by id
+
+local function pack(job)
+  return HEADER .. cmsgpack.pack(unpack(job, 1, FIELDS))
+end
+
+-- The jobs of these ids that there are, by id.
+local function load(ids)
+  local jobs = {}
+  for first = 1, #ids, MOST do
+    for i, packed in ipairs(redis.call('HMGET', JOBS, unpack(ids, first, math.min(first + MOST - 1, #ids)))) do
+      if packed then jobs[ids[first + i - 1]] = cmsgpack.unpack(packed) end
+    end
+  end
+  return jobs
+end
+
+-- Writes gather here until `flush`, for one command that takes many is several times as quick as many that take one.
+local gathered, order = {}, {}
+
+local function gather(command, key)
+  local name = command .. key
+  local args = gathered[name]
+  if not args then
+    args = {}
+    gathered[name] = args
+    order[#order + 1] = {command, key, args}
+  end
+  return args
+end
+
+local function put(key, score, member)
+  local args = gather('ZADD', key)
+  local n = #args
+  args[n + 1], args[n + 2] = score, member
+end
+
+local function take(key, member)
+  local args = gather('ZREM', key)
+  args[#args + 1] = member
+end
+
+local function save(id, job)
+  local packed = pack(job)
+  local args = gather('HSET', JOBS)
+  local n = #args
+  args[n + 1], args[n + 2] = id, packed
+  return packed
+end
+
+local function forget_failures(id)
+  local args = gather('UNLINK', '')
+  args[#args + 1] = base .. ':failures:' .. id
+end
+
+local function forget(id)
+  local args = gather('HDEL', JOBS)
+  args[#args + 1] = id
+  forget_failures(id)
+end
+
+-- The line of a queue: its queued jobs, by priority, then run_at, then id.
+local touched = {}
+
+local function line(queue)
+  return base .. ':line:' .. queue
+end
+
+local function place(id, job)
+  return string.format('%016.0f', job[RUN_AT]) .. id
+end
+
+-- A member of `heads` is a place, then the queue, whose length comes last; the NUL lets a shorter id go first.
+local function head(first, queue)
+  return first .. '\0' .. queue .. string.format('%08d', #queue)
+end
+
+local function queue_of(member)
+  local size = tonumber(string.sub(member, -8))
+  return string.sub(member, -8 - size, -9)
+end
+
+-- Put the first job of a line among the heads, if it is another than before.
+local function rehead(queue)
+  local old = redis.call('HGET', HEAD_OF, queue)
+  local first = redis.call('ZRANGE', line(queue), 0, 0, 'WITHSCORES')
+  local new = first[1] and redis.call('SISMEMBER', PAUSED, queue) == 0 and head(first[1], queue)
+  if new == old then return end
+  if old then redis.call('ZREM', HEADS, old) end
+  if new then
+    redis.call('ZADD', HEADS, first[2], new)
+    redis.call('HSET', HEAD_OF, queue, new)
+  else
+    redis.call('HDEL', HEAD_OF, queue)
+  end
+end
+
+local counted = {}
+
+local function count(state, queue, n)
+  local field = state .. queue
+  counted[field] = (counted[field] or 0) + n
+end
+
+local function ended_in(state, queue)
+  return base .. ':ended:' .. state .. ':' .. queue
+end
+
+-- Take a job out of where its state has put it. Each of the moves below begins with this and ends with `enter`, so that
+-- where a job stands never differs from its state.
+local function leave(id, job)
+  local state, queue = job[STATE], job[QUEUE]
+  count(state, queue, -1)
+  if state == 'q' then
+    take(line(queue), place(id, job))
+    touched[queue] = true
+  elseif state == 's' then
+    take(SCHEDULED, id)
+  elseif state == 'r' then
+    take(RUNNING, id)
+  else
+    take(ENDED_IDS[state], id)
+    take(ended_in(state, queue), id)
+    if job[KEEP_UNTIL] then take(EXPIRY, id) end
+  end
+end
+
+-- Put a job where its state belongs, and save it.
+local function enter(id, job)
+  local state, queue = job[STATE], job[QUEUE]
+  count(state, queue, 1)
+  if state == 'q' then
+    put(line(queue), 0 - job[PRIORITY], place(id, job))
+    touched[queue] = true
+  elseif state == 's' then
+    put(SCHEDULED, string.format('%.0f', job[RUN_AT]), id)
+  elseif state == 'r' then
+    put(RUNNING, string.format('%.0f', job[LEASE_UNTIL]), id)
+  else
+    put(ENDED_IDS[state], 0, id)
+    put(ended_in(state, queue), 0, id)
+    if job[KEEP_UNTIL] then put(EXPIRY, string.format('%.0f', job[KEEP_UNTIL]), id) end
+  end
+  return save(id, job)
+end
+
+-- Write what has gathered. A job moves once at most in one script, so the order among different places is of no account.
+local function flush()
+  for _, one in ipairs(order) do
+    local command, key, args = unpack(one)
+    for first = 1, #args, MOST do
+      local last = math.min(first + MOST - 1, #args)
+      if key == '' then
+        redis.call(command, unpack(args, first, last))
+      else
+        redis.call(command, key, unpack(args, first, last))
+      end
+    end
+  end
+  for field, n in pairs(counted) do
+    if n ~= 0 and redis.call('HINCRBY', COUNTS, field, n) == 0 then redis.call('HDEL', COUNTS, field) end
+  end
+  for queue in pairs(touched) do rehead(queue) end
+end

@@ -1,0 +1,29 @@
+-- How a job stops running or waiting. (Include after _unique.)
+
+-- It ends; or is forgotten at once, if it need not be kept. The caller has taken it out of where it stood.
+local function finish(id, job, state, now)
+  if job[KEY] then let_go(id, job) end
+  take(LIVE, id)
+  if job[KEEP_UNTIL] and job[KEEP_UNTIL] <= now then
+    forget(id)
+    return
+  end
+  job[STATE], job[ENDED_AT] = state, now
+  job[LEASE_UNTIL], job[STOPPING], job[PROGRESS] = nil, nil, nil
+  enter(id, job)
+end
+
+-- It waits again; without its key if another took that meanwhile, for a retry is never lost over a key.
+local function back(id, job, state, now)
+  job[STATE], job[KEEP_UNTIL] = state, nil
+  job[WORKER], job[STARTED_AT], job[LEASE_UNTIL], job[PROGRESS] = nil, nil, nil, nil
+  enter(id, job)
+  if job[MODE] == 'pending' then take_key(id, job, nil, now) end
+end
+
+-- Remember why an attempt failed: the last 20 are kept.
+local function note_failure(id, failure)
+  local key = base .. ':failures:' .. id
+  redis.call('RPUSH', key, cmsgpack.pack(failure))
+  redis.call('LTRIM', key, -20, -1)
+end

@@ -1,0 +1,46 @@
+-- Forget ended jobs that were kept long enough or are too many in their queue; also keys and records that are over.
+-- KEYS[1] {prefix}
+-- ARGV[1] now   ARGV[2] limit   ARGV[3] done jobs to keep in each queue   ARGV[4] the same for failed and for cancelled
+-- Returns how many jobs were forgotten.
+-- include _job
+local limit, most = tonumber(ARGV[2]), {d = tonumber(ARGV[3]), f = tonumber(ARGV[4]), c = tonumber(ARGV[4])}
+local doomed = redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', ARGV[1], 'LIMIT', 0, limit)
+local seen = {}
+for _, id in ipairs(doomed) do seen[id] = true end
+
+-- Some of a queue's oldest may have expired too: only what is found on top of those counts towards the limit.
+local function doom_oldest(state, queue, excess)
+  for _, id in ipairs(redis.call('ZRANGE', ended_in(state, queue), 0, math.min(excess, limit) - 1)) do
+    if #doomed >= limit then return end
+    if not seen[id] then
+      seen[id] = true
+      doomed[#doomed + 1] = id
+    end
+  end
+end
+
+if limit > 0 then
+  local counts = redis.call('HGETALL', COUNTS)
+  for i = 1, #counts, 2 do
+    local state, n = string.sub(counts[i], 1, 1), tonumber(counts[i + 1])
+    if most[state] and n > most[state] then doom_oldest(state, string.sub(counts[i], 2), n - most[state]) end
+  end
+end
+
+local jobs = load(doomed)
+for _, id in ipairs(doomed) do
+  leave(id, jobs[id])
+  forget(id)
+end
+flush()
+
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', base .. ':periods', '-inf', ARGV[1], 'LIMIT', 0, 1000)) do
+  redis.call('HDEL', base .. ':unique', key)
+  redis.call('ZREM', base .. ':periods', key)
+end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', base .. ':fading', '-inf', ARGV[1], 'LIMIT', 0, 1000)) do
+  local kind, name = cmsgpack.unpack(member)
+  redis.call('HDEL', base .. ':records:' .. kind, name)
+  redis.call('ZREM', base .. ':fading', member)
+end
+return #doomed

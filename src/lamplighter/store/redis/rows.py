@@ -1,0 +1,222 @@
+"""Jobs, outcomes and failures, to msgpack and back. A job's fields have the same order in `lua/_job.lua`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from lamplighter.core.clock import from_us, maybe_from_us, to_us
+from lamplighter.core.errors import StoreError, TooLarge
+from lamplighter.core.model import (
+    ATTEMPT_ENDS,
+    Beat,
+    Claimed,
+    Failure,
+    FailureKind,
+    JobView,
+    NewJob,
+    Outcome,
+    Record,
+    State,
+    Unique,
+    UniqueMode,
+)
+
+LARGEST = 1024 * 1024  # bytes of a job, an outcome or a record: a larger one would hold up all who use the server
+LATEST = 2**53 - 1  # microseconds: Lua counts no further exactly. It is in the year 2255, and serves as never
+
+LETTERS = {state: state.value[0] for state in State}
+STATES = {letter: state for state, letter in LETTERS.items()}
+_TARGETS = {verb: (LETTERS[arrow.target], arrow.spends) for verb, arrow in ATTEMPT_ENDS.items()}
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Row(Struct, array_like=True, gc=False):
+    """A job as it is kept, under its id."""
+
+    state: str
+    queue: str
+    priority: int
+    run_at: int
+    fence: int
+    failures: int
+    crashes: int
+    key: str | None
+    mode: UniqueMode | None
+    until: int | None
+    stopping: bool | None
+    worker: str | None
+    started_at: int | None
+    lease_until: int | None
+    progress: str | None
+    ended_at: int | None
+    keep_until: int | None
+    result: str | None
+    reason: str | None
+    name: str
+    tenant: str | None
+    created_at: int
+    args: str
+
+
+class _FailureRow(Struct, array_like=True, gc=False):
+    fence: int
+    at: int
+    kind: FailureKind
+    error: str
+    message: str
+    traceback: str
+
+
+_decode_row = msgspec.msgpack.Decoder(Row).decode
+_decode_failure = msgspec.msgpack.Decoder(_FailureRow).decode
+_decode_record = msgspec.msgpack.Decoder(list[str | int]).decode
+
+
+def moment(at: datetime) -> int:
+    """Microseconds that Lua can count."""
+    return min(to_us(at), LATEST)
+
+
+def maybe_moment(at: datetime | None) -> int | None:
+    """`moment`, for what may have none."""
+    return None if at is None else min(to_us(at), LATEST)
+
+
+def pack(value: object, what: str) -> bytes:
+    """Msgpack.
+
+    Raises:
+        StoreError: it holds half a character.
+    """
+    try:
+        return _encode(value)
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise StoreError(f"{what} holds {half!a}, half a character: encode it with errors='replace' first.") from error
+
+
+def bounded(packed: bytes, what: str) -> bytes:
+    """The same bytes.
+
+    Raises:
+        TooLarge: they are too many.
+    """
+    if len(packed) > LARGEST:
+        raise TooLarge(f"{what} takes {len(packed):,} bytes, more than {LARGEST:,}: store it elsewhere and pass an id.")
+    return packed
+
+
+def new_row(job: NewJob, now: int) -> bytes:
+    """A job that is added."""
+    run_at, unique = moment(job.run_at), job.unique
+    key = (None, None, None) if unique is None else (unique.key, unique.mode, maybe_moment(unique.until))
+    created_at = now if job.created_at is None else moment(job.created_at)
+    state = "q" if run_at <= now else "s"
+    past = job.priority, run_at, 0, job.failures, job.crashes
+    row = state, job.queue, *past, *key, *_TO_COME, job.name, job.tenant, created_at, job.args
+    return bounded(pack(row, f"job {job.id}"), f"job {job.id}")
+
+
+_TO_COME = (None,) * 9  # from `stopping` to `reason`
+
+
+def outcome_rows(outcomes: Sequence[Outcome]) -> bytes:
+    """How attempts ended, for `finish.lua`."""
+    rows = [_outcome_row(outcome) for outcome in outcomes]
+    return _checked(rows, [f"the outcome of job {outcome.id}" for outcome in outcomes])
+
+
+def _outcome_row(outcome: Outcome) -> tuple[object, ...]:
+    run_at, keep_until = maybe_moment(outcome.run_at), maybe_moment(outcome.keep_until)
+    why = outcome.failure and _failure_row(outcome.failure)
+    return outcome.id, outcome.fence, *_TARGETS[outcome.verb], run_at, outcome.result, outcome.reason, keep_until, why
+
+
+def _failure_row(why: Failure) -> tuple[object, ...]:
+    return why.fence, moment(why.at), why.kind, why.error, why.message, why.traceback
+
+
+def beat_rows(beats: Sequence[Beat]) -> bytes:
+    """Beats, for `beat.lua`."""
+    return _checked(beats, [f"the progress of job {beat.id}" for beat in beats])
+
+
+def _checked(rows: Sequence[object], names: Sequence[str]) -> bytes:
+    packed = pack(rows, "what a job reported")
+    if len(packed) > LARGEST:  # together; it is one that must not be so large
+        for row, name in zip(rows, names, strict=True):
+            bounded(pack(row, name), name)
+    return packed
+
+
+def claimed_of(pairs: Iterable[tuple[bytes, bytes]]) -> list[Claimed]:
+    """Jobs as their worker gets them."""
+    return [
+        Claimed(
+            id_.decode(),
+            row.fence,
+            row.name,
+            row.queue,
+            row.tenant,
+            row.args,
+            row.priority,
+            from_us(row.run_at),
+            from_us(row.created_at),
+            row.failures,
+            row.crashes,
+        )
+        for id_, row in ((id_, _decode_row(packed)) for id_, packed in pairs)
+    ]
+
+
+def view_of(id_: bytes, packed: bytes) -> JobView:
+    """A job as people see it."""
+    row = _decode_row(packed)
+    unique = None if row.key is None or row.mode is None else Unique(row.key, row.mode, maybe_from_us(row.until))
+    return JobView(
+        id=id_.decode(),
+        name=row.name,
+        queue=row.queue,
+        tenant=row.tenant,
+        state=STATES[row.state],
+        priority=row.priority,
+        run_at=from_us(row.run_at),
+        created_at=from_us(row.created_at),
+        args=row.args,
+        fence=row.fence,
+        failures=row.failures,
+        crashes=row.crashes,
+        unique=unique,
+        worker=row.worker,
+        started_at=maybe_from_us(row.started_at),
+        lease_until=maybe_from_us(row.lease_until),
+        stopping=bool(row.stopping),
+        progress=row.progress,
+        ended_at=maybe_from_us(row.ended_at),
+        keep_until=maybe_from_us(row.keep_until),
+        result=row.result,
+        reason=row.reason,
+    )
+
+
+def failure_of(packed: bytes) -> Failure:
+    """Why an attempt failed."""
+    row = _decode_failure(packed)
+    at = from_us(row.at)
+    return Failure(fence=row.fence, at=at, kind=row.kind, error=row.error, message=row.message, traceback=row.traceback)
+
+
+def record_of(kind: str, name: bytes, packed: bytes) -> Record:
+    """A record."""
+    value, *expires_at = _decode_record(packed)
+    return Record(kind=kind, name=name.decode(), value=str(value), expires_at=maybe_from_us(_first(expires_at)))
+
+
+def _first(values: list[Any]) -> int | None:
+    return values[0] if values else None
