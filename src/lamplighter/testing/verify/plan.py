@@ -9,6 +9,7 @@ from msgspec import Struct
 from lamplighter.engine.fetch import POLL
 from lamplighter.engine.janitor import LOOK
 from lamplighter.engine.patience import LONGEST_PAUSE
+from lamplighter.testing.verify.places import AppendFsync
 from lamplighter.testing.verify.worker import PRUNE_EVERY
 
 RATE = 500  # jobs a second at most that are added: enough to keep workers busy, on two cores
@@ -27,7 +28,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     lease: float = 2.0
     workers: int = 3
     enqueuers: int = 2
-    appendfsync: str = "always"
+    appendfsync: AppendFsync = "always"
     wrap: str | None = None
 
     def rounds(self, kinds: int) -> int:

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.testing.verify.places import sqlite
-from lamplighter.testing.verify.places.place import Place
+from lamplighter.testing.verify.places.place import AppendFsync, Place
 
 WORDS = ("sqlite", "postgres", "redis")
 
-__all__ = ["WORDS", "Place", "open_place"]
+__all__ = ["WORDS", "AppendFsync", "Place", "open_place"]
 
 
-def open_place(store: str, folder: Path, *, appendfsync: str = "always") -> AbstractAsyncContextManager[Place]:
+def open_place(store: str, folder: Path, *, appendfsync: AppendFsync = "always") -> AbstractAsyncContextManager[Place]:
     """A corner of a store: of a server that is started for the run in `folder` if `store` is one of `WORDS`, of
     yours if it is a URL.
 
@@ -31,6 +31,10 @@ def open_place(store: str, folder: Path, *, appendfsync: str = "always") -> Abst
             from lamplighter.testing.verify.places import postgres  # noqa: PLC0415 - optional
 
             return postgres.yours(store)
+        case "redis" | "rediss" | "unix" | "redis+sentinel" | "rediss+sentinel":
+            from lamplighter.testing.verify.places import redis  # noqa: PLC0415 - optional
+
+            return redis.yours(store)
         case "memory":
             raise ConfigError("memory:// is of one process, and a run needs several: name another store.")
         case "":
@@ -39,10 +43,13 @@ def open_place(store: str, folder: Path, *, appendfsync: str = "always") -> Abst
             raise ConfigError(f"runs are on {', '.join(WORDS)}, or a URL of one of them: give one of those.")
 
 
-def _private(word: str, folder: Path, appendfsync: str) -> AbstractAsyncContextManager[Place]:
+def _private(word: str, folder: Path, appendfsync: AppendFsync) -> AbstractAsyncContextManager[Place]:
     if word == "sqlite":
         return sqlite.private(folder)
     if word == "postgres":
         from lamplighter.testing.verify.places import postgres  # noqa: PLC0415 - optional
 
         return postgres.private()
+    from lamplighter.testing.verify.places import redis  # noqa: PLC0415 - optional
+
+    return redis.private(appendfsync)

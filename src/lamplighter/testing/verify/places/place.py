@@ -15,6 +15,7 @@ from msgspec import Struct
 from lamplighter.testing.proxy import FaultyProxy
 
 S = TypeVar("S")
+AppendFsync = Literal["always", "everysec"]
 StoreKind = Literal["sqlite", "postgres", "redis"]
 
 
