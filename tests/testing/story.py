@@ -33,6 +33,7 @@ class Story:
         self.faults: list[Fault] = []
         self.views: dict[str, JobView] = {}
         self.keys: dict[str, bool] = {}
+        self.rescues: dict[tuple[str, int], float] = {}
         self.leftovers: list[str] = []
         self.ended_alone: list[str] = []
 
@@ -86,7 +87,11 @@ class Story:
     @property
     def history(self) -> History:
         found = Found(
-            views=list(self.views.values()), keys=self.keys, leftovers=self.leftovers, ended_alone=self.ended_alone
+            views=list(self.views.values()),
+            keys=self.keys,
+            rescues=self.rescues,
+            leftovers=self.leftovers,
+            ended_alone=self.ended_alone,
         )
         return History(seed=SEED, jobs=JOBS, lease=LEASE, lines=self.lines, faults=self.faults, found=found)
 

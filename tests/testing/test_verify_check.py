@@ -210,6 +210,7 @@ def test_a_store_may_lose_no_more_than_its_last_moments(story: Story) -> None:
 
 def test_recovery_is_told_from_the_fault_until_the_job_went_on(story: Story) -> None:
     story.added("j1", SHORT).tell("claimed", "j1", 1).fault("kill", "w1")
+    story.rescues["j1", 1] = story.now + 1
     story.ran("j1", SHORT, 2, "w2").accepted("j1", 2, "w2").holds("j1", SHORT)
     [told] = recoveries(story.history)
     assert (told.kind, told.injected, told.running, told.doubled) == ("kill", 1, 1, 0)

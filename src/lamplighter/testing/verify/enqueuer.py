@@ -9,17 +9,21 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from msgspec.structs import replace
+
 from lamplighter.core.errors import StoreError
 from lamplighter.engine.patience import until_available
 from lamplighter.observe.log import set_up_logging
 from lamplighter.testing.verify.jobs import Jobs, Recorder, answer
-from lamplighter.testing.verify.lines import Journal, Line, read
+from lamplighter.testing.verify.lines import Journal, Line, What, read
 from lamplighter.testing.verify.orders import Orders, commands, read_orders
 from lamplighter.testing.verify.places.transactions import Transactions, transactions_of
 from lamplighter.testing.verify.tasks import Task, task
 
 MOST_TOGETHER = 20  # tasks in one call
 PAUSE = 0.1  # seconds after the store has refused
+
+_WITHDRAWN: dict[What, What] = {"added": "withdrawn"}  # a key that was held was so all the same
 
 
 class Enqueuer:
@@ -84,15 +88,11 @@ class Enqueuer:
         else:
             async with transactions.begin(commit=commit) as tx:
                 handles = await self._jobs.app.enqueue(drafts, tx=tx)
-        if not commit:
-            return [
-                self._journal.line("withdrawn", handle.id, number=line.number, since=line.at)
-                for handle, line in zip(handles, asked, strict=True)
-            ]
-        return [
+        answers = [
             answer(self._journal, line, (handle.id, handle.created), one.key)
             for handle, line, one in zip(handles, asked, tasks, strict=True)
         ]
+        return answers if commit else [replace(one, what=_WITHDRAWN.get(one.what, one.what)) for one in answers]
 
 
 def _still_to_add(orders: Orders) -> Iterable[int]:

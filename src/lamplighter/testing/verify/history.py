@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -35,11 +36,13 @@ class Fault(Struct, frozen=True, kw_only=True):
 class Found(Struct, frozen=True, kw_only=True):
     """What the store holds at the end. `keys`: whether each unique key that was asked for is free.
 
+    `rescues`: when (wall clock) the store took an attempt, by job and fence, from a worker that had lost it.
     `leftovers`: sentences about what should not be there any more. `ended_alone`: processes that ended unasked.
     """
 
     views: Sequence[JobView]
     keys: Mapping[str, bool]
+    rescues: Mapping[tuple[str, int], float] = MappingProxyType({})
     leftovers: Sequence[str] = ()
     ended_alone: Sequence[str] = ()
 
@@ -131,6 +134,12 @@ class History:
             for line in self.lines
             if line.what == "stalled"
         ]
+
+    @cached_property
+    def rescues(self) -> dict[tuple[str, int], float]:
+        """When (monotonic) the store took an attempt, by job and fence, from a worker that had lost it."""
+        ahead = self.lines[0].real - self.lines[0].at if self.lines else 0.0
+        return {attempt: real - ahead for attempt, real in self.found.rescues.items()}
 
     @cached_property
     def doubts(self) -> dict[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
 from statistics import median
 
 from msgspec import Struct
@@ -14,8 +13,8 @@ from lamplighter.testing.verify.history import Attempt, Fault, History
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
-    """The faults of one kind. Seconds are from a fault's beginning until each job that it met had ended or begun
-    again; None where it met none."""
+    """The faults of one kind. Seconds are from a fault's beginning until each job that it met had ended, or was
+    free for another worker; None where it met none."""
 
     kind: str
     injected: int
@@ -48,14 +47,14 @@ def _recovery(history: History, kind: str, faults: list[Fault], twice: int) -> R
 
 
 def _waits(history: History, fault: Fault) -> Iterator[float]:
-    """For each attempt that ran when the fault came, how long until it had ended or another had begun."""
-    for attempts in history.attempts.values():
-        for attempt, successor in pairwise([*attempts, None]):
-            if attempt is not None and _ran_at(attempt, fault):
-                again = None if successor is None else successor.begun or successor.claimed
-                after = [moment for moment in (attempt.settled, again) if moment is not None and moment >= fault.at]
-                if after and not _is_long(history, attempt):
-                    yield min(after) - fault.at
+    """For each attempt that ran when the fault came, how long until it had ended or the store had rescued its job."""
+    for job, attempts in history.attempts.items():
+        for attempt in attempts:
+            if _ran_at(attempt, fault) and not _is_long(history, attempt):
+                moments = (attempt.settled, history.rescues.get((job, attempt.fence)))
+                after = [moment - fault.at for moment in moments if moment is not None and moment >= fault.at]
+                if after:
+                    yield min(after)
 
 
 def _ran_at(attempt: Attempt, fault: Fault) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.model import QueueStats
 from lamplighter.engine.patience import until_available
@@ -67,7 +69,7 @@ class Run:
             lease=self.plan.lease,
             lines=read(self.folder),
             faults=arena.faults,
-            found=Found(views=found.views, keys=found.keys, leftovers=leftovers, ended_alone=found.ended_alone),
+            found=msgspec.structs.replace(found, leftovers=leftovers),
         )
 
     @asynccontextmanager
@@ -164,8 +166,7 @@ class Run:
         """One more worker does what is left: slots of the schedule that came while the others ended."""
         self._step("closing", self.plan.jobs, self.plan.jobs)
         orders = self._orders("worker", "last", 0)
-        orders = Orders(**{**{name: getattr(orders, name) for name in orders.__struct_fields__}, **_LAST})
-        member = await Member.start(orders)
+        member = await Member.start(msgspec.structs.replace(orders, crons=False, until_idle=True))
         try:
             await asyncio.wait_for(member.ended(), CLOSING)
         except TimeoutError:  # what is left then counts as stuck
@@ -177,15 +178,13 @@ class Run:
         leftovers = await snapshot.leftovers(store, views)
         keys = {line.detail for line in read(self.folder) if line.what == "added" and line.detail}
         free = await snapshot.free_keys(store, {*keys, *keys_of_groups()})
-        return Found(views=views, keys=free, leftovers=leftovers, ended_alone=members.ended_alone)
+        rescues = await snapshot.rescues(store, views)
+        return Found(views=views, keys=free, rescues=rescues, leftovers=leftovers, ended_alone=members.ended_alone)
 
     async def _tell(self, store: Store, what: str) -> None:
         while True:
             self._step(what, _ended(await _stats(store)), self.plan.jobs)
             await asyncio.sleep(LOOK)
-
-
-_LAST = {"crons": False, "until_idle": True}
 
 
 async def _in_lane(kind: Kind, lane: asyncio.Lock, arena: Arena) -> None:

@@ -27,6 +27,12 @@ async def all_jobs(store: Store) -> list[JobView]:
     return views
 
 
+async def rescues(store: Store, views: Iterable[JobView]) -> dict[tuple[str, int], float]:
+    """When, seconds since 1970, each attempt was taken from a worker that had not renewed its lease."""
+    failures = [(view.id, await store.failures(view.id)) for view in views if view.crashes]
+    return {(job, one.fence): one.at.timestamp() for job, found in failures for one in found if one.kind == "crash"}
+
+
 async def prune(store: Store) -> None:
     """Forget what need not be kept any longer: whatever is there after that was not to be forgotten."""
     most = 1_000_000_000
