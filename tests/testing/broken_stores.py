@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from msgspec.structs import replace
 
-from lamplighter.core.model import Added, NewJob, Outcome, State, Where
+from lamplighter.core.model import Added, Claimed, NewJob, Outcome, State, Unique, Where
 from lamplighter.store.base import Store
 
 
@@ -28,19 +28,12 @@ class _Wrapped:
 
 
 class _DropsAdds(_Wrapped):
-    """Acknowledges one job in a hundred without keeping it."""
-
-    _count = 0
+    """Acknowledges jobs without keeping one in a hundred."""
 
     async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
-        kept = [job for job in jobs if job.parent is not None or not self._drops()]
-        answers = {one.id: one for one in await self._store.add(kept, now=now, tx=tx)}
-        by_job = dict(zip((job.id for job in kept), answers.values(), strict=False))
-        return [by_job.get(job.id, Added(job.id, True)) for job in jobs]
-
-    def _drops(self) -> bool:
-        self._count += 1
-        return self._count % 100 == 0
+        kept = [job for job in jobs if not _one_in(100, job.id)]
+        answers = dict(zip([job.id for job in kept], await self._store.add(kept, now=now, tx=tx), strict=True))
+        return [answers.get(job.id, Added(job.id, True)) for job in jobs]
 
 
 class _IgnoresFences(_Wrapped):
@@ -58,9 +51,31 @@ class _ForgetsToFinish(_Wrapped):
     """Says that ends were recorded, and records none of one job in fifty."""
 
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
-        forgotten = [one.id for one in outcomes if one.verb == "done" and hash(one.id) % 50 == 0]
-        await self._store.finish([one for one in outcomes if one.id not in forgotten], now=now)
+        await self._store.finish([one for one in outcomes if not _one_in(50, one.id)], now=now)
         return [one.id for one in outcomes]
+
+
+class _KeepsKeys(_Wrapped):
+    """Holds unique keys for an hour, whatever becomes of their jobs."""
+
+    async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
+        until = now + timedelta(hours=1)
+        kept = [replace(job, unique=job.unique and Unique(job.unique.key, "period", until)) for job in jobs]
+        return await self._store.add(kept, now=now, tx=tx)
+
+
+class _GivesUp(_Wrapped):
+    """Tells of one job in fifty that its worker vanished ten times."""
+
+    async def claim(
+        self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
+    ) -> list[Claimed]:
+        claimed = await self._store.claim(queues, limit, worker=worker, lease=lease, now=now)
+        return [job._replace(crashes=10) if _one_in(50, job.id) else job for job in claimed]
+
+
+def _one_in(many: int, job: str) -> bool:
+    return int(job[-6:], 16) % many == 0
 
 
 def drops_adds(store: Store) -> Store:
@@ -73,3 +88,11 @@ def ignores_fences(store: Store) -> Store:
 
 def forgets_to_finish(store: Store) -> Store:
     return cast(Store, _ForgetsToFinish(store))
+
+
+def keeps_keys(store: Store) -> Store:
+    return cast(Store, _KeepsKeys(store))
+
+
+def gives_up(store: Store) -> Store:
+    return cast(Store, _GivesUp(store))

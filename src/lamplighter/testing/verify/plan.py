@@ -18,7 +18,7 @@ STUCK_AFTER = 30.0  # seconds without any job ending, past which those that are 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """`every`: seconds between faults. `lease`: of a worker, in seconds. `appendfsync`: of a private Redis.
-    `wrap`: see `orders.py`."""
+    `wrap`: see `orders.py`. `waits`: seconds to go on for once all is done; by default past every interval."""
 
     store: str
     jobs: int = 2000
@@ -30,6 +30,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     enqueuers: int = 2
     appendfsync: AppendFsync = "always"
     wrap: str | None = None
+    waits: float | None = None
 
     def rounds(self, kinds: int) -> int:
         """How many faults: each kind at least once, and for as long as jobs are added."""
@@ -42,5 +43,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def quiet(self) -> float:
         """Seconds to go on for once all is done, past every interval of a worker: damage may come late."""
+        if self.waits is not None:
+            return self.waits
         longest = max(3 * self.lease, PRUNE_EVERY, LONGEST_PAUSE)  # a dead worker's record lives for three leases
         return longest + LOOK + POLL
