@@ -31,7 +31,7 @@ def memory() -> str:
     return "memory://"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
 def url(request: pytest.FixtureRequest) -> str:
     """An empty store of each of these kinds."""
     return str(request.getfixturevalue(STORES[request.param]))

@@ -134,7 +134,7 @@ async def test_an_app_without_a_url_takes_what_the_settings_say(
     ("url", "hint"),
     [
         ("sqllite:///x.db", "did you mean sqlite://"),
-        ("x.db", "use memory:// or sqlite"),
+        ("x.db", "use memory://, sqlite"),
         ("sqlite://x.db", "slash too few"),
     ],
 )

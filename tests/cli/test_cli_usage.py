@@ -16,7 +16,7 @@ from tests.cli.shop import Shop
 
 GROUPS = ("jobs", "queues", "crons", "workers", "integrations")
 STATES = ("scheduled", "queued", "running", "done", "failed", "cancelled")
-SQLITE = "did you mean sqlite://?): use memory:// or sqlite:///path/to/file.db"
+SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
 COMMANDS = ("up", "work", *GROUPS, "config", "migrate", "bench", "version")
 
 
@@ -79,7 +79,7 @@ def test_help_tells_the_exit_codes(cli: Program) -> None:
         ("jobs --store sqlit:///a.db", f"the store URL sqlit:// has no store behind it ({SQLITE}."),
         (
             "jobs --store memory://",
-            "memory:// ends with its process, so there is nothing to see: name a file with --store.",
+            "memory:// ends with its process, so there is nothing to see: name a store with --store.",
         ),
         (
             "up --store memory://",

@@ -15,7 +15,7 @@ from lamplighter.testing.conformance import *  # noqa: F403
 from lamplighter.testing.conformance._make import OpenAgain
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=list(STORES))
 def url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(STORES[request.param]))
 

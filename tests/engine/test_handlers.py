@@ -289,7 +289,9 @@ async def test_jobs_that_run_at_once_know_their_own_parent_only(app: App[None]) 
     @app.job(unique="lamp:{lamp}", retry=never)
     async def light(ctx: C, lamp: str) -> bool:
         await both.wait()
-        return (await light.enqueue("other" if lamp == "one" else "one")).created
+        created = (await light.enqueue("other" if lamp == "one" else "one")).created
+        await both.wait()  # one that had ended by now would have let go of its key
+        return created
 
     async with app.worker():
         handles = await app.enqueue([light.draft("one"), light.draft("other")])

@@ -29,7 +29,7 @@ from lamplighter.testing.servers import (
     private_redis_cluster,
     private_sentinel,
 )
-from lamplighter.testing.servers.base import children, find
+from lamplighter.testing.servers.base import children, find, free_port, runs
 
 
 @pytest.fixture
@@ -52,14 +52,6 @@ def ask(url: str, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(query.encode())
         return cursor.fetchall() if cursor.description else []
-
-
-def gone(pid: int) -> bool:
-    """Whether it has ended; one that nobody has waited for yet has."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def is_open(port: int) -> bool:
@@ -111,7 +103,7 @@ def test_a_kill_ends_every_process_of_a_server(postgres: PostgresServer) -> None
     postgres.kill()
     postgres.start()  # which it could not while one of them were left
 
-    assert all(gone(pid) for pid in processes)
+    assert not any(runs(pid) for pid in processes)
 
 
 def test_a_server_that_was_killed_from_outside_starts_again(redis_server: RedisServer) -> None:
@@ -139,7 +131,7 @@ def test_a_block_that_ends_leaves_nothing(private: Callable[[], AbstractContextM
         folder = server.folder
         assert is_open(server.port)
 
-    assert all(gone(pid) for pid in processes)
+    assert not any(runs(pid) for pid in processes)
     assert not folder.exists()
     assert not is_open(server.port)
 
@@ -149,7 +141,7 @@ def test_a_server_that_hangs_is_ended_all_the_same() -> None:
         server = start(stack, private_redis())
         os.kill(server.pid, signal.SIGSTOP)
 
-    assert gone(server.pid)
+    assert not runs(server.pid)
 
 
 def test_a_folder_that_was_given_stays_with_its_data(tmp_path: Path) -> None:
@@ -191,13 +183,13 @@ def test_servers_end_when_the_process_that_started_them_is_killed(postgres_url: 
     for guard in guards:
         _wait_for_end(guard)
 
-    assert all(gone(pid) for pid in processes)
+    assert not any(runs(pid) for pid in processes)
     assert not Path(postgres_folder).exists()
     assert not Path(redis_folder).exists()
 
 
 def _wait_for_end(pid: int) -> None:
-    while not gone(pid):
+    while runs(pid):
         threading.Event().wait(0.005)
 
 
@@ -210,6 +202,25 @@ def test_a_server_ends_with_its_guard() -> None:
         _wait_for_end(server.pid)
 
     assert not server.folder.exists()
+
+
+@pytest.mark.parametrize("private", [private_postgres, private_redis, private_pgbouncer])
+def test_a_port_that_another_was_faster_to_take_is_not_insisted_on(
+    private: Callable[..., AbstractContextManager[PrivateServer]],
+    stack: ExitStack,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = stack.enter_context(socket.socket())
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    ports = [taken.getsockname()[1], free_port()]
+    monkeypatch.setattr("lamplighter.testing.servers.base.free_port", lambda _: ports.pop(0))
+    second = ports[1]
+
+    server = start(stack, private(postgres_url) if private is private_pgbouncer else private())
+
+    assert server.port == second
 
 
 def test_a_setting_that_there_is_not_is_told_with_the_servers_own_words(postgres_url: str, redis_url: str) -> None:

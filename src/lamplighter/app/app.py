@@ -15,7 +15,7 @@ import msgspec
 from lamplighter.app.handle import Handle
 from lamplighter.app.job import AsyncJob, Job, SyncJob
 from lamplighter.app.results import Results
-from lamplighter.core.clock import Clock, utcnow
+from lamplighter.core.clock import Clock, WallClock
 from lamplighter.core.codec import Codec
 from lamplighter.core.config import Settings, load
 from lamplighter.core.cron import Cron, Every, Misfire, Schedule
@@ -28,6 +28,7 @@ from lamplighter.core.retry import RetryPolicy, exponential
 from lamplighter.engine.context import CURRENT_JOB, Ctx
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.tick import Entry
+from lamplighter.engine.timekeeping import keep_time
 from lamplighter.engine.worker import Worker, WorkerOptions
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
@@ -63,6 +64,7 @@ class App(Generic[D]):
         store: a URL such as `sqlite:///jobs.db`, or a store; by default the one that the settings name.
         deps: given to every handler as `ctx.deps`.
         settings: what `lamplighter.core.config.load` found; read from file and environment by default.
+        clock: in tests, one that is told how to go; by default this machine's, set by the store's where it has one.
 
     Raises:
         ConfigError: the URL or a setting is wrong.
@@ -70,11 +72,15 @@ class App(Generic[D]):
 
     @overload
     def __init__(
-        self: App[None], store: str | Store | None = None, *, settings: Settings | None = None, clock: Clock = utcnow
+        self: App[None],
+        store: str | Store | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
     ) -> None: ...
     @overload
     def __init__(
-        self, store: str | Store | None = None, *, deps: D, settings: Settings | None = None, clock: Clock = utcnow
+        self, store: str | Store | None = None, *, deps: D, settings: Settings | None = None, clock: Clock | None = None
     ) -> None: ...
     def __init__(
         self,
@@ -82,12 +88,12 @@ class App(Generic[D]):
         *,
         deps: Any = None,
         settings: Settings | None = None,
-        clock: Clock = utcnow,
+        clock: Clock | None = None,
     ) -> None:
         self.settings = _with_store(settings or load().settings, store)
         self.store = open_store(self.settings.store) if store is None or isinstance(store, str) else store
         self.deps: D = deps
-        self._clock = clock
+        self._clock = WallClock() if clock is None else clock
         self._registry = Registry()
         self._bus = Bus()
         self._entries: dict[str, Entry] = {}
@@ -116,6 +122,7 @@ class App(Generic[D]):
 
     async def _enter(self, stack: AsyncExitStack, lifespans: Sequence[Lifespan]) -> None:
         await stack.enter_async_context(self.store)
+        await keep_time(self._clock, self.store)
         for lifespan in lifespans:  # which may enqueue: the app counts as open
             await stack.enter_async_context(lifespan())
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError, StoreUnavailable
 from lamplighter.store.base import Store
-from lamplighter.store.open import open_store
+from lamplighter.store.open import open_store, schema_of
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ def with_store(url: str | None, act: Callable[[Store], Awaitable[T]]) -> T:
     """What `act(store)` returns, with the store that the flag or the settings name.
 
     Raises:
-        StoreUnavailable: there is no such file.
+        StoreUnavailable: there is no such store.
     """
     settings = load(flags={"store": url}).settings
 
@@ -33,11 +33,18 @@ def with_store(url: str | None, act: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def must_exist(url: str) -> None:
-    """Look only at what is there: a mistyped name must not become an empty file that says "no jobs"."""
+    """Look only at what is there: a mistyped name must not become an empty store that says "no jobs"."""
     if urlsplit(url).scheme == "memory":
-        raise ConfigError("memory:// ends with its process, so there is nothing to see: name a file with --store.")
-    if urlsplit(url).scheme != "sqlite":
-        return
+        raise ConfigError("memory:// ends with its process, so there is nothing to see: name a store with --store.")
+    if urlsplit(url).scheme == "sqlite":
+        _file_must_exist(url)
+    elif (schema := schema_of(url)) is not None and not run_async(schema.taken()):
+        raise StoreUnavailable(
+            f"there is nothing of Lamplighter in {schema.what}: correct the store URL, or run `lamplighter migrate`."
+        )
+
+
+def _file_must_exist(url: str) -> None:
     from lamplighter.store.sqlite.url import parse  # noqa: PLC0415 - `--help` need not wait for it
 
     path = parse(url).path.absolute()

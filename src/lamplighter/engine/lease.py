@@ -14,6 +14,7 @@ from lamplighter.core.clock import Clock
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.model import Beat, Beaten, Record
 from lamplighter.engine.run import Run
+from lamplighter.engine.timekeeping import keep_time
 from lamplighter.store.alarm import Alarm
 from lamplighter.store.base import Store
 
@@ -105,6 +106,7 @@ class Keeper:
             _log.info("Could not take back the worker's record, so it will expire: %s", error)
 
     async def _beat(self) -> None:
+        await keep_time(self._clock, self._store)
         now = self._clock()
         text = msgspec.json.encode(self._presence()).decode()
         await self._store.put(Record(kind=KIND, name=self._worker, value=text, expires_at=now + 3 * self._lease))

@@ -103,5 +103,8 @@ class Store(Protocol):
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         """The records of a kind that have not expired, by name."""
 
+    async def time(self) -> datetime | None:
+        """What the store's own clock shows; None where it has no other than this machine's."""
+
     def wake(self) -> AsyncIterator[None]:
         """Yields soon after jobs may have changed. Only a hint: polling alone must suffice."""

@@ -15,25 +15,20 @@ FORMS = "use memory://, sqlite:///path/to/file.db, postgresql://host/database or
 
 
 def open_store(url: str) -> Store:
-    """The store that a URL names, not opened yet: `memory://`, `sqlite:///relative.db`, `postgresql://host/database`
-    or `redis://host:6379/0`.
+    """The store that a URL names, not opened yet: `sqlite:///relative.db`, `postgresql://host/database`, `redis://host`.
 
     Raises:
         ConfigError: the URL names no store that there is, or one whose extra is not installed.
     """
-    match _scheme(url):
+    match _kind(url):
         case "memory":
             return _memory(url)
         case "sqlite":
             return _sqlite(url)
-        case "postgresql" | "postgres":
+        case "postgresql":
             return _postgres(url)
-        case "redis" | "rediss" | "unix" | "redis+sentinel" | "rediss+sentinel":
+        case _:
             return _redis(url)
-        case scheme:
-            near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
-            hint = f" (did you mean {near[0]}://?)" if near else ""
-            raise ConfigError(f"the store URL {scheme}:// has no store behind it{hint}: {FORMS}.")
 
 
 def schema_of(url: str) -> Schema | None:
@@ -43,17 +38,36 @@ def schema_of(url: str) -> Schema | None:
         ConfigError: the URL names no store that there is.
     """
     open_store(url)  # says what is wrong with a URL; nothing is opened yet
-    match _scheme(url):
+    match _kind(url):
         case "sqlite":
             from lamplighter.store.sqlite.schema import SqliteSchema  # noqa: PLC0415 - as below
 
             return SqliteSchema.from_url(url)
-        case "postgresql" | "postgres":
+        case "postgresql":
             from lamplighter.store.postgres.schema import PostgresSchema  # noqa: PLC0415 - as below
 
             return PostgresSchema.from_url(url)
+        case "redis":
+            from lamplighter.store.redis.schema import RedisSchema  # noqa: PLC0415 - as below
+
+            return RedisSchema.from_url(url)
         case _:
             return None
+
+
+def _kind(url: str) -> str:
+    """Its scheme, without variants."""
+    scheme = _scheme(url)
+    match scheme:
+        case "postgres":
+            return "postgresql"
+        case "rediss" | "unix" | "redis+sentinel" | "rediss+sentinel":
+            return "redis"
+        case "memory" | "sqlite" | "postgresql" | "redis":
+            return scheme
+    near = difflib.get_close_matches(scheme.partition("+")[0], SCHEMES, n=1)
+    hint = f" (did you mean {near[0]}://?)" if near else ""
+    raise ConfigError(f"the store URL {scheme}:// has no store behind it{hint}: {FORMS}.")
 
 
 def _scheme(url: str) -> str:
@@ -87,15 +101,13 @@ def _postgres(url: str) -> Store:
     return PostgresStore.from_url(url)
 
 
-def _lacks(extra: str, error: ImportError) -> ConfigError:
-    return ConfigError(f"this store needs {error.name}, which is not installed: pip install 'lamplighter[{extra}]'.")
-
-
 def _redis(url: str) -> Store:
     try:
-        from lamplighter.store.redis import RedisStore  # noqa: PLC0415 - an extra, which not everyone has
-    except ModuleNotFoundError as error:
-        if error.name != "hiredis":
-            raise
-        raise ConfigError("redis:// needs more than is installed: pip install 'lamplighter[redis]'.") from error
+        from lamplighter.store.redis import RedisStore  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise _lacks("redis", error) from error
     return RedisStore(url)
+
+
+def _lacks(extra: str, error: ImportError) -> ConfigError:
+    return ConfigError(f"this store needs {error.name}, which is not installed: pip install 'lamplighter[{extra}]'.")

@@ -163,6 +163,9 @@ class MemoryStore:
             found = [record for record in self._records.values() if record.kind == kind]
         return sorted((r for r in found if not over(r.expires_at, now)), key=lambda r: r.name)
 
+    async def time(self) -> datetime | None:
+        return None
+
     async def wake(self) -> AsyncIterator[None]:
         alarm = Alarm()
         with self._lock:

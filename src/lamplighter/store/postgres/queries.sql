@@ -63,3 +63,6 @@ DELETE FROM SCHEMA.records WHERE kind = $1 AND name = $2
 -- :records The records of a kind that are still good.
 SELECT name, value, expires_at FROM SCHEMA.records
 WHERE kind = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY name
+
+-- :time What the server's clock shows.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint

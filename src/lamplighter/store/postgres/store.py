@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from lamplighter.core.clock import maybe_from_us, maybe_to_us, to_us
+from lamplighter.core.clock import from_us, maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.model import (
     ENDED,
@@ -159,6 +159,10 @@ class PostgresStore:
 
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         return views.records(kind, await self._fetch("records", kind, to_us(now)))
+
+    async def time(self) -> datetime | None:
+        [[us]] = await self._fetch("time")
+        return from_us(us)
 
     def wake(self) -> AsyncIterator[None]:
         return self._bell.listen()

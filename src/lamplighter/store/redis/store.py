@@ -237,6 +237,10 @@ class RedisStore:
         good = [record for record in records if record.expires_at is None or record.expires_at > now]
         return sorted(good, key=lambda record: record.name)
 
+    async def time(self) -> datetime | None:
+        seconds, us = await self._run("time", again=True)
+        return from_us(int(seconds) * 1_000_000 + int(us))
+
     async def wake(self) -> AsyncIterator[None]:
         async for _ in (await self._here()).listener.hints():
             yield

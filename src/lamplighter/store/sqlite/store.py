@@ -196,5 +196,8 @@ class SqliteStore:
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         return await self._at().reader.run(lambda connection: views.records(connection, kind, to_us(now)))
 
+    async def time(self) -> datetime | None:
+        return None
+
     def wake(self) -> AsyncIterator[None]:
         return self._watch.listen()

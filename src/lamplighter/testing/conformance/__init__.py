@@ -34,6 +34,7 @@ OPERATIONS = (
     "retry",
     "stats",
     "sweep",
+    "time",
     "unique",
     "wake",
 )

@@ -72,10 +72,15 @@ class PrivateServer(ABC):
 
     def kill(self) -> None:
         """SIGKILL to all its processes, as when its machine loses power but not its disk's cache."""
-        for pid in (self.pid, *children(self.pid)):
+        if self._guarded.ended(0):  # its pid may be another's by now
+            return
+        processes = [self.pid, *children(self.pid)]
+        for pid in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._wait_for_end()
+        while any(runs(pid) for pid in processes):  # nothing survives SIGKILL, but PostgreSQL starts on no survivor
+            time.sleep(0.001)
 
     def stop(self) -> None:
         """Ask it to end in good order, and wait until it has."""
@@ -126,7 +131,7 @@ class PrivateServer(ABC):
                 raise ServerFailed(f"{self.name} was not ready within {STARTING:.0f} s: {self._last_words()}.")
 
     def _failure(self) -> ServerFailed:
-        kind = _PortTaken if "in use" in self.log.read_text(errors="replace") else ServerFailed
+        kind = _PortTaken if "Address already in use" in self.log.read_text(errors="replace") else ServerFailed
         return kind(f"{self.name} ended as soon as it had started: {self._last_words()}.")
 
     def _last_words(self) -> str:
@@ -189,11 +194,17 @@ def someone_but_root(*names: str) -> User:
 
 def children(pid: int) -> list[int]:
     """The processes it started itself; none where the system has no /proc."""
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == pid]
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _stat(path)[1:2] == [str(pid)]]
 
 
-def _parent(process: Path) -> int:
+def runs(pid: int) -> bool:
+    """Whether it has not ended yet; one that nobody has waited for has."""
+    return _stat(Path(f"/proc/{pid}"))[:1] not in ([], ["Z"])
+
+
+def _stat(process: Path) -> list[str]:
+    """Its state, its parent, and more; nothing if there is no such process."""
     try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+        return (process / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return []

@@ -1,0 +1,58 @@
+"""What the keys and values under a prefix are like, as a number."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+from lamplighter.core.secret import redact_url
+from lamplighter.store.migrate import Choose, Step
+from lamplighter.store.redis.check import NEWEST
+from lamplighter.store.redis.link import Link
+from lamplighter.store.redis.scripts import script
+from lamplighter.store.redis.url import parse
+
+STEPS = (Step(1, "pre", "first"),)
+
+
+class RedisSchema:
+    """The schema of one store (see `migrate.Schema`). No step has anything to do yet but to be noted."""
+
+    steps = STEPS
+
+    def __init__(self, url: str) -> None:
+        self._place = parse(url)
+        self._shown = redact_url(url)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The schema of the store of that URL."""
+        return cls(url)
+
+    @property
+    def what(self) -> str:
+        return f"the prefix {self._place.prefix} of the Redis server {self._shown}"
+
+    async def taken(self) -> list[Step]:
+        async with self._linked() as link:
+            return _up_to(await link.run(script("schema"), again=True))
+
+    async def take(self, choose: Choose) -> list[Step]:
+        async with self._linked() as link:
+            steps = choose(_up_to(await link.run(script("schema"), again=True)))
+            if steps:
+                await link.run(script("open"), NEWEST, again=True)
+            return steps
+
+    @asynccontextmanager
+    async def _linked(self) -> AsyncIterator[Link]:
+        link = Link(self._place)
+        try:
+            yield link
+        finally:
+            await link.close()
+
+
+def _up_to(number: bytes | None) -> list[Step]:
+    return [step for step in STEPS if step.number <= int(number or 0)]
