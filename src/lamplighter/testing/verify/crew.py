@@ -101,7 +101,7 @@ class Member:
 
     def _write(self, data: bytes) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(ConnectionError):
+        if self.code is None and not self._process.stdin.is_closing():
             self._process.stdin.write(data)
 
 

@@ -12,9 +12,8 @@ from itertools import islice
 from msgspec.structs import replace
 
 from lamplighter.core.errors import StoreError
-from lamplighter.engine.patience import until_available
 from lamplighter.observe.log import set_up_logging
-from lamplighter.testing.verify.jobs import Jobs, Recorder, answer
+from lamplighter.testing.verify.jobs import Jobs, Recorder, answer, opened
 from lamplighter.testing.verify.lines import Journal, Line, What, read
 from lamplighter.testing.verify.orders import Orders, commands, read_orders
 from lamplighter.testing.verify.places.transactions import Transactions, transactions_of
@@ -34,21 +33,16 @@ class Enqueuer:
         self._journal = journal
         self._dice = random.Random(f"{orders.seed} {orders.name}")
         self._waiting = deque(_still_to_add(orders))
-        self._store = orders.open_store()
-        recorder = Recorder(journal, {}, orders.seed, orders.lease)
-        self._jobs = Jobs(self._store, recorder)
+        self._jobs = Jobs(orders.open_store(), Recorder(journal, {}, orders.seed, orders.lease))
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
         """Add them all."""
-        await until_available(self._store.__aenter__, "open the store")
-        try:
-            async with self._jobs.app, transactions_of(self._orders) as transactions, commands(self._stop.set):
-                print("ready", flush=True)
-                while self._waiting and not self._stop.is_set():
-                    await self._add_some(transactions)
-        finally:
-            await self._store.__aexit__()
+        app = self._jobs.app
+        async with opened(app), transactions_of(self._orders) as transactions, commands(self._stop.set):
+            print("ready", flush=True)
+            while self._waiting and not self._stop.is_set():
+                await self._add_some(transactions)
 
     async def _add_some(self, transactions: Transactions | None) -> None:
         some = min(len(self._waiting), self._dice.randint(1, MOST_TOGETHER))

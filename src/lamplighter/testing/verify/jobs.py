@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from lamplighter.app import App, Job
-from lamplighter.core.clock import Clock, utcnow
+from lamplighter.core.clock import Clock
 from lamplighter.core.config import Settings
 from lamplighter.core.draft import Draft, Options
 from lamplighter.core.retry import fixed
@@ -48,7 +48,7 @@ AnyJob = Job[Recorder, [int], None] | Job[Recorder, [int, int], None]
 class Jobs:
     """The app and its jobs."""
 
-    def __init__(self, store: Store, recorder: Recorder, *, clock: Clock = utcnow, crons: bool = False) -> None:
+    def __init__(self, store: Store, recorder: Recorder, *, clock: Clock | None = None, crons: bool = False) -> None:
         settings = Settings(keep_done_count=1_000_000_000, keep_failed_count=1_000_000_000)
         self.app: App[Recorder] = App(store, deps=recorder, settings=settings, clock=clock)
         self._chain: Job[Recorder, [int, int], None] = self.app.job("verify.chain", retry=AGAIN)(self._link)
@@ -82,6 +82,16 @@ class Jobs:
             options = Options(queue=this.queue, priority=this.priority, tenant=this.tenant, unique=this.key or "")
             successor = self._chain.using(**options).draft(number, step + 1)
             await add_until_answered(self.app, ctx.deps.journal, number, step + 1, successor)
+
+
+@asynccontextmanager
+async def opened(app: App[Recorder]) -> AsyncIterator[None]:
+    """The app, once it can be opened: a process may start while its server is down."""
+    await until_available(app.__aenter__, "open the store")
+    try:
+        yield
+    finally:
+        await app.__aexit__()
 
 
 async def add_until_answered(app: App[Recorder], journal: Journal, number: int, step: int, draft: Draft[None]) -> None:

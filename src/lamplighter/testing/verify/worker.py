@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from lamplighter.core.clock import Clock, utcnow
+from lamplighter.core.clock import Clock, WallClock, utcnow
 from lamplighter.engine import janitor
-from lamplighter.engine.patience import until_available
 from lamplighter.observe.log import set_up_logging
-from lamplighter.store.base import Store
-from lamplighter.testing.verify.jobs import Jobs, Recorder
+from lamplighter.testing.verify.jobs import Jobs, Recorder, opened
 from lamplighter.testing.verify.lines import Journal
 from lamplighter.testing.verify.observed import Observed
 from lamplighter.testing.verify.orders import Orders, commands, read_orders
@@ -32,7 +28,7 @@ async def work(orders: Orders, journal: Journal) -> None:
     store = Observed(inner, journal, lease=orders.lease)
     recorder = Recorder(journal, store.fences, orders.seed, orders.lease)
     jobs = Jobs(store.as_store, recorder, clock=_clock(orders.offset), crons=orders.crons)
-    async with _opened(store.as_store), jobs.app:
+    async with opened(jobs.app):
         lease = timedelta(seconds=orders.lease)
         async with (
             jobs.app.worker(concurrency=orders.concurrency, lease=lease, grace=GRACE) as worker,
@@ -44,16 +40,6 @@ async def work(orders: Orders, journal: Journal) -> None:
             obeying.cancel()
 
 
-@asynccontextmanager
-async def _opened(store: Store) -> AsyncIterator[None]:
-    """The store, once it can be opened: a worker may start while its server is down."""
-    await until_available(store.__aenter__, "open the store")
-    try:
-        yield
-    finally:
-        await store.__aexit__()
-
-
 async def _obey(heard: asyncio.Queue[str], store: Any) -> None:
     """`full`: the database file may not grow; `room`: it may again. Only asked of the SQLite store."""
     while True:
@@ -63,13 +49,12 @@ async def _obey(heard: asyncio.Queue[str], store: Any) -> None:
 
 
 def _clock(offset: float) -> Clock:
-    if not offset:
-        return utcnow
+    """A machine's clock that is off by so much."""
 
-    def now() -> datetime:
+    def wrong() -> datetime:
         return utcnow() + timedelta(seconds=offset)
 
-    return now
+    return WallClock(wrong)
 
 
 def watch(journal: Journal, longest: float) -> None:
