@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from lamplighter.core.model import Beat, Beaten, Claimed, Outcome
+from lamplighter.core.model import Beat, Beaten, Claimed, Outcome, Record
 from lamplighter.store.base import Store
 from lamplighter.testing.verify.lines import Journal
 
@@ -65,11 +66,21 @@ class Observed:
         )
         return won
 
+    async def put(self, record: Record) -> None:
+        """Tells of the worker's sign of life, which goes before each renewal, if that was slow."""
+        with self._renewal():
+            await self._store.put(record)
+
     async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
         """Tells of renewals so slow that leases may run out meanwhile."""
+        with self._renewal():
+            return await self._store.beat(beats, lease=lease, now=now)
+
+    @contextmanager
+    def _renewal(self) -> Iterator[None]:
         since = time.monotonic()
         try:
-            return await self._store.beat(beats, lease=lease, now=now)
+            yield
         finally:
             if time.monotonic() - since > self._lease / 3:
                 self._journal.write(self._journal.line("stalled", since=since, detail="a renewal of leases took long"))

@@ -26,7 +26,8 @@ async def kill(arena: Arena) -> None:
 async def stop(arena: Arena) -> None:
     """SIGSTOP to a worker for longer than its lease, then SIGCONT: it must not finish what is not its own any more."""
     if worker := arena.crew.pick("worker"):
-        with arena.fault("stop", worker):
+        hit = () if arena.place.is_held_by_one else (worker,)
+        with arena.fault("stop", *hit):
             worker.stop()
             await asyncio.sleep(1.75 * arena.lease)
             worker.go_on()

@@ -47,6 +47,7 @@ class Place(Struct, frozen=True, kw_only=True):
         unreachable: why there is no link, if there could be one.
         transactions: whether jobs can join a transaction.
         patience: seconds after which a worker takes a server that does not answer to be away.
+        is_held_by_one: whether a process that stands still may hold up all others, as one does in mid-commit to a file.
         loses: seconds of acknowledged writes that a killed server may lose.
         leftovers: looks for what should not be there at the end, once everybody is gone.
     """
@@ -62,6 +63,7 @@ class Place(Struct, frozen=True, kw_only=True):
     unreachable: str = ""
     transactions: bool = False
     patience: float = 0.0
+    is_held_by_one: bool = False
     loses: float = 0.0
     leftovers: Callable[[], Awaitable[list[str]]] = nothing_left
     hold_connections: Callable[[float], Awaitable[None]] | None = None

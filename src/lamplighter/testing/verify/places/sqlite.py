@@ -41,6 +41,7 @@ async def _in_file(path: Path, query: str) -> AsyncIterator[Place]:
             direct=url,
             says=f"in the new file {path}, which is removed after",
             file=path,
+            is_held_by_one=True,
             transactions=True,
             leftovers=lambda: asyncio.to_thread(_damages, path),
         )
