@@ -38,7 +38,7 @@ def must_exist(url: str) -> None:
         raise ConfigError("memory:// ends with its process, so there is nothing to see: name a store with --store.")
     if urlsplit(url).scheme == "sqlite":
         _file_must_exist(url)
-    elif (schema := schema_of(url)) is not None and not run_async(schema.taken()):
+    if (schema := schema_of(url)) is not None and not run_async(schema.taken()):
         raise StoreUnavailable(
             f"there is nothing of Lamplighter in {schema.what}: correct the store URL, or run `lamplighter migrate`."
         )
