@@ -76,9 +76,8 @@ class Link:
         wire = self._wire if self._wire is not None and self._wire.lost is None else await self._connect()
         reply = await wire.ask(b"EVALSHA", script.sha, 1, self._tag, *args)
         if isinstance(reply, hiredis.ReplyError) and code_of(reply) == "NOSCRIPT":
-            loaded = wire.ask(b"SCRIPT", b"LOAD", script.source)  # in one packet with the next: nothing comes between
+            wire.tell(b"SCRIPT", b"LOAD", script.source)  # in one packet with the next: nothing comes between
             reply = await wire.ask(b"EVALSHA", script.sha, 1, self._tag, *args)
-            await loaded
         if isinstance(reply, hiredis.ReplyError):
             self._heed(wire, reply)
             raise explain(reply, self._seeker.at)
