@@ -22,6 +22,8 @@ from lamplighter.store.open import open_store
 
 Role = Literal["worker", "enqueuer"]
 
+PRUNE_EVERY = 3.0  # seconds, of workers: so that pruning too happens many times in a run
+
 _DIE_WITH_PARENT = 1  # Linux: PR_SET_PDEATHSIG
 
 

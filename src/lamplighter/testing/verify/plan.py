@@ -9,8 +9,8 @@ from msgspec import Struct
 from lamplighter.engine.fetch import POLL
 from lamplighter.engine.janitor import LOOK
 from lamplighter.engine.patience import LONGEST_PAUSE
+from lamplighter.testing.verify.orders import PRUNE_EVERY
 from lamplighter.testing.verify.places import AppendFsync
-from lamplighter.testing.verify.worker import PRUNE_EVERY
 
 RATE = 500  # jobs a second at most that are added: enough to keep workers busy, on two cores
 STUCK_AFTER = 30.0  # seconds without any job ending, past which those that are left count as stuck

@@ -14,9 +14,8 @@ from lamplighter.observe.log import set_up_logging
 from lamplighter.testing.verify.jobs import Jobs, Recorder, opened
 from lamplighter.testing.verify.lines import Journal
 from lamplighter.testing.verify.observed import Observed
-from lamplighter.testing.verify.orders import Orders, commands, read_orders
+from lamplighter.testing.verify.orders import PRUNE_EVERY, Orders, commands, read_orders
 
-PRUNE_EVERY = 3.0  # seconds, so that pruning too happens many times in a run
 GRACE = timedelta(seconds=5)
 LOOK = 0.05  # seconds between looks at the clock
 
