@@ -41,6 +41,7 @@ class Member:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                start_new_session=True,  # or Ctrl-C would reach it before we can end it in good order
             )
         member = cls(orders, process)
         member._write(msgspec.json.encode(orders) + b"\n")

@@ -13,6 +13,7 @@ from lamplighter.testing.verify.orders import PRUNE_EVERY
 from lamplighter.testing.verify.places import AppendFsync
 
 RATE = 500  # jobs a second at most that are added: enough to keep workers busy, on two cores
+LONGEST_FAULT = 30.0  # seconds, on a busy machine
 STUCK_AFTER = 30.0  # seconds without any job ending, past which those that are left count as stuck
 
 
@@ -39,6 +40,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     def lasts(self, kinds: int) -> float:
         """Seconds over which the jobs are added."""
         return max(self.rounds(kinds) * self.every, self.jobs / RATE)
+
+    def patience(self, kinds: int) -> float:
+        """Seconds after which a store that has not taken all jobs is given up."""
+        return 4 * self.lasts(kinds) + LONGEST_FAULT * self.rounds(kinds) + STUCK_AFTER
 
     @property
     def quiet(self) -> float:

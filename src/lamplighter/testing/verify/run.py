@@ -119,7 +119,10 @@ class Run:
         await asyncio.gather(*(enqueuer.ready() for enqueuer in enqueuers))
         telling = asyncio.create_task(self._tell(store, "faults"))
         try:
-            await asyncio.gather(arena.crew.enqueued(), self._inject(arena))
+            async with asyncio.timeout(self.plan.patience(len(self.kinds))):
+                await asyncio.gather(arena.crew.enqueued(), self._inject(arena))
+        except TimeoutError as error:
+            raise StoreUnavailable("the store did not take the jobs of the run in time: see that it is up.") from error
         finally:
             telling.cancel()
 
@@ -127,11 +130,16 @@ class Run:
         """One fault after another, each kind in its turn; those of one lane wait for each other."""
         lanes = {"workers": asyncio.Lock(), "store": asyncio.Lock()}
         began = time.monotonic()
-        async with asyncio.TaskGroup() as group:
+        faults: list[asyncio.Task[None]] = []
+        try:
             for number, kind in enumerate(self._sequence()):
                 moment = began + (number + 0.5) * self.plan.every
                 await asyncio.sleep(max(0.0, moment - time.monotonic()))
-                group.create_task(_in_lane(kind, lanes[kind.lane], arena))
+                faults.append(asyncio.create_task(_in_lane(kind, lanes[kind.lane], arena)))
+            await asyncio.gather(*faults)
+        finally:
+            for fault in faults:
+                fault.cancel()
 
     def _sequence(self) -> list[Kind]:
         rounds = self.plan.rounds(len(self.kinds)) if self.kinds else 0
@@ -221,16 +229,18 @@ async def verify(plan: Plan, *, say: Say, step: Step = lambda *_: None) -> Repor
         place = await stack.enter_async_context(open_place(plan.store, folder, appendfsync=plan.appendfsync))
         run = Run(plan, place, folder, step)
         say(_announcement(run))
-        made = report(plan, place, await run.history(), left_out(place) if plan.faults == "all" else {})
+        history = await run.history()
+        made = report(plan, place, history, left_out(place) if plan.faults == "all" else {})
         if made.broken:
-            made.record = await asyncio.to_thread(_keep, folder)
+            made.record = await asyncio.to_thread(_keep, folder, history)
         return made
 
 
-def _keep(folder: Path) -> str:
-    """What the processes wrote: whoever looks for the cause needs it."""
+def _keep(folder: Path, history: History) -> str:
+    """What the processes wrote, and the faults: whoever looks for the cause needs it."""
     kept = folder.with_name(f"{folder.name}-record")
     kept.mkdir(mode=0o700)
+    kept.joinpath("faults.json").write_bytes(msgspec.json.format(msgspec.json.encode(history.faults)))
     for path in (*folder.glob("*.lines"), *folder.glob("*.log")):
         shutil.copy(path, kept)
     return str(kept)
