@@ -22,7 +22,7 @@ from lamplighter.testing.verify import snapshot
 from lamplighter.testing.verify.crew import Crew, Member, crew
 from lamplighter.testing.verify.faults import Arena, Kind, chosen, left_out
 from lamplighter.testing.verify.history import Found, History
-from lamplighter.testing.verify.jobs import CRON_QUEUE, Jobs, Recorder, answer, keys_of_groups
+from lamplighter.testing.verify.jobs import CRON_QUEUE, Jobs, Recorder, answer, keys_of_groups, opened
 from lamplighter.testing.verify.lines import Journal, read
 from lamplighter.testing.verify.orders import Orders, Role
 from lamplighter.testing.verify.places import Place, open_place
@@ -86,7 +86,7 @@ class Run:
             self._blocks += 1
             asked = journal.line("asked", number=this.number)
             journal.write(asked)
-            async with jobs.app:
+            async with opened(jobs.app):
                 [handle] = await until_available(lambda: jobs.app.enqueue([jobs.draft(this)]), "add a job")
             journal.write(answer(journal, asked, (handle.id, handle.created), None))
 
