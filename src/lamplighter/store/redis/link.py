@@ -60,9 +60,18 @@ class Link:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def ask(self, *command: Arg) -> Any:
-        """The answer to a command, which may be an error; for commands that only read."""
+        """The answer to a command, which may be an error; for commands that only read.
+
+        Raises:
+            StoreUnavailable: the server is away, or the answer was lost.
+        """
         wire = self._wire if self._wire is not None and self._wire.lost is None else await self._connect()
-        return await wire.ask(*command)
+        try:
+            return await wire.ask(*command)
+        except Lost as error:
+            raise StoreUnavailable(
+                f"the connection to the Redis server at {show(self._seeker.at)} was lost ({error}): ask again."
+            ) from error
 
     async def close(self) -> None:
         """Let go of the server."""
