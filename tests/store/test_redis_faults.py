@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -232,7 +232,10 @@ async def test_a_disk_that_takes_no_more_is_said() -> None:
                 await add(store, job())
 
 
-def test_an_answer_that_came_while_the_loop_stood_still_is_not_lost(redis_server: RedisServer) -> None:
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_answer_that_came_while_the_loop_stood_still_is_not_lost(
+    redis_server: RedisServer, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     async def live() -> None:
         async with on(redis_server) as store:
             assert await claim(store) == []
@@ -242,7 +245,7 @@ def test_an_answer_that_came_while_the_loop_stood_still_is_not_lost(redis_server
             time.sleep(0.5)  # noqa: ASYNC251 - longer than the store's patience
             assert await claiming == []
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # it looks at its timers before its sockets
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(live())
 
 
