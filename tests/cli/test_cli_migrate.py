@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.cli.program import Answer, Program
 from tests.cli.shop import Shop
+from tests.services import STORES
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +69,14 @@ def test_integrations_may_be_in_a_file_of_their_own(cli: Program) -> None:
     assert cli("migrate").code == 0
     assert {file.name for file in cli.folder.glob("*.db")} == {"jobs.db", "service.db"}
     assert cli("migrate", "--check").code == 0
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis", "redis cluster"])
+def test_a_store_on_a_server_is_made_once(cli: Program, request: pytest.FixtureRequest, name: str) -> None:
+    url = request.getfixturevalue(STORES[name])
+    codes = [cli("migrate", *options, "--store", url).code for options in (["--check"], [], ["--check", "--post"])]
+    assert codes == [1, 0, 0]
+    assert cli("jobs", "--store", url, "--json").json == {"jobs": [], "next": None}
 
 
 def test_a_store_without_tables_has_nothing_to_migrate(cli: Program) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.program import Program
+from tests.services import STORES
 
 from lamplighter.core.clock import utcnow
 from lamplighter.core.model import Outcome, Record, State, Where
@@ -103,12 +104,24 @@ async def test_a_move_that_is_killed_over_and_over_loses_and_doubles_nothing(cli
     assert counts_are_right(cli.folder / "b.db")
 
 
+@pytest.mark.parametrize("name", ["postgres", "redis", "redis cluster"])
+async def test_it_moves_to_a_server_and_back(cli: Program, request: pytest.FixtureRequest, name: str) -> None:
+    url = request.getfixturevalue(STORES[name])
+    jobs = [job() for _ in range(300)]
+    async with store(cli, "a") as source:
+        await source.add(jobs, now=utcnow())
+        assert cli("jobs", "move", "--from", "sqlite:///a.db", "--to", url, "--json").json["moved"] == 300
+        assert await ids_of(source) == []
+        assert cli("jobs", "move", "--from", url, "--to", "sqlite:///a.db", "--json").json["moved"] == 300
+        assert await ids_of(source) == [new.id for new in reversed(jobs)]
+
+
 async def test_a_store_that_is_not_there_is_not_made(cli: Program) -> None:
     sentence = cli(*FROM_TO).sentence
     assert sentence.endswith("a.db: correct the store URL, or run `lamplighter migrate`.")
     (cli.folder / "a.db").touch()
     sentence = cli(*FROM_TO).sentence
-    assert sentence.startswith("there is nothing of Lamplighter in the database file")
+    assert sentence.startswith("there are no jobs of Lamplighter in the database file")
     assert {file.name for file in cli.folder.iterdir()} == {"a.db"}
 
 

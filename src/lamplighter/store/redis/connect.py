@@ -108,7 +108,7 @@ async def _log_in(wire: Wire, address: Address, username: str | None, password: 
 
 
 async def _choose(wire: Wire, address: Address, db: int) -> None:
-    wire.ask("CLIENT", "SETNAME", "lamplighter")  # for who looks at CLIENT LIST; no matter if it is refused
+    wire.tell("CLIENT", "SETNAME", "lamplighter")  # for who looks at CLIENT LIST; no matter if it is refused
     reply = await wire.ask("SELECT", db) if db else await wire.ask("PING")
     if isinstance(reply, hiredis.ReplyError):
         raise explain_database(reply, address, db) if db else explain(reply, address)

@@ -17,6 +17,9 @@ from lamplighter.store.redis.seek import Seeker
 from lamplighter.store.redis.url import Place
 from lamplighter.store.redis.wire import Lost, Wire
 
+BREATH = (
+    0.002  # seconds between hints: with many busy workers, an idle one would look for jobs after each of their calls
+)
 QUIET = 15.0  # seconds without a word after which the server is asked whether it is still there
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0  # seconds between tries to hear again
 _log = logging.getLogger("lamplighter.store")
@@ -31,6 +34,8 @@ class Listener:
         self._alarms: set[Alarm] = set()
         self._task: asyncio.Task[None] | None = None
         self._wire: Wire | None = None
+        self._resting = False
+        self._missed = False
         self._closed = False
 
     async def hints(self) -> AsyncIterator[None]:
@@ -56,9 +61,23 @@ class Listener:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._ring()
+        self._ring_all()
 
     def _ring(self) -> None:
+        """Hint now, or after the breath that follows the last hint."""
+        if self._resting:
+            self._missed = True
+            return
+        self._ring_all()
+        self._resting, self._missed = True, False
+        asyncio.get_running_loop().call_later(BREATH, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        if self._missed:
+            self._ring()
+
+    def _ring_all(self) -> None:
         for alarm in self._alarms:
             alarm.ring()
 

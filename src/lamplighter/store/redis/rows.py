@@ -27,7 +27,9 @@ from lamplighter.core.model import (
 )
 
 LARGEST = 1024 * 1024  # bytes of a job, an outcome or a record: a larger one would hold up all who use the server
-LATEST = 2**53 - 1  # microseconds: Lua counts no further exactly. It is in the year 2255, and serves as never
+# Microseconds since 1970: Lua counts no further exactly, and a place in line has sixteen characters. They are in the
+# years 2255 and 1938, and serve as never and as ever.
+LATEST, EARLIEST = 2**53 - 1, -(10**15 - 1)
 
 LETTERS = {state: state.value[0] for state in State}
 STATES = {letter: state for state, letter in LETTERS.items()}
@@ -40,24 +42,24 @@ class Row(Struct, array_like=True, gc=False):
     """A job as it is kept, under its id."""
 
     state: str
-    queue: str
-    priority: int
-    run_at: int
     fence: int
     failures: int
     crashes: int
-    key: str | None
-    mode: UniqueMode | None
-    until: int | None
-    stopping: bool | None
+    run_at: int
     worker: str | None
     started_at: int | None
     lease_until: int | None
     progress: str | None
+    stopping: bool | None
     ended_at: int | None
     keep_until: int | None
     result: str | None
     reason: str | None
+    queue: str
+    priority: int
+    key: str | None
+    mode: UniqueMode | None
+    until: int | None
     name: str
     tenant: str | None
     created_at: int
@@ -80,12 +82,12 @@ _decode_record = msgspec.msgpack.Decoder(list[str | int]).decode
 
 def moment(at: datetime) -> int:
     """Microseconds that Lua can count."""
-    return min(to_us(at), LATEST)
+    return max(EARLIEST, min(to_us(at), LATEST))
 
 
 def maybe_moment(at: datetime | None) -> int | None:
     """`moment`, for what may have none."""
-    return None if at is None else min(to_us(at), LATEST)
+    return None if at is None else moment(at)
 
 
 def pack(value: object, what: str) -> bytes:
@@ -118,18 +120,17 @@ def new_row(job: NewJob, now: int) -> bytes:
     key = (None, None, None) if unique is None else (unique.key, unique.mode, maybe_moment(unique.until))
     created_at = now if job.created_at is None else moment(job.created_at)
     state = "q" if run_at <= now else "s"
-    past = job.priority, run_at, 0, job.failures, job.crashes
-    row = state, job.queue, *past, *key, *_TO_COME, job.name, job.tenant, created_at, job.args
-    return bounded(pack(row, f"job {job.id}"), f"job {job.id}")
+    past = state, 0, job.failures, job.crashes, run_at
+    fixed = job.queue, job.priority, *key, job.name, job.tenant, created_at, job.args
+    return bounded(pack((*past, *_TO_COME, *fixed), f"job {job.id}"), f"job {job.id}")
 
 
-_TO_COME = (None,) * 9  # from `stopping` to `reason`
+_TO_COME = (None,) * 9  # from `worker` to `reason`
 
 
 def outcome_rows(outcomes: Sequence[Outcome]) -> bytes:
-    """How attempts ended, for `finish.lua`."""
-    rows = [_outcome_row(outcome) for outcome in outcomes]
-    return _checked(rows, [f"the outcome of job {outcome.id}" for outcome in outcomes])
+    """How attempts ended, for `finish.lua`: one after the other, each without the one byte that makes it an array."""
+    return b"".join(_report(_outcome_row(outcome), "the outcome of job", outcome.id)[1:] for outcome in outcomes)
 
 
 def _outcome_row(outcome: Outcome) -> tuple[object, ...]:
@@ -143,16 +144,13 @@ def _failure_row(why: Failure) -> tuple[object, ...]:
 
 
 def beat_rows(beats: Sequence[Beat]) -> bytes:
-    """Beats, for `beat.lua`."""
-    return _checked(beats, [f"the progress of job {beat.id}" for beat in beats])
+    """Beats, for `beat.lua`: likewise."""
+    return b"".join(_report(beat, "the progress of job", beat.id)[1:] for beat in beats)
 
 
-def _checked(rows: Sequence[object], names: Sequence[str]) -> bytes:
-    packed = pack(rows, "what a job reported")
-    if len(packed) > LARGEST:  # together; it is one that must not be so large
-        for row, name in zip(rows, names, strict=True):
-            bounded(pack(row, name), name)
-    return packed
+def _report(row: tuple[object, ...], what: str, job: str) -> bytes:
+    packed = pack(row, f"{what} {job}")
+    return packed if len(packed) <= LARGEST else bounded(packed, f"{what} {job}")
 
 
 def claimed_of(pairs: Iterable[tuple[bytes, bytes]]) -> list[Claimed]:

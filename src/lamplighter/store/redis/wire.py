@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import hiredis
 
@@ -65,6 +65,12 @@ class Wire(asyncio.Protocol):
             self._timer = self._loop.call_later(self._patience, self._check)
         return answer
 
+    def tell(self, *command: Arg) -> None:
+        """Ask, but for no answer."""
+        answer = self.ask(*command)
+        if not answer.cancel():
+            answer.exception()  # seen: the connection is closed, as whoever asks next will hear
+
     def retire(self) -> None:
         """Close once everything that was asked is answered."""
         self._retired = True
@@ -83,8 +89,7 @@ class Wire(asyncio.Protocol):
             await self.ended.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
 
     def data_received(self, data: bytes) -> None:
         try:

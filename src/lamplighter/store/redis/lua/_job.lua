@@ -1,13 +1,34 @@
 -- Jobs, their places, and writes that gather. Needs KEYS[1] = {prefix}, which never exists: a cluster that moves our slot
 -- answers ASK before it runs anything, so that no script ever finds half of its keys.
 
--- A job is one field of the hash `jobs`, by its id: a msgpack array of these. (rows.py has them in the same order.)
-local STATE, QUEUE, PRIORITY, RUN_AT, FENCE, FAILURES, CRASHES, KEY, MODE, UNTIL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-local STOPPING, WORKER, STARTED_AT, LEASE_UNTIL, PROGRESS, ENDED_AT, KEEP_UNTIL = 11, 12, 13, 14, 15, 16, 17
-local RESULT, REASON, NAME, TENANT, CREATED_AT, ARGS = 18, 19, 20, 21, 22, 23
-local FIELDS, HEADER = 23, '\220\000\023'
+-- A job is one field of the hash `jobs`, by its id: a msgpack array, whose fields `rows.py` has in the same order. To
+-- build it anew is most of the work of a script, so what never changes comes last and is carried along as it stands.
+local STATE, FENCE, FAILURES, CRASHES, RUN_AT = 2, 3, 4, 5, 6
+local WORKER, STARTED_AT, LEASE_UNTIL, PROGRESS, STOPPING = 7, 8, 9, 10, 11
+local ENDED_AT, KEEP_UNTIL, RESULT, REASON = 12, 13, 14, 15
+local QUEUE, PRIORITY, KEY, MODE, UNTIL, FIXED = 16, 17, 18, 19, 20, 21
+local HEADER, NIL4, NIL9 = '\220\000\023', string.rep('\192', 4), string.rep('\192', 9)
 
--- Where jobs stand. Moments are microseconds since 1970: a double holds them exactly until the year 2255.
+local function unpack_job(packed)
+  local job = {cmsgpack.unpack_limit(packed, 14, #HEADER)}  -- the first is where it stopped
+  job[FIXED] = string.sub(packed, job[1] + 1)
+  local _
+  _, job[QUEUE], job[PRIORITY], job[KEY], job[MODE], job[UNTIL] = cmsgpack.unpack_limit(packed, 5, job[1])
+  return job
+end
+
+local function pack_job(job)
+  local state = job[STATE]
+  if state == 'q' or state == 's' then
+    return HEADER .. cmsgpack.pack(unpack(job, STATE, RUN_AT)) .. NIL9 .. job[FIXED]
+  elseif state == 'r' then
+    return HEADER .. cmsgpack.pack(unpack(job, STATE, STOPPING)) .. NIL4 .. job[FIXED]
+  end
+  return HEADER .. cmsgpack.pack(unpack(job, STATE, REASON)) .. job[FIXED]
+end
+
+-- Where jobs stand. Moments are microseconds since 1970: a double holds them exactly until the year 2255, and redis.call
+-- writes its numbers with all of their digits, unlike `tostring` and `..`.
 local base = KEYS[1]
 local JOBS = base .. ':jobs'            -- hash: id -> job
 local LIVE = base .. ':live'            -- ids of jobs that have not ended, by id
@@ -22,30 +43,36 @@ local PAUSED = base .. ':paused'        -- set of queues
 local MOST = 4000  -- arguments in one command: Lua can unpack no more than some 8,000
 local ENDED_IDS = {d = base .. ':done', f = base .. ':failed', c = base .. ':cancelled'}  -- ids of ended jobs, by id
 
-local function pack(job)
-  return HEADER .. cmsgpack.pack(unpack(job, 1, FIELDS))
-end
-
 -- The jobs of these ids that there are, by id.
 local function load(ids)
   local jobs = {}
   for first = 1, #ids, MOST do
     for i, packed in ipairs(redis.call('HMGET', JOBS, unpack(ids, first, math.min(first + MOST - 1, #ids)))) do
-      if packed then jobs[ids[first + i - 1]] = cmsgpack.unpack(packed) end
+      if packed then jobs[ids[first + i - 1]] = unpack_job(packed) end
     end
   end
   return jobs
 end
 
+-- Rows of so many values, the first an id; the second list is the ids. (A row's own first value is where it stopped.)
+local function unpack_rows(packed, size)
+  local rows, ids, at = {}, {}, #packed > 0 and 0 or -1
+  while at >= 0 do  -- it is -1 after the last
+    local row = {cmsgpack.unpack_limit(packed, size, at)}
+    at = row[1]
+    rows[#rows + 1], ids[#ids + 1] = row, row[2]
+  end
+  return rows, ids
+end
+
 -- Writes gather here until `flush`, for one command that takes many is several times as quick as many that take one.
-local gathered, order = {}, {}
+local gathered, order = {ZADD = {}, ZREM = {}, HSET = {}, HDEL = {}, UNLINK = {}}, {}
 
 local function gather(command, key)
-  local name = command .. key
-  local args = gathered[name]
+  local args = gathered[command][key]
   if not args then
     args = {}
-    gathered[name] = args
+    gathered[command][key] = args
     order[#order + 1] = {command, key, args}
   end
   return args
@@ -63,7 +90,7 @@ local function take(key, member)
 end
 
 local function save(id, job)
-  local packed = pack(job)
+  local packed = pack_job(job)
   local args = gather('HSET', JOBS)
   local n = #args
   args[n + 1], args[n + 2] = id, packed
@@ -155,13 +182,13 @@ local function enter(id, job)
     put(line(queue), 0 - job[PRIORITY], place(id, job))
     touched[queue] = true
   elseif state == 's' then
-    put(SCHEDULED, string.format('%.0f', job[RUN_AT]), id)
+    put(SCHEDULED, job[RUN_AT], id)
   elseif state == 'r' then
-    put(RUNNING, string.format('%.0f', job[LEASE_UNTIL]), id)
+    put(RUNNING, job[LEASE_UNTIL], id)
   else
     put(ENDED_IDS[state], 0, id)
     put(ended_in(state, queue), 0, id)
-    if job[KEEP_UNTIL] then put(EXPIRY, string.format('%.0f', job[KEEP_UNTIL]), id) end
+    if job[KEEP_UNTIL] then put(EXPIRY, job[KEEP_UNTIL], id) end
   end
   return save(id, job)
 end

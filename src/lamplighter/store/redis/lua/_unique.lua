@@ -13,7 +13,7 @@ local function take_key(id, job, till, now, parent)
     if over then redis.call('ZREM', PERIODS, key) end
   end
   redis.call('HSET', UNIQUE, key, till and cmsgpack.pack(id, till) or cmsgpack.pack(id))
-  if till then redis.call('ZADD', PERIODS, string.format('%.0f', till), key) end
+  if till then redis.call('ZADD', PERIODS, till, key) end
   return id
 end
 

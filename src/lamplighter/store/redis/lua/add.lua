@@ -17,7 +17,7 @@ local saved = gather('HSET', JOBS)
 for i, id in ipairs(ids) do
   if not seen[id] then
     local packed = ARGV[i * 3]
-    local job = cmsgpack.unpack(packed)
+    local job = unpack_job(packed)
     local till = job[MODE] == 'period' and job[UNTIL] or nil
     local holder = job[KEY] and take_key(id, job, till, now, ARGV[i * 3 + 1]) or id
     if holder == id then
@@ -28,7 +28,7 @@ for i, id in ipairs(ids) do
         put(line(job[QUEUE]), 0 - job[PRIORITY], place(id, job))
         touched[job[QUEUE]] = true
       else
-        put(SCHEDULED, string.format('%.0f', job[RUN_AT]), id)
+        put(SCHEDULED, job[RUN_AT], id)
       end
       saved[#saved + 1] = id
       saved[#saved + 1] = packed

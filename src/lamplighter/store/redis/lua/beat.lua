@@ -1,13 +1,12 @@
 -- Renew the leases of running jobs, and store their progress.
 -- KEYS[1] {prefix}
--- ARGV[1] until when the leases hold   ARGV[2] msgpack: for each beat [id, fence, progress]
+-- ARGV[1] until when the leases hold   ARGV[2] msgpack values, three for each beat: id, fence, progress
 -- Returns two lists of ids: who must stop, who belongs to someone else by now.
 -- include _job
-local lease_until, beats, ids = tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2]), {}
-for i, beat in ipairs(beats) do ids[i] = beat[1] end
+local lease_until, beats, ids = tonumber(ARGV[1]), unpack_rows(ARGV[2], 3)
 local jobs, stop, lost = load(ids), {}, {}
 for _, beat in ipairs(beats) do
-  local id, fence, progress = unpack(beat, 1, 3)
+  local id, fence, progress = unpack(beat, 2, 4)
   local job = jobs[id]
   if job and job[STATE] == 'r' and job[FENCE] == fence then
     job[LEASE_UNTIL], job[PROGRESS] = lease_until, progress or job[PROGRESS]

@@ -7,8 +7,19 @@
 local now, wanted, worker, lease_until = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local ids, heads = {}, HEADS
 
--- Of several named queues the heads are copied, so that they can be taken in order like those of all.
-if #ARGV > 4 then
+local function start_from(queue, found)
+  local n = #found / 2
+  for i = 1, n do ids[#ids + 1] = string.sub(found[i * 2 - 1], 17) end
+  touched[queue] = true
+  count('q', queue, -n)
+  count('r', queue, n)
+end
+
+if #ARGV == 5 then
+  if redis.call('HEXISTS', HEAD_OF, ARGV[5]) == 0 then return {} end  -- it is empty, or paused
+  start_from(ARGV[5], redis.call('ZPOPMIN', line(ARGV[5]), wanted))
+  wanted = 0
+elseif #ARGV > 5 then  -- their heads are copied, to be taken in order like those of all queues
   local members = {}
   for _, member in ipairs(redis.call('HMGET', HEAD_OF, unpack(ARGV, 5))) do
     if member then members[#members + 1] = member end
@@ -19,14 +30,8 @@ if #ARGV > 4 then
   for i, member in ipairs(members) do redis.call('ZADD', heads, scores[i], member) end
 end
 
-local function take_first(queue, n)
-  touched[queue] = true
-  count('q', queue, -n)
-  count('r', queue, n)
-end
-
--- How many of these, members and scores by turns, come before a head; the first does anyway. Of equal moments the ids
--- decide, and those only Redis compares by their bytes: so such a job waits until it is at the head itself.
+-- Those of the places found, each followed by its score, that come before a head; the first does anyway. Of equal moments
+-- the ids decide, and those only Redis compares by their bytes: such a job waits until it is at the head itself.
 local function before(found, score, member)
   local moment, n = string.sub(member, 1, 16), 1
   score = tonumber(score)
@@ -35,7 +40,7 @@ local function before(found, score, member)
     if its > score or its == score and string.sub(found[n * 2 + 1], 1, 16) >= moment then break end
     n = n + 1
   end
-  return n
+  return {unpack(found, 1, n * 2)}
 end
 
 local burst = 8
@@ -43,18 +48,15 @@ while #ids < wanted do
   local two = redis.call('ZRANGE', heads, 0, 1, 'WITHSCORES')
   if #two == 0 then break end
   local queue = queue_of(two[1])
-  local found, n
   if two[3] then
-    found = redis.call('ZRANGE', line(queue), 0, math.min(wanted - #ids, burst) - 1, 'WITHSCORES')
-    n = before(found, two[4], two[3])
-    burst = n == burst and burst * 2 or burst
-    redis.call('ZREMRANGEBYRANK', line(queue), 0, n - 1)
+    local found = redis.call('ZRANGE', line(queue), 0, math.min(wanted - #ids, burst) - 1, 'WITHSCORES')
+    found = before(found, two[4], two[3])
+    burst = #found == burst * 2 and math.min(burst * 2, 1000) or burst
+    redis.call('ZREMRANGEBYRANK', line(queue), 0, #found / 2 - 1)
+    start_from(queue, found)
   else
-    found = redis.call('ZPOPMIN', line(queue), wanted - #ids)
-    n = #found / 2
+    start_from(queue, redis.call('ZPOPMIN', line(queue), wanted - #ids))
   end
-  take_first(queue, n)
-  for i = 1, n do ids[#ids + 1] = string.sub(found[i * 2 - 1], 17) end
   redis.call('ZREM', heads, two[1])
   local next = redis.call('ZRANGE', line(queue), 0, 0, 'WITHSCORES')
   if next[1] then redis.call('ZADD', heads, next[2], head(next[1], queue)) end

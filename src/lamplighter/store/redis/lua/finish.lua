@@ -1,17 +1,16 @@
 -- Record how attempts ended, each only if its worker still holds it.
 -- KEYS[1] {prefix}
 -- ARGV[1] now
--- ARGV[2] msgpack: for each outcome [id, fence, state, failed, run_at, result, reason, keep_until, failure]
+-- ARGV[2] msgpack values, nine for each outcome: id, fence, state, failed, run_at, result, reason, keep_until, failure
 -- Returns the ids that won. Rings if any did.
 -- include _job
 -- include _unique
 -- include _moves
 -- include _ring
-local now, outcomes, ids, won = tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2]), {}, {}
-for i, outcome in ipairs(outcomes) do ids[i] = outcome[1] end
+local now, won, outcomes, ids = tonumber(ARGV[1]), {}, unpack_rows(ARGV[2], 9)
 local jobs = load(ids)
 for _, outcome in ipairs(outcomes) do
-  local id, fence, state, failed, run_at, result, reason, keep_until, failure = unpack(outcome, 1, 9)
+  local id, fence, state, failed, run_at, result, reason, keep_until, failure = unpack(outcome, 2, 10)
   local job = jobs[id]
   if job and job[STATE] == 'r' and job[FENCE] == fence then
     won[#won + 1] = id
