@@ -190,11 +190,16 @@ def _explain(error: Exception, shown: str) -> Exception | None:
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
     try:
         with explained(shown):
-            raise cause or error
+            _raise(cause or error)
     except LamplighterError as told:
         return told
     except Exception:  # noqa: BLE001 - the work's own
         return None
+    return None
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _is_worth_another_try(error: BaseException | None) -> bool:
