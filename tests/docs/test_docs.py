@@ -36,6 +36,14 @@ def test_the_test_that_the_docs_show_passes(tmp_path: Path) -> None:
     assert "1 passed" in run("-m", "pytest", "-q", *options, "test_page.py", cwd=tmp_path)
 
 
+def test_the_outbox_that_the_docs_show_works(tmp_path: Path, redis_prefix_url: str) -> None:
+    _, code = BLOCK.findall((ROOT / "docs/howto/transactions.md").read_text())
+    assert "redis://localhost:6379" in code
+    assert (
+        run("-c", code.replace("redis://localhost:6379", redis_prefix_url), cwd=tmp_path) == "A receipt for order 1\n"
+    )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
