@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from lamplighter.cli.extras import need
-from lamplighter.cli.opened import must_exist, run_async
+from lamplighter.cli.opened import file_must_exist, must_exist, run_async
 from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print_table, say
 from lamplighter.cli.program import Noun
 from lamplighter.core.config import Settings, load
@@ -168,8 +168,11 @@ def _told(refreshed: Refreshed) -> str:
 
 def _with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) -> T:
     """What `act(family)` returns, with the jobs and the database that the flag or the settings name."""
+    from lamplighter.integrations.service import database_url  # noqa: PLC0415 - optional
+
     settings = _looked_at(url)
-    must_exist(settings.store)  # which need not be where the tables are
+    if settings.store != database_url(settings):
+        must_exist(settings.store)
     from lamplighter.app import App  # noqa: PLC0415 - slow to import
     from lamplighter.families.tokens import TokenFamily  # noqa: PLC0415 - optional, and slow to import
 
@@ -200,6 +203,6 @@ def _looked_at(url: str | None) -> Settings:
     from lamplighter.integrations.service import database_url  # noqa: PLC0415 - optional
 
     settings = load(flags={"store": url}).settings
-    must_exist(database_url(settings))
+    file_must_exist(database_url(settings))
     set_up_logging("error")  # what it would warn of is in the answer
     return settings

@@ -36,15 +36,17 @@ def must_exist(url: str) -> None:
     """Look only at what is there: a mistyped name must not become an empty store that says "no jobs"."""
     if urlsplit(url).scheme == "memory":
         raise ConfigError("memory:// ends with its process, so there is nothing to see: name a store with --store.")
-    if urlsplit(url).scheme == "sqlite":
-        _file_must_exist(url)
-    elif (schema := schema_of(url)) is not None and not run_async(schema.taken()):
+    file_must_exist(url)
+    if (schema := schema_of(url)) is not None and not run_async(schema.taken()):
         raise StoreUnavailable(
             f"there is nothing of Lamplighter in {schema.what}: correct the store URL, or run `lamplighter migrate`."
         )
 
 
-def _file_must_exist(url: str) -> None:
+def file_must_exist(url: str) -> None:
+    """The same, of what is in a file; whether that holds anything is not looked at."""
+    if urlsplit(url).scheme != "sqlite":
+        return
     from lamplighter.store.sqlite.url import parse  # noqa: PLC0415 - `--help` need not wait for it
 
     path = parse(url).path.absolute()
