@@ -15,13 +15,14 @@ PATIENCE = 30  # seconds for a server to come up
 
 
 class RedisServer:
-    """One server, which keeps nothing on disk unless told to."""
+    """One server, which keeps nothing on disk unless told to; or a Sentinel."""
 
-    def __init__(self, folder: Path, *options: object, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *options: object, sentinel_of: RedisServer | None = None) -> None:
         self.folder = folder
-        self.port = port or free_port()
+        self.port = free_port()
         self.socket = folder / "redis.sock"
         self._options = [str(option) for option in options]
+        self._sentinel_of = sentinel_of
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -30,16 +31,27 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket)]
-        quiet = ["--dir", str(self.folder), "--logfile", str(self.folder / "log"), "--save", "", "--appendonly", "no"]
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket)]
+        options += ["--dir", str(self.folder), "--logfile", str(self.folder / "log")]
+        command = self._sentinel() if self._sentinel_of else ["redis-server", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(
-            [*command, *quiet, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, *options, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         until = time.monotonic() + PATIENCE
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < until, f"no answer from the Redis server on port {self.port}"
             time.sleep(0.01)
+
+    def _sentinel(self) -> list[str]:
+        assert self._sentinel_of is not None
+        settings = self.folder / "sentinel.conf"
+        settings.write_text(
+            f"sentinel monitor jobs 127.0.0.1 {self._sentinel_of.port} 1\n"
+            "sentinel down-after-milliseconds jobs 300\n"
+            "sentinel failover-timeout jobs 3000\n"
+        )
+        return ["redis-server", str(settings), "--sentinel"]
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -76,10 +88,10 @@ class RedisServer:
 
 
 @contextmanager
-def running(*options: object) -> Iterator[RedisServer]:
+def running(*options: object, sentinel_of: RedisServer | None = None) -> Iterator[RedisServer]:
     """A server that runs until the block ends."""
     with tempfile.TemporaryDirectory(prefix="lamp-") as folder:  # pytest's own paths are too long for a socket
-        server = RedisServer(Path(folder), *options)
+        server = RedisServer(Path(folder), *options, sentinel_of=sentinel_of)
         server.start()
         try:
             yield server
@@ -95,20 +107,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def cluster(nodes: int = 3) -> Iterator[list[RedisServer]]:
-    """Servers that share the slots among them."""
+def cluster(nodes: int = 3, *, replicas: int = 0) -> Iterator[list[RedisServer]]:
+    """Servers that share the slots among them; each with so many replicas, which count among the nodes."""
     with ExitStack() as stack:
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port"]
         servers = [stack.enter_context(running(*options, free_port())) for _ in range(nodes)]
-        join(servers)
+        join(servers, replicas)
         yield servers
 
 
-def join(servers: list[RedisServer]) -> None:
+def join(servers: list[RedisServer], replicas: int) -> None:
     """Make a cluster of new servers."""
     addresses = [f"127.0.0.1:{server.port}" for server in servers]
-    command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", str(replicas)]
+    subprocess.run([*command, "--cluster-yes"], check=True, stdout=subprocess.DEVNULL)
     wait(lambda: all("cluster_state:ok" in server.cli("CLUSTER", "INFO") for server in servers), "the cluster is up")
 
 
@@ -118,3 +130,13 @@ def wait(until: Callable[[], bool], what: str) -> None:
     while not until():
         assert time.monotonic() < end, f"waited in vain until {what}"
         time.sleep(0.02)
+
+
+@contextmanager
+def watched(*options: object) -> Iterator[tuple[RedisServer, RedisServer, RedisServer]]:
+    """A master called `jobs`, its replica, and a Sentinel that watches them."""
+    with running(*options) as master, running(*options, "--replicaof", "127.0.0.1", master.port) as replica:
+        wait(lambda: "master_link_status:up" in replica.cli("INFO", "replication"), "the replica has its master")
+        with running(sentinel_of=master) as sentinel:
+            wait(lambda: "num-slaves\n1" in sentinel.cli("SENTINEL", "MASTER", "jobs"), "Sentinel knows the replica")
+            yield master, replica, sentinel

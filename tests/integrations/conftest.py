@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integrations.support import Endpoint, Service, running_endpoint, service
+from tests.integrations.support import Endpoint, Home, Service, running_endpoint, service
 
 from lamplighter.demo.world import World, running_world
 
@@ -22,7 +22,15 @@ async def endpoint() -> AsyncIterator[Endpoint]:
         yield running
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    """Each database that the service's tables may be in."""
+    if request.param == "postgres":
+        return Home(tmp_path, request.getfixturevalue("postgres_schema_url"))
+    return Home(tmp_path, f"sqlite:///{tmp_path}/lamplighter.db")
+
+
 @pytest.fixture
-async def ours(tmp_path: Path) -> AsyncIterator[Service]:
-    async with service(tmp_path) as opened:
+async def ours(home: Home) -> AsyncIterator[Service]:
+    async with service(home) as opened:
         yield opened

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import httpx2
-from sqlalchemy import Connection
+import psycopg
+from sqlalchemy import Connection, select
 
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.errors import TransactionUnsupported
@@ -29,6 +31,7 @@ from lamplighter.integrations.outcome import Refreshed
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
+from lamplighter.integrations.tables import integrations
 from lamplighter.integrations.tenants import Tenant, Tenants
 from lamplighter.integrations.vault import Vault, new_key
 
@@ -36,6 +39,34 @@ KEY = new_key()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TENANT = "copper-bakery"
 LIMITS = httpx2.Limits(max_connections=200)
+
+
+class Home(NamedTuple):
+    """A folder for keys and journals, and the database of the tables."""
+
+    folder: Path
+    url: str
+
+    @property
+    def impatient(self) -> Home:
+        """The same, waited for as shortly as makes sense: with a server, patience is for every answer."""
+        option = "&patience=1" if "?" in self.url else "?patience=0"
+        return self._replace(url=self.url + option)
+
+    @contextmanager
+    def unwritable(self) -> Iterator[None]:
+        """Another process is in the midst of a transaction that all writers of integrations have to wait for."""
+        if self.url.startswith("sqlite"):
+            path = self.url.removeprefix("sqlite:///").partition("?")[0]
+            with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+                holder.execute("BEGIN IMMEDIATE")
+                yield
+            return
+        address, _, schema = self.url.partition("?schema=")
+        with psycopg.connect(address) as holder:
+            holder.execute(f"LOCK TABLE {schema.partition('&')[0]}.lamp_integrations IN EXCLUSIVE MODE")
+            yield
+            holder.rollback()
 
 
 class Timer:
@@ -121,13 +152,9 @@ class Service(NamedTuple):
 
     async def tokens(self, integration_id: str) -> tuple[str, str]:
         """What is stored, decrypted."""
-        from sqlalchemy import text
-
-        row = await self.database.read(
-            lambda connection: connection.execute(
-                text("SELECT access_token, refresh_token FROM lamp_integrations WHERE id = :id"), {"id": integration_id}
-            ).one()
-        )
+        columns = select(integrations.c.access_token, integrations.c.refresh_token)
+        statement = columns.where(integrations.c.id == integration_id)
+        row = await self.database.read(lambda connection: connection.execute(statement).one())
         access, refresh = (
             self.vault.decrypt(stored, f"integration/{integration_id}/{field}")
             for stored, field in zip(row, ("access_token", "refresh_token"), strict=True)
@@ -137,17 +164,14 @@ class Service(NamedTuple):
 
 @asynccontextmanager
 async def service(
-    folder: Path, *, clock: Clock = utcnow, options: str = "", timeout: float = 10, patience: float = 15
+    home: Home, *, clock: Clock = utcnow, timeout: float = 10, patience: float = 15
 ) -> AsyncIterator[Service]:
-    """A service on the database of that folder; several may be open at once, as if they were processes."""
+    """A service there; several may be open at once, as if they were processes."""
     vault, plans = Vault.from_text(KEY), Plans()
-    async with (
-        Database(f"sqlite:///{folder}/lamplighter.db{options}") as database,
-        httpx2.AsyncClient(limits=LIMITS) as http,
-    ):
+    async with Database(home.url) as database, httpx2.AsyncClient(limits=LIMITS) as http:
         await upgrade(database)
         await Tenants(database, clock=clock).add([Tenant(id=TENANT, name="Copper Bakery", owner_id="auth|1")])
-        with Journal(folder / "journal", vault) as journal:
+        with Journal(home.folder / "journal", vault) as journal:
             client = TokenClient(http, timeout=timeout)
             async with Refresher(
                 database, vault, journal, client, plans, clock=clock, random=lambda: 0.5, patience=patience

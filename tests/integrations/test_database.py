@@ -1,17 +1,20 @@
-"""The service's database: works in groups, tables by migration."""
+"""The service's database: works in transactions, tables by migration."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Insert, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
+from tests.integrations.support import Home
 
 from lamplighter.core.errors import ConfigError, StoreDamaged, StoreUnavailable
 from lamplighter.integrations.database import Database
@@ -31,8 +34,24 @@ asyncio.run(main())
 """
 
 
-def url(folder: Path, options: str = "") -> str:
+def file(folder: Path, options: str = "") -> str:
     return f"sqlite:///{folder}/lamplighter.db{options}"
+
+
+@pytest.fixture
+async def database(home: Home) -> AsyncIterator[Database]:
+    async with Database(home.url) as opened:
+        await upgrade(opened)
+        yield opened
+
+
+async def differences(database: Database) -> list[Any]:
+    """Between the tables that there are and those that the code knows."""
+
+    def compare(connection: Connection) -> list[Any]:
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options()), metadata))
+
+    return await database.migrate(compare)
 
 
 def add(name: str) -> Insert:
@@ -43,15 +62,12 @@ async def count(database: Database) -> int | None:
     return await database.read(lambda connection: connection.scalar(select(func.count()).select_from(tenants)))
 
 
-async def test_the_migrated_tables_are_those_that_the_code_knows(tmp_path: Path) -> None:
-    async with Database(url(tmp_path)) as database:
+async def test_the_migrated_tables_are_those_that_the_code_knows(home: Home) -> None:
+    async with Database(home.url) as database:
         assert await current(database) is None
         newest = await upgrade(database)
         assert await current(database) == newest == await upgrade(database)
-        differences = await database.read(
-            lambda connection: compare_metadata(MigrationContext.configure(connection, opts=options()), metadata)
-        )
-        assert differences == []
+        assert await differences(database) == []
 
 
 async def test_tables_of_others_are_left_alone(tmp_path: Path) -> None:
@@ -60,19 +76,16 @@ async def test_tables_of_others_are_left_alone(tmp_path: Path) -> None:
         theirs.execute("CREATE TABLE alembic_version (version_num)")
         theirs.execute("INSERT INTO alembic_version VALUES ('theirs')")
     theirs.close()
-    async with Database(url(tmp_path)) as database:
+    async with Database(file(tmp_path)) as database:
         await upgrade(database)
-        differences = await database.read(
-            lambda connection: compare_metadata(MigrationContext.configure(connection, opts=options()), metadata)
-        )
-        assert differences == []
+        assert await differences(database) == []
         assert await database.read(lambda c: c.scalar(text("SELECT version_num FROM alembic_version"))) == "theirs"
 
 
-async def test_processes_may_start_on_a_new_file_at_once(tmp_path: Path) -> None:
+async def test_processes_may_start_on_a_new_database_at_once(home: Home) -> None:
     starters = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", STARTER, url(tmp_path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", STARTER, home.url, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         for _ in range(3)
     ]
@@ -84,73 +97,62 @@ async def test_processes_may_start_on_a_new_file_at_once(tmp_path: Path) -> None
     assert [starter.returncode for starter in starters] == [0, 0, 0]
 
 
-async def test_a_database_of_a_newer_lamplighter_is_refused(tmp_path: Path) -> None:
-    async with Database(url(tmp_path)) as database:
-        await upgrade(database)
-        await database.write(
-            lambda connection: connection.execute(text("UPDATE lamp_alembic_version SET version_num='9999'"))
-        )
-        with pytest.raises(StoreDamaged, match="upgrade"):
-            await upgrade(database)
-
-
-async def test_a_work_that_fails_does_not_spoil_its_neighbours(tmp_path: Path) -> None:
-    async with Database(url(tmp_path)) as database:
+async def test_a_database_of_a_newer_lamplighter_is_refused(database: Database) -> None:
+    newer = text("UPDATE lamp_alembic_version SET version_num='9999'")
+    await database.migrate(lambda connection: connection.execute(newer).close())
+    with pytest.raises(StoreDamaged, match="upgrade"):
         await upgrade(database)
 
-        def broken(connection: Connection) -> None:
-            connection.execute(add("broken"))
-            raise LookupError
 
-        def twice(connection: Connection) -> None:
-            connection.execute(add("twice"))
-            connection.execute(add("twice"))
+async def test_a_work_that_fails_does_not_spoil_its_neighbours(database: Database) -> None:
 
-        def commits(connection: Connection) -> None:
-            connection.execute(add("commits"))
-            connection.commit()
+    def broken(connection: Connection) -> None:
+        connection.execute(add("broken"))
+        raise LookupError
 
-        def rolls_back(connection: Connection) -> None:
-            connection.execute(add("rolls back"))
-            connection.rollback()
+    def twice(connection: Connection) -> None:
+        connection.execute(add("twice"))
+        connection.execute(add("twice"))
 
-        works = [lambda connection, n=n: connection.execute(add(f"t{n}")) and None for n in range(20)]
-        bad = [broken, twice, commits, rolls_back]
-        results = await asyncio.gather(*map(database.write, [*works[:10], *bad, *works[10:]]), return_exceptions=True)
-        kinds = [type(result) for result in results if result is not None]
-        assert kinds == [LookupError, IntegrityError, InvalidRequestError, InvalidRequestError]
-        assert await count(database) == 20
+    def commits(connection: Connection) -> None:
+        connection.execute(add("commits"))
+        connection.commit()
+
+    def rolls_back(connection: Connection) -> None:
+        connection.execute(add("rolls back"))
+        connection.rollback()
+
+    works = [lambda connection, n=n: connection.execute(add(f"t{n}")).close() for n in range(20)]
+    bad = [broken, twice, commits, rolls_back]
+    results = await asyncio.gather(*map(database.write, [*works[:10], *bad, *works[10:]]), return_exceptions=True)
+    kinds = [type(result) for result in results if result is not None]
+    assert kinds == [LookupError, IntegrityError, InvalidRequestError, InvalidRequestError]
+    assert await count(database) == 20
 
 
-async def test_errors_show_no_values(tmp_path: Path) -> None:
-    async with Database(url(tmp_path)) as database:
-        await upgrade(database)
+async def test_errors_show_no_values(database: Database) -> None:
+    await database.write(lambda connection: connection.execute(add("secret-value")))
+    with pytest.raises(IntegrityError) as caught:
         await database.write(lambda connection: connection.execute(add("secret-value")))
-        with pytest.raises(IntegrityError) as caught:
-            await database.write(lambda connection: connection.execute(add("secret-value")))
-        assert "secret-value" not in str(caught.value)
+    assert "secret-value" not in str(caught.value)
 
 
-async def test_a_reader_can_write_nothing(tmp_path: Path) -> None:
-    async with Database(url(tmp_path)) as database:
-        await upgrade(database)
-        with pytest.raises(StoreUnavailable):
-            await database.read(lambda connection: connection.execute(add("t")))
+async def test_a_reader_can_write_nothing(database: Database) -> None:
+    with pytest.raises(StoreUnavailable):
+        await database.read(lambda connection: connection.execute(add("t")))
 
 
-async def test_references_are_enforced(tmp_path: Path) -> None:
-    async with Database(url(tmp_path)) as database:
-        await upgrade(database)
-        row = dict.fromkeys(("token_version", "outages", "status_changed_at", "created_at", "updated_at"), 0)
-        statement = insert(integrations).values(
-            id="i", tenant_id="none", provider_slug="none", scopes="", status="active", metadata={}, **row
-        )
-        with pytest.raises(IntegrityError):
-            await database.write(lambda connection: connection.execute(statement))
+async def test_references_are_enforced(database: Database) -> None:
+    row = dict.fromkeys(("token_version", "outages", "status_changed_at", "created_at", "updated_at"), 0)
+    statement = insert(integrations).values(
+        id="i", tenant_id="none", provider_slug="none", scopes="", status="active", metadata={}, **row
+    )
+    with pytest.raises(IntegrityError):
+        await database.write(lambda connection: connection.execute(statement))
 
 
 async def test_a_locked_file_is_one_clear_error(tmp_path: Path) -> None:
-    async with Database(url(tmp_path, "?patience=0")) as database:
+    async with Database(file(tmp_path, "?patience=0")) as database:
         await upgrade(database)
         holder = sqlite3.connect(tmp_path / "lamplighter.db", isolation_level=None)
         try:
@@ -162,7 +164,7 @@ async def test_a_locked_file_is_one_clear_error(tmp_path: Path) -> None:
 
 
 async def test_a_works_connection_leads_to_sqlites_own_within_its_transaction(tmp_path: Path) -> None:
-    async with Database(url(tmp_path)) as database:
+    async with Database(file(tmp_path)) as database:
         await upgrade(database)
 
         def join(connection: Connection) -> None:
@@ -178,7 +180,14 @@ async def test_a_works_connection_leads_to_sqlites_own_within_its_transaction(tm
 
 
 @pytest.mark.parametrize(
-    "wrong", ["postgresql://u:hunter2@h/db", "memory://", "sqlite://", "sqlite:///x.db?paitence=1"]
+    "wrong",
+    [
+        "mysql://u:hunter2@h/db",
+        "postgresql://u:hunter2@h/db?shcema=x",
+        "memory://",
+        "sqlite://",
+        "sqlite:///x.db?paitence=1",
+    ],
 )
 def test_a_url_that_cannot_be_used_says_what_to_write(wrong: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import text
+from sqlalchemy import select, union_all, update
 from tests.integrations.support import KEY, Endpoint, Service
 
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.reencrypt import Reencrypted, reencrypt
+from lamplighter.integrations.tables import integrations, providers
 from lamplighter.integrations.vault import Vault, new_key
 
 
 async def stored(ours: Service) -> list[str]:
-    values = text(
-        "SELECT client_secret FROM lamp_providers UNION ALL SELECT access_token FROM lamp_integrations "
-        "UNION ALL SELECT refresh_token FROM lamp_integrations"
-    )
+    columns = (providers.c.client_secret, integrations.c.access_token, integrations.c.refresh_token)
+    values = union_all(*map(select, columns))
     return list(await ours.database.read(lambda connection: connection.execute(values).scalars().all()))
 
 
@@ -58,9 +57,6 @@ async def test_a_refresh_meanwhile_is_not_overwritten(endpoint: Endpoint, ours: 
     assert await after.tokens(connected.id) == ("new-access", "new-refresh")
 
 
-STORE = "UPDATE lamp_integrations SET refresh_token = :refresh, access_token = :access, token_version = 2"
-
-
 class _Meanwhile(Vault):
     """Another process refreshes the integration when its refresh token was read, and is not yet written again."""
 
@@ -74,10 +70,11 @@ class _Meanwhile(Vault):
     def decrypt(self, stored: str, place: str) -> str:
         if place.endswith("refresh_token") and not self.refreshed:
             self.refreshed = True
-            values = {
-                "refresh": self._ours.vault.encrypt("new-refresh", place),
-                "access": self._ours.vault.encrypt("new-access", place.replace("refresh_token", "access_token")),
-            }
-            with closing(sqlite3.connect(self._ours.database.path, timeout=30)) as other, other:
-                other.execute(STORE, values)
+            store = update(integrations).values(
+                refresh_token=self._ours.vault.encrypt("new-refresh", place),
+                access_token=self._ours.vault.encrypt("new-access", place.replace("refresh_token", "access_token")),
+                token_version=2,
+            )
+            with ThreadPoolExecutor(1) as other:
+                other.submit(asyncio.run, self._ours.database.write(lambda c: c.execute(store).close())).result()
         return super().decrypt(stored, place)

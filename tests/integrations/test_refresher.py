@@ -1,15 +1,14 @@
-"""The refresher against the demo world's providers and against endpoints that misbehave, on real files."""
+"""The refresher against the demo world's providers and against endpoints that misbehave, in real databases."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
-from tests.integrations.support import ELSEWHERE, Endpoint, Service, Timer, demo_provider, service
+from tests.integrations.support import ELSEWHERE, Endpoint, Home, Service, Timer, demo_provider, service
 
 from lamplighter.core.secret import Secret
 from lamplighter.demo.client import cause, count_requests
@@ -72,8 +71,8 @@ async def test_a_planner_that_fails_costs_no_token(endpoint: Endpoint, ours: Ser
     assert len(ours.plans.outside) == 1
 
 
-async def test_two_refreshers_never_spend_a_token_twice(demo: World, tmp_path: Path) -> None:
-    async with service(tmp_path) as one, service(tmp_path) as two:
+async def test_two_refreshers_never_spend_a_token_twice(demo: World, home: Home) -> None:
+    async with service(home) as one, service(home) as two:
         connected = await one.consent(demo.url, ROTATING)
         rounds = [ours.refresher.refresh(connected.id, force=True) for _ in range(10) for ours in (one, two)]
         results = await asyncio.gather(*rounds, return_exceptions=True)
@@ -120,9 +119,9 @@ async def test_an_outage_is_waited_out_and_kills_nothing(demo: World, ours: Serv
     assert (await count_requests(ours.http, demo.url, ROTATING)).outcomes["outage"] == 1
 
 
-async def test_after_an_outage_the_count_begins_anew(endpoint: Endpoint, tmp_path: Path) -> None:
+async def test_after_an_outage_the_count_begins_anew(endpoint: Endpoint, home: Home) -> None:
     timer = Timer()
-    async with service(tmp_path, clock=timer) as ours:
+    async with service(home, clock=timer) as ours:
         provider = endpoint.provider()
         await ours.registrations.register(provider)
         connected = await ours.connect(provider, "a", "r", life=-1)
@@ -165,8 +164,8 @@ async def test_a_wrong_client_secret_is_our_fault_and_revokes_nobody(demo: World
     assert (await ours.get(connected.id)).status == "active"
 
 
-async def test_a_wrong_client_secret_does_not_hammer_the_provider(endpoint: Endpoint, tmp_path: Path) -> None:
-    async with service(tmp_path, clock=Timer()) as ours:
+async def test_a_wrong_client_secret_does_not_hammer_the_provider(endpoint: Endpoint, home: Home) -> None:
+    async with service(home, clock=Timer()) as ours:
         provider = endpoint.provider()
         await ours.registrations.register(provider)
         connected = await ours.connect(provider, "a", "r", life=-1)
@@ -300,10 +299,10 @@ async def test_a_rotated_token_is_kept_when_the_answer_lacks_an_access_token(end
 
 
 async def test_a_provider_is_not_asked_faster_than_it_bears_and_each_is_told_its_moment(
-    endpoint: Endpoint, tmp_path: Path
+    endpoint: Endpoint, home: Home
 ) -> None:
     timer = Timer()
-    async with service(tmp_path, clock=timer) as ours:
+    async with service(home, clock=timer) as ours:
         provider = msgspec.structs.replace(endpoint.provider(), max_per_second=1)
         await ours.registrations.register(provider)
         connected = await ours.connect(provider, "a", "r", life=-1)
@@ -340,9 +339,9 @@ async def test_what_cannot_be_refreshed_is_gone(endpoint: Endpoint, ours: Servic
         await ours.refresher.refresh(connected.id, force=True)
 
 
-async def test_given_up_is_expired_once_and_looked_at_again_later(endpoint: Endpoint, tmp_path: Path) -> None:
+async def test_given_up_is_expired_once_and_looked_at_again_later(endpoint: Endpoint, home: Home) -> None:
     timer = Timer()
-    async with service(tmp_path, clock=timer) as ours:
+    async with service(home, clock=timer) as ours:
         provider = endpoint.provider()
         await ours.registrations.register(provider)
         connected = await ours.connect(provider, "a", "r", life=-1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
-from tests.integrations.support import KEY, Endpoint, Service, Timer, service
+from sqlalchemy import update
+from tests.integrations.support import KEY, Endpoint, Home, Service, Timer, service
 
 from lamplighter.demo.client import count_requests
 from lamplighter.demo.world import World
@@ -18,6 +18,7 @@ from lamplighter.integrations.fault import AFTER_TOKEN_RESPONSE, VARIABLE
 from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.outcome import Busy
 from lamplighter.integrations.savings import Unsaved
+from lamplighter.integrations.tables import integrations
 from lamplighter.integrations.vault import UnknownKey, Vault, new_key
 
 SLUG = "lantern-drive"
@@ -29,9 +30,10 @@ import asyncio, sys
 from pathlib import Path
 from lamplighter.integrations.outcome import Busy
 from tests.integrations import support
-folder, support.KEY, integration_id, times = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+home = support.Home(Path(sys.argv[1]), sys.argv[2])
+support.KEY, integration_id, times = sys.argv[3], sys.argv[4], int(sys.argv[5])
 async def main():
-    async with support.service(folder) as ours:
+    async with support.service(home) as ours:
         print("ready", flush=True)
         sys.stdin.readline()
         for _ in range(times):
@@ -43,10 +45,10 @@ asyncio.run(main())
 """
 
 
-async def other(folder: Path, integration_id: str, times: int, **environment: str) -> asyncio.subprocess.Process:
+async def other(home: Home, integration_id: str, times: int, **environment: str) -> asyncio.subprocess.Process:
     """That process, about to begin."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OTHER, str(folder), KEY, integration_id, str(times),
+        sys.executable, "-c", OTHER, str(home.folder), home.url, KEY, integration_id, str(times),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(["src", str(ROOT), *sys.path]), **environment},
     )  # fmt: skip
@@ -55,10 +57,10 @@ async def other(folder: Path, integration_id: str, times: int, **environment: st
     return process
 
 
-async def test_processes_that_race_never_spend_a_token_twice(demo: World, tmp_path: Path) -> None:
-    async with service(tmp_path) as ours:
+async def test_processes_that_race_never_spend_a_token_twice(demo: World, home: Home) -> None:
+    async with service(home) as ours:
         connected = await ours.consent(demo.url, SLUG)
-        racers = [await other(tmp_path, connected.id, 15) for _ in range(2)]
+        racers = [await other(home, connected.id, 15) for _ in range(2)]
         said = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
         outcomes = b"".join(out for out, _ in said).decode().split()
         assert set(outcomes) <= {"refreshed", "adopted", "busy"}
@@ -70,11 +72,11 @@ async def test_processes_that_race_never_spend_a_token_twice(demo: World, tmp_pa
 
 @pytest.mark.parametrize("starts_with", ["recover", "an expired lock"])
 async def test_a_token_outlives_a_kill_between_the_answer_and_the_database(
-    demo: World, tmp_path: Path, starts_with: str
+    demo: World, home: Home, starts_with: str
 ) -> None:
-    async with service(tmp_path) as ours:
+    async with service(home) as ours:
         connected = await ours.consent(demo.url, SLUG)
-        process = await other(tmp_path, connected.id, 1, **{VARIABLE: AFTER_TOKEN_RESPONSE})
+        process = await other(home, connected.id, 1, **{VARIABLE: AFTER_TOKEN_RESPONSE})
         out, _ = await process.communicate(b"go\n")
         assert (process.returncode, out) == (-9, b"")
         with pytest.raises(Busy):
@@ -88,13 +90,11 @@ async def test_a_token_outlives_a_kill_between_the_answer_and_the_database(
         assert (await ours.refresher.refresh(connected.id, force=True)).outcome in {"refreshed", "adopted"}
         assert (await ours.refresher.refresh(connected.id, force=True)).outcome == "refreshed"
         assert (await count_requests(ours.http, demo.url, SLUG)).reuses == 0
-        assert len(list((tmp_path / "journal").iterdir())) == 1
+        assert len(list((home.folder / "journal").iterdir())) == 1
 
 
 async def expire_lock(ours: Service) -> None:
-    from sqlalchemy import text
-
-    statement = text("UPDATE lamp_integrations SET lock_until = 0 WHERE lock_owner IS NOT NULL")
+    statement = update(integrations).where(integrations.c.lock_owner.is_not(None)).values(lock_until=0)
     assert await ours.database.write(lambda connection: connection.execute(statement).rowcount) == 1
 
 
@@ -110,20 +110,17 @@ class Heard(logging.Handler):
         self._loop.call_soon_threadsafe(self.event.set)
 
 
-async def test_a_database_that_is_locked_during_the_save_loses_nothing(endpoint: Endpoint, tmp_path: Path) -> None:
+async def test_a_database_that_is_locked_during_the_save_loses_nothing(endpoint: Endpoint, home: Home) -> None:
     heard = Heard()
     logger = logging.getLogger("lamplighter.integrations.savings")
-    async with service(tmp_path, options="?patience=0.05") as ours:
+    async with service(home.impatient) as ours:
         connected, refresh = await ours.begin_refresh(endpoint)
-        holder = sqlite3.connect(tmp_path / "lamplighter.db", isolation_level=None)
         logger.addHandler(heard)
         try:
-            holder.execute("BEGIN IMMEDIATE")
-            endpoint.may_answer.set()
-            await heard.event.wait()  # the first try has failed
-            holder.execute("ROLLBACK")
+            with home.unwritable():
+                endpoint.may_answer.set()
+                await heard.event.wait()  # the first try has failed
         finally:
-            holder.close()
             logger.removeHandler(heard)
         assert (await refresh).outcome == "refreshed"
         assert await ours.tokens(connected.id) == ("new-access", "new-refresh")
@@ -132,25 +129,20 @@ async def test_a_database_that_is_locked_during_the_save_loses_nothing(endpoint:
 
 @pytest.mark.parametrize("starts_with", ["recover", "refresh", "another process"])
 async def test_what_could_not_be_stored_is_kept_and_stored_first(
-    endpoint: Endpoint, tmp_path: Path, starts_with: str
+    endpoint: Endpoint, home: Home, starts_with: str
 ) -> None:
-    async with service(tmp_path, options="?patience=0", patience=0) as ours:
+    async with service(home.impatient, patience=0) as ours:
         connected, refresh = await ours.begin_refresh(endpoint)
-        holder = sqlite3.connect(tmp_path / "lamplighter.db", isolation_level=None)
-        try:
-            holder.execute("BEGIN IMMEDIATE")
+        with home.unwritable():
             endpoint.may_answer.set()
             with pytest.raises(Unsaved) as unsaved:
                 await refresh
-            holder.execute("ROLLBACK")
-        finally:
-            holder.close()
         assert "new-" not in str(unsaved.value)
         if starts_with == "recover":
             assert (await ours.refresher.recover()).saved == 1
         if starts_with != "another process":
             assert (await ours.refresher.refresh(connected.id)).outcome == "fresh"
-    async with service(tmp_path) as ours:
+    async with service(home) as ours:
         assert (await ours.refresher.recover()).saved == (starts_with == "another process")
         assert await ours.tokens(connected.id) == ("new-access", "new-refresh")
         assert (await ours.get(connected.id)).locked_until is None
@@ -158,23 +150,21 @@ async def test_what_could_not_be_stored_is_kept_and_stored_first(
 
 
 async def test_an_entry_under_a_lost_key_is_kept_and_neither_blocks_nor_is_overtaken(
-    endpoint: Endpoint, tmp_path: Path
+    endpoint: Endpoint, home: Home
 ) -> None:
-    async with service(tmp_path, clock=Timer()) as ours:
+    async with service(home, clock=Timer()) as ours:
         provider = endpoint.provider()
         await ours.registrations.register(provider)
         connected = await ours.connect(provider, "a", "r", life=-1)
         lost = new_key()
         for key, token in ((lost, b"{}"), (KEY, b'{"owner":"o","issued_at":1,"access_token":"x"}')):
-            with Journal(tmp_path / "journal", Vault.from_text(key)) as dead:
+            with Journal(home.folder / "journal", Vault.from_text(key)) as dead:
                 dead.record(connected.id if key == lost else "nobody", 1, token)
         recovered = await ours.refresher.recover()
         assert (recovered.saved, recovered.stale, recovered.unreadable) == (0, 1, (connected.id,))
         assert (await ours.refresher.recover()).unreadable == (connected.id,)
 
-        from sqlalchemy import text
-
-        crashed = text("UPDATE lamp_integrations SET lock_owner = 'dead', lock_until = 1")
+        crashed = update(integrations).values(lock_owner="dead", lock_until=1)
         await ours.database.write(lambda connection: connection.execute(crashed).rowcount)
         with pytest.raises(UnknownKey, match="journal"):
             await ours.refresher.refresh(connected.id)
@@ -183,12 +173,12 @@ async def test_an_entry_under_a_lost_key_is_kept_and_neither_blocks_nor_is_overt
         assert (await ours.refresher.recover()).unreadable == ()
 
 
-async def test_a_stale_orphan_is_discarded(endpoint: Endpoint, ours: Service, tmp_path: Path) -> None:
+async def test_a_stale_orphan_is_discarded(endpoint: Endpoint, ours: Service, home: Home) -> None:
     provider = endpoint.provider()
     await ours.registrations.register(provider)
     connected = await ours.connect(provider, "a", "r")
     await ours.connect(provider, "a2", "r2")
-    with Journal(tmp_path / "journal", Vault.from_text(KEY)) as dead:
+    with Journal(home.folder / "journal", Vault.from_text(KEY)) as dead:
         dead.record(connected.id, 1, b'{"owner":"o","issued_at":1,"access_token":"old","expires_at":2}')
     recovered = await ours.refresher.recover()
     assert (recovered.saved, recovered.stale) == (0, 1)

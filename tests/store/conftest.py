@@ -1,4 +1,4 @@
-"""A SQLite file, a store on it, and other processes that use it."""
+"""A SQLite file, a store on it, and other processes that use it; and a Redis server."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.redis_server import RedisServer, running
 
 from lamplighter.store.sqlite import SqliteStore
 
@@ -26,6 +27,13 @@ def path(tmp_path: Path) -> Path:
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
     async with SqliteStore(path, patience=0.05) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server that tests share, each under a prefix of its own."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

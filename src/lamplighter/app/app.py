@@ -221,6 +221,12 @@ class App(Generic[D]):
         jobs = self._jobs(all_, parent)
         return self._handles(all_, self.store.add_within(tx, jobs, now=self._clock()))
 
+    def prepare(self, drafts: Iterable[Draft[R]], *, parent: str | None = None) -> tuple[list[NewJob], list[Handle[R]]]:
+        """The jobs of these drafts, not added, and a handle each: for what adds them later, such as an outbox."""
+        all_ = list(drafts)
+        jobs = self._jobs(all_, parent)
+        return jobs, self._handles(all_, [Added(job.id, created=True) for job in jobs])
+
     def cron(
         self,
         expression: str,

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from lamplighter.cli import bench, config, crons, integrations, jobs, migrate, move, queues, up, work, workers
+from lamplighter.cli import bench, config, crons, integrations, jobs, migrate, move, queues, up, verify, work, workers
 from lamplighter.cli.output import fail, print_json, wants_json
 from lamplighter.cli.program import Program, UsageError, usage_sentence
 from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
@@ -36,6 +36,7 @@ cli.add_typer(integrations.group, name="integrations")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
 cli.command("bench")(bench.bench)
+cli.command("verify")(verify.verify)
 cli.command("version")(config.show_version)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import typer
 
@@ -123,11 +124,21 @@ def _migrate_service(url: str) -> None:
 
 
 def _service_version(url: str) -> str | None:
-    """Looks without making anything, which opening the database would."""
+    """Looks without making anything, which opening a file would."""
+    if urlsplit(url).scheme != "sqlite":
+        return run_async(_current(url))
     from lamplighter.store.sqlite.schema import look  # noqa: PLC0415 - `--help` need not wait for it
     from lamplighter.store.sqlite.url import parse  # noqa: PLC0415
 
     return look(parse(url).path, parse(url).patience, _read_version)
+
+
+async def _current(url: str) -> str | None:
+    from lamplighter.integrations.database import Database  # noqa: PLC0415 - optional
+    from lamplighter.integrations.migrate import current  # noqa: PLC0415 - optional
+
+    async with Database(url) as database:
+        return await current(database)
 
 
 def _read_version(connection: sqlite3.Connection) -> str | None:

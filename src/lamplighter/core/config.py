@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
-from lamplighter.core.setting import KEYS, NAMES, SECRET, URL, Kind, choice, show, span, whole
+from lamplighter.core.setting import FOLDER, KEYS, NAMES, SECRET, URL, Kind, choice, show, span, whole
 
 CONFIG_FILE = "lamplighter.toml"
 CONFIG_VARIABLE = "LAMPLIGHTER_CONFIG"  # names another file
@@ -42,6 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     queues: Annotated[tuple[str, ...], NAMES] = ()
     lease: Annotated[timedelta, span("1s", "1h")] = timedelta(seconds=30)
     grace: Annotated[timedelta, span("0s", "1h")] = timedelta(seconds=30)
+    folder: Annotated[Path | None, FOLDER] = None
     encryption_keys: Annotated[Secret | None, KEYS] = None
     mwap_encryption_key: Annotated[Secret | None, SECRET] = None
     keep_done: Annotated[timedelta, span("0s", "3650d")] = timedelta(days=7)

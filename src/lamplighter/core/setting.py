@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from lamplighter.core.duration import format_duration, parse_duration
@@ -63,6 +64,10 @@ def _read_url(value: object) -> str:
     return _matching(r"[a-z][a-z0-9+.-]*://.*", value)
 
 
+def _read_folder(value: object) -> Path:
+    return Path(_matching(r"[^\0]+", value))
+
+
 def _read_keys(value: object) -> Secret:
     key = r"\s*[\w-]{1,32}:[A-Za-z0-9+/]{43}=\s*"
     return Secret(_matching(rf"{key}(?:,{key})*", value, re.ASCII))
@@ -74,6 +79,7 @@ def _read_secret(value: object) -> Secret:
 
 NAMES = Kind(f"at most {_MOST_NAMES} names of letters, digits and _.:- as a list or with commas between", _read_names)
 URL = Kind("a URL such as sqlite:///lamplighter.db", _read_url, private=True)
+FOLDER = Kind("the path of a folder", _read_folder)
 KEYS = Kind("id:key[,id:key], each key the base64 of 32 bytes, the one that encrypts first", _read_keys, private=True)
 SECRET = Kind("a line of text", _read_secret, private=True)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from lamplighter.core.clock import Clock
-from lamplighter.core.model import Claimed
+from lamplighter.core.model import Beat, Claimed
 from lamplighter.engine.patience import until_available
 from lamplighter.store.alarm import Alarm
 from lamplighter.store.base import Store
@@ -85,4 +85,16 @@ class Fetcher:
     async def _claim(self, limit: int) -> list[Claimed]:
         if self._closing:
             return []
-        return await self._store.claim(self._queues, limit, worker=self._worker, lease=self._lease, now=self._clock())
+        now = self._clock()
+        claimed = await self._store.claim(self._queues, limit, worker=self._worker, lease=self._lease, now=now)
+        if claimed and self._clock() > now + self._lease / 2:
+            return await self._renewed(claimed)
+        return claimed
+
+    async def _renewed(self, claimed: list[Claimed]) -> list[Claimed]:
+        """Those that are still ours: the answer came so late (the store was slow, or a handler blocked this loop) that
+        their leases may be over, and other workers may have begun them."""
+        beats = [Beat(job.id, job.fence) for job in claimed]
+        beaten = await self._store.beat(beats, lease=self._lease, now=self._clock())
+        lost = set(beaten.lost)
+        return [job for job in claimed if job.id not in lost]

@@ -1,6 +1,7 @@
 """The token family: every integration's tokens are refreshed before they expire, by a job that plans its successor.
 
-The successor is planned in the transaction that stores the new tokens, under the key that the running job holds. What
+The successor is planned in the transaction that stores the new tokens, under the key that the running job holds: at
+once where the jobs are in the same database, and by way of an outbox where they are not. What
 falls out of that chain all the same (a restored database, an import, a crash) is put back by `tokens.reconcile`.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,8 +25,10 @@ from lamplighter.engine.context import Ctx
 from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.integrations import Due
 from lamplighter.integrations.oauth import BadAnswer, GrantRevoked, OperatorFault, ProviderDown
+from lamplighter.integrations.outbox import Outbox
 from lamplighter.integrations.outcome import Gone, NotNow, Refreshed
-from lamplighter.integrations.service import Service, open_service
+from lamplighter.integrations.relay import Held
+from lamplighter.integrations.service import Service, is_with_jobs, open_service
 
 QUEUE = "tokens"
 ATTEMPTS = 5
@@ -46,6 +49,8 @@ class TokenFamily:
             list
         )  # integration -> the jobs that refresh it here
         self._outdated: deque[str] = deque()  # jobs that hold an integration's key, but were planned for older tokens
+        self._is_with_jobs = is_with_jobs(app.settings)
+        self._outbox: Outbox
         self.service: Service
         self.refresh = app.job(
             "tokens.refresh",
@@ -65,8 +70,10 @@ class TokenFamily:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
         async with open_service(self._app.settings, self, clock=self._app.clock) as self.service:
-            await self.reconcile.enqueue(everything=True)
-            yield
+            self._outbox = Outbox(self.service.database, self._app, on_held=self._correct_held)
+            async with self._outbox.relaying():  # also for what was written before the jobs moved here
+                await self.reconcile.enqueue(everything=True)
+                yield
 
     async def plan(self, integrations: Iterable[Due | Integration]) -> int:
         """Plan the next refresh of each; returns how many had none planned."""
@@ -119,7 +126,11 @@ class TokenFamily:
     def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
         """Plan the next refresh in the transaction that stores the tokens."""
         draft = self._draft(integration_id, at)
-        for parent in tuple(self._refreshing.get(integration_id, ())) or (None,):  # one of them, if any, holds the key
+        parents = tuple(self._refreshing.get(integration_id, ())) or (None,)  # one of them, if any, holds the key
+        if not self._is_with_jobs:  # if it is none of the first's, `_correct_held` hears of it
+            self._outbox.enqueue_within(connection, [draft], parent=parents[0])
+            return
+        for parent in parents:
             [handle] = self._app.enqueue_within(connection, [draft], parent=parent)
             if handle.created:
                 return
@@ -130,6 +141,11 @@ class TokenFamily:
         [handle] = await self._app.enqueue([self._draft(integration_id, at)])
         if not handle.created:
             self._outdated.append(handle.id)
+
+    async def _correct_held(self, held: Sequence[Held]) -> None:
+        """Plans that came by way of the outbox, and found the key with a job that was planned for older tokens."""
+        self._outdated.extend(one.holder for one in held)
+        await self._correct_plans()
 
     async def _correct_plans(self) -> None:
         """Let jobs that were planned for older tokens look now: they find them fresh, and plan for the newer ones."""

@@ -1,142 +1,108 @@
-"""The database of the service's own tables: functions on a SQLAlchemy connection, run in a thread, committed in groups.
+"""The database of the service's own tables: functions on a SQLAlchemy connection, each in a transaction.
 
     async with Database("sqlite:///lamplighter.db") as database:
         count = await database.read(lambda connection: connection.scalar(select(func.count()).select_from(tenants)))
 
-A work returns to commit and raises to roll back: it neither commits nor rolls back itself, since its neighbours are in
-the same transaction. It must be safe to run again: when one of a group fails, all are rolled back and run one by one.
+A work returns to commit and raises to roll back: it neither commits nor rolls back itself, since neighbours may be in
+the same transaction. It must be safe to run again: when one of a group fails, or two are in each other's way, they are
+rolled back and run once more.
 """
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from collections.abc import Callable
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Engine, StaticPool, Table, create_engine
-from sqlalchemy.dialects import postgresql, registry, sqlite
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import redact_url
-from lamplighter.store.sqlite.connection import explain
-from lamplighter.store.sqlite.thread import SqliteThread
-from lamplighter.store.sqlite.url import Place, parse, show
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 
+class Transactions(Protocol):
+    """Where works can be run; the methods are those of `Database`."""
+
+    async def write(self, work: Work[T]) -> T: ...
+    async def read(self, work: Work[T]) -> T: ...
+
+
+class Side(Transactions, Protocol):
+    """What is behind a URL. The methods are those of `Database`."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def place(self) -> str: ...
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    async def migrate(self, work: Work[T]) -> T: ...
+
+
 class Database:
-    """One database, opened with `async with`.
+    """One database, opened with `async with`. Its methods may then be called from any loop.
 
     `sqlite:///relative.db` or `sqlite:////absolute.db`, with `?synchronous=` and `&patience=` (seconds to wait for
-    another process that holds the file). Raises ConfigError for any other URL.
+    another process that holds the file). `postgresql://user:password@host:port/database`, with `?schema=`, where the
+    tables are, `&patience=` (seconds to wait for an answer), `&connections=` (at most, of each loop) and
+    `&pooler=transaction` behind PgBouncer. Raises ConfigError for any other URL.
     """
 
     def __init__(self, url: str) -> None:
-        self._place = _place(url)
-        self.path = self._place.path
+        self._side = _side(url)
         self._opened = 0
 
     @property
     def url(self) -> str:
         """Where it is, without secrets."""
-        return show(self.path)
+        return self._side.url
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is one."""
+        return getattr(self._side, "path", None)
+
+    @property
+    def place(self) -> str:
+        """What tells it apart from every other database, however its URL is written otherwise."""
+        return self._side.place
 
     async def __aenter__(self) -> Self:
         if self._opened == 0:
-            self._writer = await self._open("write")
-            try:
-                self._reader = await self._open("read")
-            except BaseException:
-                await self._writer.close()
-                raise
+            await self._side.open()
         self._opened += 1
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._opened -= 1
         if self._opened == 0:
-            await self._reader.close()
-            await self._writer.close()
+            await self._side.close()
 
     async def write(self, work: Work[T]) -> T:
         """What `work(connection)` returns, once it is durable. A cancelled wait does not undo it.
 
         Raises:
-            StoreUnavailable: the database is locked, full, read-only or failing.
-            StoreDamaged: it is corrupt.
+            StoreUnavailable: the database is locked, full, read-only, down or failing.
+            StoreDamaged: it is corrupt, or has no tables of Lamplighter.
         """
-        return await self._writer.run(work)
+        return await self._side.write(work)
 
     async def read(self, work: Work[T]) -> T:
         """What `work(connection)` returns. It sees one moment of the database and can write nothing."""
-        return await self._reader.run(work)
+        return await self._side.read(work)
 
-    async def _open(self, access: Literal["read", "write"]) -> _Side:
-        path, synchronous, patience = self._place
-        thread = await asyncio.to_thread(SqliteThread, path, access=access, synchronous=synchronous, patience=patience)
-        try:
-            return _Side(thread, await thread.run(_wrap_to_read if access == "read" else _wrap))
-        except BaseException:
-            await asyncio.to_thread(thread.close)
-            raise
+    async def migrate(self, work: Work[T]) -> T:
+        """What `work(connection)` returns, however long it takes, while no other process does the same.
 
-
-class _Side:
-    """A SQLAlchemy engine over the one connection of a SqliteThread, used in that thread only."""
-
-    def __init__(self, thread: SqliteThread, engine: Engine) -> None:
-        self._thread = thread
-        self._engine = engine
-
-    async def run(self, work: Work[T]) -> T:
-        return await self._thread.run(lambda _raw: self._within_group(work))
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._thread.close)
-
-    def _within_group(self, work: Work[T]) -> T:
-        """Each work has a SQLAlchemy connection of its own, so that one that fails leaves its neighbours' usable."""
-        dialect = self._engine.dialect
-        assert isinstance(dialect, GroupedDialect)
-        with self._engine.connect() as connection:
-            dialect.in_work = True
-            try:
-                return work(connection)
-            except DBAPIError as error:  # it hides SQLite's own, in which one can read what to do
-                explained = explain(error.orig, self._thread.path) if isinstance(error.orig, Exception) else error
-                raise (error if explained is error.orig else explained) from error.orig
-            finally:
-                dialect.in_work = False
-
-
-class GroupedDialect(SQLiteDialect_pysqlite):
-    """SQLite, except that transactions belong to the thread, which begins and ends them for a whole group."""
-
-    supports_statement_cache = True
-    in_work = False
-
-    def do_begin(self, dbapi_connection: Any) -> None:
-        """The thread did."""
-
-    def do_commit(self, dbapi_connection: Any) -> None:  # noqa: ARG002 - SQLAlchemy's signature
-        self._refuse()
-
-    def do_rollback(self, dbapi_connection: Any) -> None:  # noqa: ARG002 - SQLAlchemy's signature
-        """SQLAlchemy does so too when it opens or closes: that must not touch the transaction of the thread."""
-        if self.in_work:
-            self._refuse()
-
-    def _refuse(self) -> None:
-        raise InvalidRequestError("a work shares its transaction with others: return to commit, raise to roll back.")
-
-
-registry.register("sqlite.lamplighter", __name__, GroupedDialect.__name__)
+        Its connection finds the tables by their names alone, so Alembic need not know where they are.
+        """
+        return await self._side.migrate(work)
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -144,23 +110,27 @@ def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgre
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
-def _wrap(raw: sqlite3.Connection) -> Engine:
-    raw.execute("COMMIT")  # foreign_keys has no effect inside a transaction
-    raw.execute("PRAGMA foreign_keys = ON")
-    raw.execute("BEGIN")
-    # hide_parameters, because SQLAlchemy would write them into its errors, and those end in logs
-    url = "sqlite+lamplighter://"
-    return create_engine(url, creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
+def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert the rows that are not there yet; returns how many came."""
+    statement = insert_into(connection, table).on_conflict_do_nothing()
+    if connection.dialect.name == "sqlite":
+        return connection.execute(statement, rows).rowcount
+    key = next(iter(table.primary_key))  # asyncpg does not count what many statements did
+    return len(connection.execute(statement.returning(key), rows).all())
 
 
-def _wrap_to_read(raw: sqlite3.Connection) -> Engine:
-    raw.execute("PRAGMA query_only = ON")
-    return _wrap(raw)
+def _side(url: str) -> Side:
+    match urlsplit(url).scheme:
+        case "sqlite":
+            from lamplighter.integrations.database_sqlite import SqliteSide  # noqa: PLC0415 - only what is used
 
+            return SqliteSide(url)
+        case "postgresql" | "postgres":
+            from lamplighter.integrations.database_postgres import PostgresSide  # noqa: PLC0415 - its driver is optional
 
-def _place(url: str) -> Place:
-    if urlsplit(url).scheme != "sqlite":
-        raise ConfigError(
-            f"the service's tables cannot be at {redact_url(url)}, only in SQLite so far: use sqlite:///path/to/file.db."
-        )
-    return parse(url)
+            return PostgresSide(url)
+        case _:
+            raise ConfigError(
+                f"the service's tables cannot be at {redact_url(url)}, only in SQLite or PostgreSQL: "
+                "set `database` to sqlite:///path/to/file.db or postgresql://user@host/database."
+            )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, func, insert, select, tuple_, update
 from lamplighter.core.clock import Clock, maybe_from_us, maybe_to_us, to_us, utcnow
 from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.database import Database, insert_into
+from lamplighter.integrations.database import Database, insert_new
 from lamplighter.integrations.integration import SHOWN, Access, Integration, NewIntegration, Status, Token, from_row
 from lamplighter.integrations.row import REFRESHABLE
 from lamplighter.integrations.schedule import Dice, refresh_at
@@ -80,11 +80,7 @@ class Integrations:
         for some in _batched(new, batch):
             rows = [self._values(one) for one in some]
             added += await self._database.write(
-                lambda connection, rows=rows: (
-                    connection.execute(  # type: ignore[misc] # bound now, run in a thread
-                        insert_into(connection, integrations).on_conflict_do_nothing(), rows
-                    ).rowcount
-                )
+                lambda connection, rows=rows: insert_new(connection, integrations, rows)  # type: ignore[misc] # bound now, run later
             )
         return added
 

@@ -23,10 +23,10 @@ FOLDER = Path(__file__).parent / "migrations"
 async def upgrade(database: Database) -> str:
     """Take the steps that the database lacks, all or none; returns the version it then has.
 
-    Safe when several processes start at once: the writer's transaction holds the database before the version is read.
+    Safe when several processes start at once: all but one of them wait before they read the version.
     Raises StoreDamaged for a database of a newer Lamplighter.
     """
-    return await database.write(_upgrade)
+    return await database.migrate(_upgrade)
 
 
 async def current(database: Database) -> str | None:
@@ -73,4 +73,7 @@ def _upgrade(connection: Connection) -> str:
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection, opts=options()).get_current_revision()
+    schema = (connection.get_execution_options().get("schema_translate_map") or {}).get(None)
+    return MigrationContext.configure(
+        connection, opts=options() | {"version_table_schema": schema}
+    ).get_current_revision()

@@ -87,4 +87,5 @@ def _apply(kind: _Kind, swaps: list[_Swap]) -> Callable[[Connection], int]:
         .values({kind.column.name: bindparam("new")})
     )
     parameters = [{"row": swap.key, "old": swap.old, "new": swap.new} for swap in swaps]
-    return lambda connection: connection.execute(statement, parameters).rowcount
+    # one by one, because not every driver counts what many at once have changed
+    return lambda connection: sum(connection.execute(statement, one).rowcount for one in parameters)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import httpx2
@@ -13,7 +15,7 @@ from sqlalchemy import Connection
 
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
-from lamplighter.core.errors import TransactionUnsupported
+from lamplighter.core.errors import ConfigError, TransactionUnsupported
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.journal import Journal
@@ -55,7 +57,8 @@ class NoPlanner:
 async def open_service(settings: Settings, planner: Planner, *, clock: Clock = utcnow) -> AsyncIterator[Service]:
     """Open everything, its tables brought to the newest version.
 
-    Keys and the recovery journal lie beside the database file.
+    The recovery journal lies in the folder that the settings name, and in development the key too: by default beside
+    the database file, or in the current directory if the database is a server.
 
     Raises:
         ConfigError: a key is missing or weak, or the database's URL is wrong.
@@ -65,10 +68,9 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
     database = Database(database_url(settings))
     vault = await asyncio.to_thread(open_vault, settings, database)
     limits = httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_IDLE)
-    journal_folder = database.path.with_suffix(".journal")
     async with database, httpx2.AsyncClient(limits=limits) as http:
         await upgrade(database)
-        with Journal(journal_folder, vault) as journal:
+        with Journal(journal_folder(settings, database), vault) as journal:
             refresher = Refresher(database, vault, journal, TokenClient(http), planner, clock=clock)
             async with refresher:
                 yield Service(
@@ -86,8 +88,36 @@ def database_url(settings: Settings) -> str:
     return settings.database or settings.store
 
 
+def is_with_jobs(settings: Settings) -> bool:
+    """Whether the service's tables are where the jobs are, so that one transaction can hold both."""
+    return settings.database is None or _place(settings.database) == _place(settings.store)
+
+
+def journal_folder(settings: Settings, database: Database) -> Path:
+    """Where this process writes down tokens that are not stored yet.
+
+    Each database has its own: whoever finds an entry of another's would take it for outdated, and drop it.
+    """
+    if settings.folder is None and database.path is not None:
+        return database.path.with_suffix(".journal")
+    digest = hashlib.blake2b(database.place.encode(), digest_size=6).hexdigest()
+    return folder_of(settings, database) / f"lamplighter-{digest}.journal"
+
+
+def folder_of(settings: Settings, database: Database) -> Path:
+    """Where is kept what must outlive this process, and no database may hold."""
+    return (settings.folder or (database.path.parent if database.path else Path())).absolute()
+
+
 def open_vault(settings: Settings, database: Database) -> Vault:
     """The vault with the keys of the settings; reads what MWAP encrypted if its key is given too."""
-    keys: KeyRing = check_keys(settings.mode, settings.encryption_keys, folder=database.path.absolute().parent)
+    keys: KeyRing = check_keys(settings.mode, settings.encryption_keys, folder=folder_of(settings, database))
     mwap = settings.mwap_encryption_key
     return Vault(keys, MwapCipher(mwap.reveal()) if mwap else None)
+
+
+def _place(url: str) -> str | None:
+    try:
+        return Database(url).place
+    except ConfigError:  # jobs can be where no tables can
+        return None

@@ -22,6 +22,9 @@ from sqlalchemy import (
 
 PREFIX = "lamp_"
 
+# What is compared by its bytes everywhere: the order of a language costs time, and may change with an operating system.
+Id = Text().with_variant(Text(collation="C"), "postgresql")
+
 metadata = MetaData(
     naming_convention={
         "pk": "%(table_name)s_pk",
@@ -35,7 +38,7 @@ metadata = MetaData(
 tenants = Table(
     "lamp_tenants",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", Text, nullable=False),
     Column("owner_id", Text, nullable=False),  # the identity provider's subject
     Column("archived", Boolean, nullable=False),
@@ -45,7 +48,7 @@ tenants = Table(
 providers = Table(
     "lamp_providers",
     metadata,
-    Column("slug", Text, primary_key=True),
+    Column("slug", Id, primary_key=True),
     Column("display_name", Text, nullable=False),
     Column("client_id", Text, nullable=False),
     Column("client_secret", Text, nullable=False),  # by the vault, at provider/<slug>/client_secret
@@ -58,9 +61,9 @@ providers = Table(
 integrations = Table(
     "lamp_integrations",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("tenant_id", Text, ForeignKey("lamp_tenants.id"), nullable=False),
-    Column("provider_slug", Text, ForeignKey("lamp_providers.slug"), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("tenant_id", Id, ForeignKey("lamp_tenants.id"), nullable=False),
+    Column("provider_slug", Id, ForeignKey("lamp_providers.slug"), nullable=False),
     Column("access_token", Text),  # by the vault, at integration/<id>/access_token
     Column("refresh_token", Text),  # by the vault, at integration/<id>/refresh_token
     Column("token_version", Integer, nullable=False),  # counts stored tokens: what a write of tokens compares
@@ -85,4 +88,15 @@ integrations = Table(
     Index(None, "status", "refresh_at", "id"),  # what is overdue
     Index(None, "status", "id"),  # pages and counts; a refresh does not touch it
     Index(None, "provider_slug", "id"),
+)
+
+outbox = Table(
+    "lamp_outbox",
+    metadata,
+    Column("id", Id, primary_key=True),  # of the job
+    Column("job", Text, nullable=False),  # a NewJob, JSON
+    Column("created_at", BigInteger, nullable=False),
+    Column("taken_by", Text),  # the relay that is adding it
+    Column("taken_until", BigInteger),  # when another may
+    Column("refused", Text),  # why it cannot be added: it is left alone until an operator empties this
 )

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Row, select, update
 
 from lamplighter.core.clock import Clock, from_us, to_us, utcnow
-from lamplighter.integrations.database import Database, insert_into
+from lamplighter.integrations.database import Database, insert_new
 from lamplighter.integrations.tables import tenants
 
 
@@ -44,11 +44,7 @@ class Tenants:
             }
             for tenant in new
         ]
-
-        def write(connection: Connection) -> int:
-            return connection.execute(insert_into(connection, tenants).on_conflict_do_nothing(), rows).rowcount
-
-        return await self._database.write(write) if rows else 0
+        return await self._database.write(lambda connection: insert_new(connection, tenants, rows)) if rows else 0
 
     async def get(self, tenant_id: str) -> Tenant | None:
         """The tenant, if there is one."""

@@ -8,11 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from lamplighter.core.errors import LamplighterError
 from lamplighter.store.alarm import Alarm
 from lamplighter.store.per_loop import PerLoop
 from lamplighter.store.postgres.connections import Connection, connect
-from lamplighter.store.postgres.errors import explain
 from lamplighter.store.postgres.url import Place
 
 CHECK_EVERY = 15.0  # seconds: a connection that nobody answers any more would be deaf unheard
@@ -68,7 +66,7 @@ class Bell:
     async def _hear_on(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            with suppress(LamplighterError):  # whoever polls meets the same error, and tells it
+            with suppress(Exception):  # whoever polls meets the same, and tells it
                 await self._hear()
                 pause = FIRST_PAUSE
             await asyncio.sleep(pause)
@@ -82,16 +80,13 @@ class Bell:
             if payload != self._voice:
                 self._ring(loop)
 
+        connection = await connect(self._place)
         try:
-            connection = await connect(self._place)
-            try:
-                await connection.add_listener(channel(self._place.schema), heard)
-                self._ring(loop)  # something may have been said while nobody heard
-                await self._until_lost(connection)
-            finally:
-                connection.terminate()
-        except Exception as error:  # noqa: BLE001 - explained, and raised
-            raise explain(error, self._place.shown) from error.__cause__
+            await connection.add_listener(channel(self._place.schema), heard)
+            self._ring(loop)  # something may have been said while nobody heard
+            await self._until_lost(connection)
+        finally:
+            connection.terminate()
 
     async def _until_lost(self, connection: Connection) -> None:
         lost = asyncio.Event()

@@ -10,11 +10,15 @@ from typing import Any
 import asyncpg
 
 from lamplighter.core.errors import StoreError
-from lamplighter.store.postgres.errors import explain, is_answer
+from lamplighter.store.postgres.errors import explained, is_answer
 from lamplighter.store.postgres.url import Place
 
 QUIET = 0.002  # seconds at least between two words to other processes: a NOTIFY makes all commits of its database wait
 LAST_WORD = 1.0  # seconds that the last one may take
+
+# What we list lies in the order of an index, whatever the server believes of tables that grow and shrink in seconds; and
+# compiling would take longer than our statements run.
+PLANS = {"enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
 
 Connection = asyncpg.Connection
 
@@ -23,9 +27,9 @@ async def connect(place: Place) -> Connection:
     """One more connection. A pooler shares it with others, so nothing is set or remembered on it there."""
     pooled = place.pooler == "transaction"
     settings = {"application_name": "lamplighter"}
-    if not pooled and place.patience:
-        limit = f"{max(1, int(place.patience * 1000))}ms"
-        settings |= {"statement_timeout": limit, "lock_timeout": limit}
+    if not pooled:
+        limits = {"statement_timeout": str(place.statement_timeout), "lock_timeout": str(place.lock_timeout)}
+        settings |= {**limits, **PLANS}
     return await asyncpg.connect(
         place.dsn, timeout=place.patience, statement_cache_size=0 if pooled else 100, server_settings=settings
     )
@@ -43,6 +47,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._words: tuple[str, ...] = ()
         self._speaking: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
         """The rows of one statement, which is a transaction of its own.
@@ -50,14 +55,12 @@ class Connections:
         Raises:
             StoreError: see `errors`.
         """
-        try:
+        with explained(self._place.shown):
             async with asyncio.timeout(self._place.patience), self.one() as connection:
                 if self._place.pooler == "none":
                     return await connection.fetch(statement, *args)
                 async with connection.transaction():  # or the pooler would hand each half of a call to another server
                     return await connection.fetch(statement, *args)
-        except Exception as error:  # noqa: BLE001 - explained, and raised
-            raise explain(error, self._place.shown) from error.__cause__
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:
@@ -71,7 +74,9 @@ class Connections:
                     self._drop(connection)
                 raise
             finally:
-                if not connection.is_closed():
+                if self._closed:
+                    self._drop(connection)
+                elif not connection.is_closed():
                     self._idle.append(connection)
 
     def say(self, *words: str) -> None:
@@ -88,6 +93,7 @@ class Connections:
         with suppress(StoreError, TimeoutError):
             async with asyncio.timeout(LAST_WORD):
                 await self._say_it()
+        self._closed = True  # a call that is still under way drops its connection itself
         while self._idle:
             connection = self._idle.pop()
             with suppress(Exception):

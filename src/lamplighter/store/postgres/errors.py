@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import asyncpg
 
-from lamplighter.core.errors import StoreDamaged, StoreError, StoreUnavailable, TooLarge, TransactionUnsupported
+from lamplighter.core.errors import (
+    ConfigError,
+    LamplighterError,
+    StoreDamaged,
+    StoreError,
+    StoreUnavailable,
+    TooLarge,
+    TransactionUnsupported,
+)
 
-_Kind = type[StoreError] | type[TooLarge]
+_Kind = type[LamplighterError]
 
 _AGAIN = "met another transaction that changed the same: the same call may succeed now"
+_ALL_AGAIN = "met another transaction that changed the same: roll back, and run the whole transaction again"
 _AWAY = "is shutting down or starting up: wait for it, or see its log"
 _REFUSED = "refuses the user or its password: correct the store URL, or pg_hba.conf"
 _NO_TABLES = "has no tables of Lamplighter, or others than this version needs: run `lamplighter migrate`"
 _NO_MEMORY = "has too little memory for this: ask for less at once, or give it more"
 
 _HINTS: dict[str, tuple[_Kind, str]] = {
-    "LAMP1": (
-        TransactionUnsupported,
-        "is not where this transaction is open: use one in the same database",
-    ),
     "22P05": (StoreError, "cannot hold this text in its encoding: make the database with ENCODING 'UTF8'"),
     "25006": (StoreUnavailable, "takes no writes, as a standby does: point the store URL at the primary"),
     "25P02": (StoreUnavailable, "refuses more in a transaction that has failed: roll back and try again"),
@@ -47,23 +54,53 @@ _HINTS: dict[str, tuple[_Kind, str]] = {
     "57P02": (StoreUnavailable, _AWAY),
     "57P03": (StoreUnavailable, _AWAY),
 }
+_ELSEWHERE: tuple[_Kind, str] = (TransactionUnsupported, "is not where tx is open: use one in the same database")
+_IN_TRANSACTION: dict[str, tuple[_Kind, str]] = {
+    "LAMP1": _ELSEWHERE,
+    "3F000": _ELSEWHERE,
+    "42883": _ELSEWHERE,
+    "42P01": _ELSEWHERE,
+    "40001": (StoreUnavailable, _ALL_AGAIN),
+    "40P01": (StoreUnavailable, _ALL_AGAIN),
+    "42501": (StoreUnavailable, "does not let the user of tx do that: GRANT it, as to the user of the store URL"),
+}
 _CLASSES: dict[str, tuple[_Kind, str]] = {
     "08": (StoreUnavailable, "was lost in mid-sentence: the same call may succeed now"),
+    "57": (StoreUnavailable, "was told to stop what it did for us: see its log"),
     "53": (StoreUnavailable, "is short of something it needs: see its log"),
     "58": (StoreUnavailable, "cannot read or write its files: see its log"),
     "XX": (StoreDamaged, "reports damage in its own tables: see its log before anything else"),
 }
 
 
-def explain(error: BaseException, shown: str) -> BaseException:
-    """The same error as one sentence that says what to do; errors that are not PostgreSQL's stay as they are."""
-    found = _hint(error)
-    if found is None:
-        return error
-    kind, hint = found
-    explained = kind(f"the database {shown} {hint}.")
-    explained.__cause__ = error
-    return explained
+@contextmanager
+def explained(shown: str) -> Iterator[None]:
+    """What the server or its network has to say, as one sentence that says what to do; other errors stay as they are.
+
+    Raises:
+        StoreError: `StoreUnavailable` if the same call may succeed later.
+        ConfigError: the driver cannot make sense of the store URL.
+    """
+    with _told(shown, _hint):
+        yield
+
+
+@contextmanager
+def explained_in_transaction(shown: str) -> Iterator[None]:
+    """The same for what the server says to a caller's transaction. What its driver says by itself stays as it is."""
+    with _told(shown, _hint_in_transaction):
+        yield
+
+
+@contextmanager
+def _told(shown: str, hint: Callable[[BaseException], tuple[_Kind, str] | None]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if (found := hint(error)) is None:
+            raise
+        kind, what_to_do = found
+        raise kind(f"the database {shown} {what_to_do}.") from error
 
 
 def is_answer(error: BaseException) -> bool:
@@ -72,11 +109,29 @@ def is_answer(error: BaseException) -> bool:
 
 
 def _hint(error: BaseException) -> tuple[_Kind, str] | None:
-    if isinstance(error, TimeoutError):
-        return StoreUnavailable, "did not answer in time: see that it is up, and what holds it in pg_stat_activity"
-    if isinstance(error, ssl.SSLError):
-        return StoreUnavailable, f"cannot be reached by TLS ({error.reason}): correct sslmode and sslrootcert"
-    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
-        return StoreUnavailable, "cannot be reached: see that it is up, and the host and port of the store URL"
-    code = getattr(error, "sqlstate", None) or ""
+    match error:
+        case TimeoutError():
+            hint = "did not answer in time: see that it is up, and what holds it in pg_stat_activity"
+        case ssl.SSLError():
+            hint = f"cannot be reached by TLS ({error.reason}): correct sslmode and sslrootcert"
+        case asyncpg.ClientConfigurationError():
+            return ConfigError, f"cannot be looked for: {str(error.args[0]).rstrip('.')}; correct the store URL"
+        case asyncpg.TargetServerAttributeNotMatched():
+            hint = "has no server that is what target_session_attrs asks for: see that one is up"
+        case asyncpg.DataError():
+            return None  # a value that is none for its column
+        case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            hint = "cannot be reached: see that it is up, and the host and port of the store URL"
+        case _:
+            return _of_code(getattr(error, "sqlstate", None) or "")
+    return StoreUnavailable, hint
+
+
+def _hint_in_transaction(error: BaseException) -> tuple[_Kind, str] | None:
+    original = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's error
+    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or ""
+    return _IN_TRANSACTION.get(code) or _of_code(code)
+
+
+def _of_code(code: str) -> tuple[_Kind, str] | None:
     return _HINTS.get(code) or _CLASSES.get(code[:2])

@@ -5,7 +5,7 @@
 SELECT id FROM SCHEMA.about
 
 -- :add Add jobs; gives those that another holds the key of.
-SELECT job, holder FROM SCHEMA.add($1::jsonb, $2::bigint, $3::uuid, $4::text)
+SELECT job, holder FROM SCHEMA.add($1::jsonb, $2::bigint, $3::uuid, $4::integer, $5::text)
 
 -- :claim Take queued jobs for a worker.
 SELECT * FROM SCHEMA.claim($1::text[], $2::integer, $3::text, $4::bigint, $5::bigint)
@@ -39,6 +39,9 @@ SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence
        unique_mode, unique_until, worker, started_at, NULL::bigint AS lease_until, false AS stopping, NULL AS progress,
        ended_at, keep_until, result, reason
 FROM SCHEMA.ended
+
+-- :lines Which queues hold jobs in which states. (The store adds the filters.)
+SELECT queue, state FROM SCHEMA.totals WHERE n > 0
 
 -- :failures Why attempts of a job failed, oldest first.
 SELECT fence, at, kind, error, message, traceback FROM SCHEMA.failures WHERE job = $1 ORDER BY fence

@@ -7,12 +7,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Self
 
-import asyncpg
-
 from lamplighter.core.errors import StoreDamaged
 from lamplighter.store.migrate import Choose, Step, all_if_new, read_steps, refuse_unfit
 from lamplighter.store.postgres.connections import Connection, connect
-from lamplighter.store.postgres.errors import explain
+from lamplighter.store.postgres.errors import explained
 from lamplighter.store.postgres.url import Place, parse
 
 SCRIPTS = read_steps(__package__)
@@ -23,6 +21,11 @@ NOTES = """
 CREATE TABLE IF NOT EXISTS steps (
     number integer PRIMARY KEY, phase text NOT NULL, title text NOT NULL, taken_at timestamptz NOT NULL DEFAULT now()
 )
+"""
+
+OCCUPIED = """
+SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = $1::text::regnamespace)
+    OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = $1::text::regnamespace)
 """
 
 
@@ -44,13 +47,16 @@ class PostgresSchema:
         return f"the schema {self._place.schema} of the database {self._place.shown}"
 
     async def taken(self) -> list[Step]:
-        async with self._connected() as connection:
+        async with self._connected() as connection, connection.transaction():  # or a pooler would hand us around
             return await self._taken(connection)
 
     async def take(self, choose: Choose) -> list[Step]:
         async with self._connected() as connection, connection.transaction():
             await self._hold_off_others(connection)
-            steps = choose(await self._taken(connection))
+            before = await self._taken(connection)
+            steps = choose(before)
+            if steps and not before:
+                await self._make_room(connection)
             if steps:
                 await self._take(connection, steps)
             return steps
@@ -73,12 +79,17 @@ class PostgresSchema:
         rows = await connection.fetch(f"SELECT number, phase, title FROM {self._place.schema}.steps ORDER BY number")  # noqa: S608 - the name was checked
         return [Step(*row) for row in rows]
 
-    async def _take(self, connection: Connection, steps: Sequence[Step]) -> None:
+    async def _make_room(self, connection: Connection) -> None:
+        """Make the schema where it is not there, for who may use one that was made for him need not be allowed to make
+        one. Nothing of others may be in it: our names are plain, and the steps go by all that is in it."""
         schema = self._place.schema
-        # only where it is not there: who may use a schema that was made for him need not be allowed to make one
         if not await connection.fetchval("SELECT to_regnamespace($1)::text", schema):
             await connection.execute(f"CREATE SCHEMA {schema}")
-        await connection.execute(f"SET LOCAL search_path TO {schema}")
+        elif await connection.fetchval(OCCUPIED, schema):
+            raise StoreDamaged(f"{self.what} holds what is not Lamplighter's: name another schema in the store URL.")
+
+    async def _take(self, connection: Connection, steps: Sequence[Step]) -> None:
+        await connection.execute(f"SET LOCAL search_path TO {self._place.schema}")
         await connection.execute(NOTES)
         for step in steps:
             await connection.execute(SCRIPTS[step])
@@ -89,15 +100,13 @@ class PostgresSchema:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
-        try:
+        with explained(self._place.shown):
             connection = await connect(self._place)
             try:
                 self._refuse_old(connection)
                 yield connection
             finally:
                 await connection.close()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise explain(error, self._place.shown) from error
 
     def _refuse_old(self, connection: Connection) -> None:
         found = connection.get_server_version()

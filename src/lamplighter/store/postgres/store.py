@@ -34,10 +34,9 @@ from lamplighter.store.per_loop import PerLoop
 from lamplighter.store.postgres import rows, views
 from lamplighter.store.postgres.bell import Bell, channel
 from lamplighter.store.postgres.connections import Connections
-from lamplighter.store.postgres.errors import explain
 from lamplighter.store.postgres.queries import Queries
 from lamplighter.store.postgres.schema import PostgresSchema
-from lamplighter.store.postgres.transaction import Rows, fetch_in, fetch_within
+from lamplighter.store.postgres.transaction import fetch_in, fetch_within
 from lamplighter.store.postgres.url import Place, parse
 
 
@@ -86,17 +85,15 @@ class PostgresStore:
 
     async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
         if tx is not None:
-            return _added(jobs, await self._in(tx, jobs, now))
-        refused = await self._fetch("add", rows.jobs(jobs), to_us(now), self._id, None)
+            statement, args = self._add_and_notify(jobs, now)
+            return _added(jobs, await fetch_in(tx, statement, args, self.url))
+        refused = await self._fetch("add", rows.jobs(jobs), to_us(now), self._id, self._place.lock_timeout, None)
         await self._ring()
         return _added(jobs, refused)
 
     def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> list[Added]:
         statement, args = self._add_and_notify(jobs, now)
-        try:
-            return _added(jobs, fetch_within(tx, statement, args, self.url))
-        except Exception as error:
-            raise _explained(error, self.url) from error
+        return _added(jobs, fetch_within(tx, statement, args, self.url))
 
     async def claim(
         self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
@@ -190,18 +187,11 @@ class PostgresStore:
         found = await self._run(self._queries.page(tables, list(binds)), *binds.values(), limit)
         return [views.view(row) for row in found]
 
-    async def _in(self, tx: object, jobs: Sequence[NewJob], now: datetime) -> Rows:
-        statement, args = self._add_and_notify(jobs, now)
-        try:
-            return await fetch_in(tx, statement, args, self.url)
-        except Exception as error:
-            raise _explained(error, self.url) from error
-
     def _add_and_notify(self, jobs: Sequence[NewJob], now: datetime) -> tuple[str, tuple[Any, ...]]:
         """PostgreSQL tells the others when the transaction commits."""
         self._refuse_closed()
-        id_ = str(self._id)
-        return self._queries["add"], (rows.jobs(jobs), to_us(now), id_, channel(self._place.schema))
+        patience, words = self._place.lock_timeout, channel(self._place.schema)
+        return self._queries["add"], (rows.jobs(jobs), to_us(now), str(self._id), patience, words)
 
     async def _fetch(self, name: str, *args: Any) -> list[Any]:
         return await self._run(self._queries[name], *args)
@@ -234,10 +224,3 @@ def _added(jobs: Sequence[NewJob], refused: Sequence[Any]) -> list[Added]:
 
 def _states(where: Where, among: frozenset[State]) -> frozenset[State]:
     return among.intersection(where.states) if where.states else among
-
-
-def _explained(error: Exception, shown: str) -> BaseException:
-    """SQLAlchemy wraps the driver's error, in which one can read what to do."""
-    original = getattr(error, "orig", None) or error
-    explained = explain(original, shown)
-    return error if explained is original else explained

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from lamplighter.core.errors import TransactionUnsupported
+from lamplighter.store.postgres.errors import explained_in_transaction
 
 Rows = list[tuple[Any, ...]]
 _PLACE = re.compile(r"\$(\d+)")
@@ -23,18 +24,29 @@ async def fetch_in(tx: Any, statement: str, args: tuple[Any, ...], shown: str) -
 
     Raises:
         TransactionUnsupported: it is none that can be joined, or has not begun.
+        StoreUnavailable: the server refuses; the transaction has failed then.
     """
-    if isinstance(tx, asyncpg.Connection) or _is(tx, "asyncpg.pool", "PoolConnectionProxy"):
-        return await _in_asyncpg(tx, statement, args)
-    if _is(tx, "psycopg", "AsyncConnection"):
-        return await _in_psycopg_async(tx, statement, args)
-    if hasattr(tx, "sync_session") or hasattr(tx, "sync_connection"):
-        return await _in_sqlalchemy_async(tx, statement, args, shown)
-    return fetch_within(tx, statement, args, shown)
+    with explained_in_transaction(shown):
+        if _is_asyncpg(tx):
+            return await _in_asyncpg(tx, statement, args)
+        if _is(tx, "psycopg", "AsyncConnection"):
+            return await _in_psycopg_async(tx, statement, args)
+        if _is_sqlalchemy_async(tx):
+            return await _in_sqlalchemy_async(tx, statement, args, shown)
+        return _within(tx, statement, args, shown)
 
 
 def fetch_within(tx: Any, statement: str, args: tuple[Any, ...], shown: str) -> Rows:
     """The rows of a statement in a synchronous transaction, without awaiting. Raises what `fetch_in` raises."""
+    if _is_asyncpg(tx) or _is(tx, "psycopg", "AsyncConnection") or _is_sqlalchemy_async(tx):
+        raise TransactionUnsupported(
+            f"tx={type(tx).__name__} is asynchronous: await `add` or `enqueue` with tx=... instead."
+        )
+    with explained_in_transaction(shown):
+        return _within(tx, statement, args, shown)
+
+
+def _within(tx: Any, statement: str, args: tuple[Any, ...], shown: str) -> Rows:
     if _is(tx, "psycopg", "Connection") or _is(tx, "psycopg2.extensions", "connection"):
         return _in_dbapi(tx, statement, args)
     if hasattr(tx, "get_bind") and callable(getattr(tx, "connection", None)):
@@ -52,7 +64,7 @@ async def _in_asyncpg(tx: Any, statement: str, args: tuple[Any, ...]) -> Rows:
 
 async def _in_psycopg_async(tx: Any, statement: str, args: tuple[Any, ...]) -> Rows:
     _refuse_autocommit(tx)
-    async with tx.cursor(row_factory=_tuples()) as cursor:
+    async with _psycopg().AsyncCursor(tx, row_factory=_tuples()) as cursor:
         await cursor.execute(*_with_percents(statement, args))
         rows: Rows = await cursor.fetchall()
         return rows
@@ -60,7 +72,7 @@ async def _in_psycopg_async(tx: Any, statement: str, args: tuple[Any, ...]) -> R
 
 def _in_dbapi(tx: Any, statement: str, args: tuple[Any, ...]) -> Rows:
     _refuse_autocommit(tx)
-    with tx.cursor(row_factory=_tuples()) if _is(tx, "psycopg", "Connection") else tx.cursor() as cursor:
+    with _psycopg().Cursor(tx, row_factory=_tuples()) if _is(tx, "psycopg", "Connection") else tx.cursor() as cursor:
         cursor.execute(*_with_percents(statement, args))
         return [tuple(row) for row in cursor.fetchall()]
 
@@ -69,7 +81,7 @@ async def _in_sqlalchemy_async(tx: Any, statement: str, args: tuple[Any, ...], s
     """Both a session and a connection of SQLAlchemy's run a function with their synchronous twin."""
 
     def within(twin: Any) -> Rows:
-        return fetch_within(twin, statement, args, shown)
+        return _within(twin, statement, args, shown)
 
     run: Callable[[Callable[[Any], Rows]], Awaitable[Rows]] = tx.run_sync
     return await run(within)
@@ -78,8 +90,7 @@ async def _in_sqlalchemy_async(tx: Any, statement: str, args: tuple[Any, ...], s
 def _in_sqlalchemy(connection: Any, statement: str, args: tuple[Any, ...], shown: str) -> Rows:
     if connection.dialect.name != "postgresql":
         raise _refused(connection.dialect.name, shown)
-    options = {**connection.engine.get_execution_options(), **connection.get_execution_options()}
-    if options.get("isolation_level") == "AUTOCOMMIT":
+    if connection.connection.dbapi_connection.autocommit:  # wherever that was set: engine, options, or here
         raise _not_begun()
     from sqlalchemy import text  # noqa: PLC0415 - whoever gives us a connection of SQLAlchemy's has it
 
@@ -115,6 +126,19 @@ def _is(tx: Any, module: str, name: str) -> bool:
     """Whether it is of that class or one made from it, without importing the library."""
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(tx, kind)
+
+
+def _is_asyncpg(tx: Any) -> bool:
+    return isinstance(tx, asyncpg.Connection) or _is(tx, "asyncpg.pool", "PoolConnectionProxy")
+
+
+def _is_sqlalchemy_async(tx: Any) -> bool:
+    return hasattr(tx, "sync_session") or hasattr(tx, "sync_connection")
+
+
+def _psycopg() -> Any:
+    """For cursors of its usual kind: the caller's connection may make others, which want other marks for values."""
+    return sys.modules["psycopg"]
 
 
 def _tuples() -> Any:

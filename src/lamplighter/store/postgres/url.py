@@ -33,6 +33,20 @@ class Place(NamedTuple):
     connections: int = 10
     pooler: str = "none"
 
+    @property
+    def lock_timeout(self) -> int:
+        """Milliseconds. The server gives up before we do: it can say why, and its connection stays good."""
+        return max(1, int(self.patience * 800))
+
+    @property
+    def statement_timeout(self) -> int:
+        """Milliseconds."""
+        return max(2, int(self.patience * 900))
+
+    def __repr__(self) -> str:
+        """Without the password, for tracebacks that show values."""
+        return f"Place({self.shown})"
+
 
 def parse(url: str) -> Place:
     """Read `postgresql://user:password@host:port/database`, with options of ours and those of the driver.
@@ -48,7 +62,7 @@ def parse(url: str) -> Place:
         dsn=urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(theirs), "")),
         shown=_without_password(parts, options),
         schema=_schema(options.get("schema", "lamplighter")),
-        patience=_number(options, "patience", 10, LONGEST_PATIENCE),
+        patience=_number(options, "patience", 10, LONGEST_PATIENCE, least=0.01),
         connections=int(_number(options, "connections", 10, MOST_CONNECTIONS, least=1)),
         pooler=_pooler(options.get("pooler", "none")),
     )

@@ -13,6 +13,7 @@ from lamplighter.store.redis.rows import LETTERS, pack
 from lamplighter.store.redis.scripts import script
 
 STRETCH = 1000  # ids that one script looks at
+FEW_RUNNING = 5000  # ids that are fetched at once
 FEW_LINES = 32  # lines of single queues that are read apart, instead of all ended jobs of a state
 
 _ANY: frozenset[State] = frozenset()
@@ -26,9 +27,10 @@ async def find(
     states = among.intersection(where.states) if where.states else among
     if limit <= 0 or not states:
         return []
-    if where.ids:
-        ids = sorted({id_ for id_ in where.ids if before is None or id_ < before}, reverse=True)
-        return await _among_ids(link, ids, _filters(where, states, LIVE | ENDED), limit)
+    ids = where.ids or await _running(link, states)
+    if ids:
+        some = sorted({id_ for id_ in ids if before is None or id_ < before}, reverse=True)
+        return await _among_ids(link, some, _filters(where, states, LIVE | ENDED), limit)
     start = "+" if before is None else f"({before}"
     places = _places(where, states)
     found = await asyncio.gather(*(_in_place(link, place, filters, start, limit) for place, filters in places))
@@ -38,6 +40,14 @@ async def find(
 def pairs(flat: Sequence[bytes]) -> Iterator[Found]:
     """An answer of `id, job, id, job, ...`, two by two."""
     return zip(flat[::2], flat[1::2], strict=True)
+
+
+async def _running(link: Link, states: frozenset[State]) -> Sequence[str]:
+    """The ids of the running jobs, if only they are wanted: they are few among all that live."""
+    if states != {State.RUNNING}:
+        return ()
+    ids = await link.run(script("running"), FEW_RUNNING, again=True)
+    return [id_.decode() for id_ in ids or ()]
 
 
 async def _among_ids(link: Link, ids: list[str], filters: bytes, limit: int) -> list[Found]:

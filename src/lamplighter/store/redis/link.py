@@ -27,7 +27,7 @@ class Link:
         self._tag = f"{{{place.prefix}}}"
         self._seeker = Seeker(place)
         self._wire: Wire | None = None
-        self._connecting = asyncio.Lock()
+        self._opening: asyncio.Task[Wire] | None = None
         self.listener = Listener(place, f"{self._tag}:wake")
 
     async def run(self, script: Script, *args: Arg, again: bool = False) -> Any:
@@ -60,13 +60,25 @@ class Link:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def ask(self, *command: Arg) -> Any:
-        """The answer to a command, which may be an error; for commands that only read."""
+        """The answer to a command, which may be an error; for commands that only read.
+
+        Raises:
+            StoreUnavailable: the server is away, or the answer was lost.
+        """
         wire = self._wire if self._wire is not None and self._wire.lost is None else await self._connect()
-        return await wire.ask(*command)
+        try:
+            return await wire.ask(*command)
+        except Lost as error:
+            raise StoreUnavailable(
+                f"the connection to the Redis server at {show(self._seeker.at)} was lost ({error}): ask again."
+            ) from error
 
     async def close(self) -> None:
         """Let go of the server."""
         await self.listener.close()
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
@@ -97,7 +109,12 @@ class Link:
         wire.retire()
 
     async def _connect(self) -> Wire:
-        async with self._connecting:  # or fifty tasks would open fifty connections
-            if self._wire is None or self._wire.lost is not None:
-                self._wire = await self._seeker.connect()
-            return self._wire
+        """The next connection. All who wait share one try: they would wait the longer, one after the other."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open(), name="lamplighter-connect")
+            self._opening.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, if nobody waits
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> Wire:
+        self._wire = await self._seeker.connect()
+        return self._wire

@@ -27,7 +27,9 @@ from lamplighter.core.model import (
 )
 
 LARGEST = 1024 * 1024  # bytes of a job, an outcome or a record: a larger one would hold up all who use the server
-LATEST = 2**53 - 1  # microseconds: Lua counts no further exactly. It is in the year 2255, and serves as never
+# Microseconds since 1970: Lua counts no further exactly, and a place in line has sixteen characters. They are in the
+# years 2255 and 1938, and serve as never and as ever.
+LATEST, EARLIEST = 2**53 - 1, -(10**15 - 1)
 
 LETTERS = {state: state.value[0] for state in State}
 STATES = {letter: state for state, letter in LETTERS.items()}
@@ -80,12 +82,12 @@ _decode_record = msgspec.msgpack.Decoder(list[str | int]).decode
 
 def moment(at: datetime) -> int:
     """Microseconds that Lua can count."""
-    return min(to_us(at), LATEST)
+    return max(EARLIEST, min(to_us(at), LATEST))
 
 
 def maybe_moment(at: datetime | None) -> int | None:
     """`moment`, for what may have none."""
-    return None if at is None else min(to_us(at), LATEST)
+    return None if at is None else moment(at)
 
 
 def pack(value: object, what: str) -> bytes:

@@ -197,9 +197,9 @@ class RedisStore:
         pruned = 0
         while True:
             some = max(0, min(limit - pruned, MOST_TOGETHER))
-            gone = int(await self._run("prune", moment(now), some, keep.done, keep.failed))
-            pruned += gone
-            if gone < some or pruned >= limit:
+            gone, more = await self._run("prune", moment(now), some, keep.done, keep.failed)
+            pruned += int(gone)
+            if not more and (gone < some or pruned >= limit):
                 return pruned
 
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:

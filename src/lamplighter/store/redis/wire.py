@@ -17,6 +17,7 @@ Arg = str | bytes | int
 Command = tuple[Arg, ...]
 
 _MORE = object()  # what the reader says when an answer has not come whole yet
+GRACE = 0.1  # seconds more for an answer that may have come while the loop stood still
 _PUSHED = (b"message", b"smessage", b"sunsubscribe")  # what a server says without being asked
 
 
@@ -49,6 +50,7 @@ class Wire(asyncio.Protocol):
         self._out: list[bytes] = []
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._doubted = False
         self._retired = False
 
     def ask(self, *command: Arg) -> asyncio.Future[Any]:
@@ -92,6 +94,7 @@ class Wire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
 
     def data_received(self, data: bytes) -> None:
+        self._doubted = False
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not _MORE:
@@ -127,6 +130,9 @@ class Wire(asyncio.Protocol):
         left = self._waiting[0].since + self._patience - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check)
+        elif not self._doubted:
+            self._doubted = True
+            self._timer = self._loop.call_later(GRACE, self._check)
         else:
             self.close(TimeoutError(f"no answer within {self._patience:g} s"))
 

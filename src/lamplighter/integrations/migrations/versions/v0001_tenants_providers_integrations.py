@@ -10,11 +10,13 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+Id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
         "lamp_tenants",
-        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("id", Id, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("owner_id", sa.Text, nullable=False),
         sa.Column("archived", sa.Boolean, nullable=False),
@@ -23,7 +25,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "lamp_providers",
-        sa.Column("slug", sa.Text, nullable=False),
+        sa.Column("slug", Id, nullable=False),
         sa.Column("display_name", sa.Text, nullable=False),
         sa.Column("client_id", sa.Text, nullable=False),
         sa.Column("client_secret", sa.Text, nullable=False),
@@ -35,9 +37,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "lamp_integrations",
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("tenant_id", sa.Text, nullable=False),
-        sa.Column("provider_slug", sa.Text, nullable=False),
+        sa.Column("id", Id, nullable=False),
+        sa.Column("tenant_id", Id, nullable=False),
+        sa.Column("provider_slug", Id, nullable=False),
         sa.Column("access_token", sa.Text),
         sa.Column("refresh_token", sa.Text),
         sa.Column("token_version", sa.Integer, nullable=False),

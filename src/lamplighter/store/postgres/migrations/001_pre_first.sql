@@ -12,7 +12,7 @@ CREATE TABLE jobs (
     queue        text COLLATE "C" NOT NULL,
     name         text NOT NULL,
     tenant       text,
-    state        text NOT NULL CHECK (state IN ('scheduled', 'queued', 'running')),
+    state        text COLLATE "C" NOT NULL CHECK (state IN ('scheduled', 'queued', 'running')),
     priority     integer NOT NULL,
     run_at       bigint NOT NULL,
     created_at   bigint NOT NULL,
@@ -30,6 +30,7 @@ CREATE TABLE jobs (
     progress     text
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 
+CREATE INDEX jobs_by_queue ON jobs (queue, state, id text_pattern_ops); -- an order of its own: see `Queries.page`
 CREATE INDEX jobs_queued ON jobs (queue, priority DESC, run_at, id) WHERE state = 'queued';
 CREATE INDEX jobs_scheduled ON jobs (run_at, id) WHERE state = 'scheduled';
 CREATE INDEX jobs_running ON jobs (lease_until, id) WHERE state = 'running';
@@ -39,7 +40,7 @@ CREATE TABLE ended (
     queue        text COLLATE "C" NOT NULL,
     name         text NOT NULL,
     tenant       text,
-    state        text NOT NULL CHECK (state IN ('done', 'failed', 'cancelled')),
+    state        text COLLATE "C" NOT NULL CHECK (state IN ('done', 'failed', 'cancelled')),
     priority     integer NOT NULL,
     run_at       bigint NOT NULL,
     created_at   bigint NOT NULL,
@@ -58,7 +59,7 @@ CREATE TABLE ended (
     reason       text
 );
 
-CREATE INDEX ended_by_queue ON ended (queue, state, id);
+CREATE INDEX ended_by_queue ON ended (queue, state, id text_pattern_ops);
 CREATE INDEX ended_expiry ON ended (keep_until, id) WHERE keep_until IS NOT NULL;
 
 CREATE TABLE failures (
@@ -163,37 +164,44 @@ BEGIN
 END $$;
 
 -- Give a job a key if that is free, over, or its parent's to hand on; returns who holds it then. A holder that is gone
--- holds nothing. It looks before it takes, for taking locks the row, and a duplicate that is added in a long
--- transaction must not keep the holder from ending.
+-- holds nothing. It looks before it takes, and takes nothing that another took in between, for either way would lock the
+-- row: a duplicate that is added in a long transaction must not keep the holder from going on.
 CREATE FUNCTION take_key(taker text, wanted text, held_until bigint, now bigint, parent text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     held record;
-    holder text;
 BEGIN
     LOOP
         SELECT k.job, k.until, EXISTS (SELECT FROM jobs AS j WHERE j.id = k.job) AS lives INTO held
         FROM keys AS k WHERE k.key = wanted;
-        IF FOUND AND held.job IS DISTINCT FROM parent THEN
-            IF held.until > now OR held.until IS NULL AND held.lives THEN
-                RETURN held.job;
-            ELSIF held.until IS NULL THEN
-                DELETE FROM keys AS k WHERE k.key = wanted AND k.job = held.job AND k.until IS NULL;
-            END IF;
+        IF NOT FOUND THEN
+            INSERT INTO keys (key, job, until) VALUES (wanted, taker, held_until) ON CONFLICT DO NOTHING;
+        ELSIF held.job = parent OR held.until <= now OR held.until IS NULL AND NOT held.lives THEN
+            UPDATE keys AS k SET job = taker, until = held_until
+            WHERE k.key = wanted AND k.job = held.job AND k.until IS NOT DISTINCT FROM held.until;
+        ELSE
+            RETURN held.job;
         END IF;
-        INSERT INTO keys AS k (key, job, until) VALUES (wanted, taker, held_until)
-        ON CONFLICT (key) DO UPDATE SET job = excluded.job, until = excluded.until
-        WHERE k.until <= now OR k.job = parent
-        RETURNING k.job INTO holder;
         IF FOUND THEN
-            RETURN holder;
-        END IF; -- another took it between the look and the try: look who
+            RETURN taker;
+        END IF; -- another was faster: look who
     END LOOP;
+END $$;
+
+-- The same for a job that comes back. It goes without its key if that is taken, and if somebody is taking it: a long
+-- transaction must not keep others' outcomes waiting.
+CREATE FUNCTION take_key_again(taker text, wanted text, now bigint) RETURNS void LANGUAGE plpgsql
+SET lock_timeout = '10ms' AS $$
+BEGIN
+    PERFORM take_key(taker, wanted, NULL, now, NULL);
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
 END $$;
 
 -- Add jobs, in order; gives those that are not added because another holds their key, each with the holder.
 -- A job: id, queue, name, tenant, priority, run_at, args, key, mode, until, failures, crashes, created_at, parent.
-CREATE FUNCTION add(batch jsonb, now bigint, expected uuid, channel text)
+-- Waits for a transaction that is taking the same key, for so many milliseconds; the caller's own setting comes back.
+CREATE FUNCTION add(batch jsonb, now bigint, expected uuid, patience integer, channel text)
 RETURNS TABLE (job text, holder text) LANGUAGE plpgsql AS $$
 DECLARE
     one record;
@@ -201,11 +209,13 @@ DECLARE
     won_key text;
     won_until bigint;
     refused text[] := '{}';
+    before text := current_setting('lock_timeout');
 BEGIN
     IF expected <> (SELECT id FROM about) THEN
         RAISE EXCEPTION 'another database' USING ERRCODE = 'LAMP1';
     END IF;
     IF jsonb_path_exists(batch, '$[*][7] ? (@ != null)') THEN
+        PERFORM set_config('lock_timeout', patience::text, true);
         FOR one IN -- by key, so that two batches never wait for each other; of one key the first of the batch counts
             SELECT j ->> 0 AS id, j ->> 7 AS key, (j ->> 9)::bigint AS until, j ->> 13 AS parent
             FROM jsonb_array_elements(batch) WITH ORDINALITY AS e (j, place)
@@ -229,6 +239,7 @@ BEGIN
                 RETURN NEXT;
             END IF;
         END LOOP;
+        PERFORM set_config('lock_timeout', before, true);
     END IF;
     INSERT INTO jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until, failures,
                       crashes, created_at, state)
@@ -261,7 +272,8 @@ BEGIN
         RETURNING jobs.*
     ), let_go AS (
         DELETE FROM keys USING started
-        WHERE started.unique_mode = 'pending' AND keys.key = started.unique_key AND keys.job = started.id
+        WHERE started.unique_mode = 'pending' AND keys.key = (
+            SELECT k.key FROM keys AS k WHERE k.key = started.unique_key AND k.job = started.id FOR UPDATE SKIP LOCKED)
     )
     SELECT * FROM started;
 END $$;
@@ -352,7 +364,7 @@ BEGIN
         ORDER BY m.key COLLATE "C", m.place
     LOOP
         IF one.comes_back THEN -- without its key if another took that meanwhile, for a retry is never lost over a key
-            PERFORM take_key(one.id, one.key, NULL, now, NULL);
+            PERFORM take_key_again(one.id, one.key, now);
         ELSE -- a key that a long transaction is handing on is passed over: its holder is gone, and so it is free
             DELETE FROM keys WHERE key = (
                 SELECT k.key FROM keys AS k WHERE k.key = one.key AND k.job = one.id AND k.until IS NULL
@@ -531,7 +543,7 @@ BEGIN
         SELECT j.id, j.unique_key FROM unnest(ids) WITH ORDINALITY AS w (id, place) JOIN jobs AS j ON j.id = w.id
         WHERE j.id = ANY (revived) AND j.unique_mode IN ('pending', 'active') ORDER BY j.unique_key, w.place
     LOOP
-        PERFORM take_key(one.id, one.unique_key, NULL, now, NULL);
+        PERFORM take_key_again(one.id, one.unique_key, now);
     END LOOP;
     RETURN ARRAY(
         SELECT w.id FROM unnest(ids) WITH ORDINALITY AS w (id, place)
@@ -559,7 +571,8 @@ BEGIN
         -- some of these may have expired too: only what is found on top of those counts towards the limit
         doomed := doomed || ARRAY(
             SELECT o.id FROM (
-                SELECT id FROM ended WHERE queue = one.queue AND state = one.state ORDER BY id LIMIT least(one.excess, most)
+                SELECT id FROM ended WHERE queue = one.queue AND state = one.state ORDER BY id USING ~<~
+                LIMIT least(one.excess, most)
             ) AS o WHERE o.id <> ALL (doomed));
     END LOOP;
     doomed := doomed[:most];
@@ -567,7 +580,8 @@ BEGIN
     DELETE FROM failures WHERE job = ANY (doomed);
     PERFORM fold_counts(1);
     DELETE FROM counts WHERE n = 0;
-    DELETE FROM keys WHERE until <= now;
+    DELETE FROM keys WHERE key = ANY (ARRAY( -- but for those that a transaction is taking over
+        SELECT key FROM keys WHERE until <= now ORDER BY until FOR UPDATE SKIP LOCKED));
     DELETE FROM records WHERE expires_at <= now;
     RETURN cardinality(doomed);
 END $$;

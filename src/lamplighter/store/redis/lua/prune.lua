@@ -1,7 +1,7 @@
 -- Forget ended jobs that were kept long enough or are too many in their queue; also keys and records that are over.
 -- KEYS[1] {prefix}
 -- ARGV[1] now   ARGV[2] limit   ARGV[3] done jobs to keep in each queue   ARGV[4] the same for failed and for cancelled
--- Returns how many jobs were forgotten.
+-- Returns how many jobs were forgotten, and whether (1 or 0) more keys or records are over.
 -- include _job
 local limit, most = tonumber(ARGV[2]), {d = tonumber(ARGV[3]), f = tonumber(ARGV[4]), c = tonumber(ARGV[4])}
 local doomed = redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', ARGV[1], 'LIMIT', 0, limit)
@@ -29,18 +29,20 @@ end
 
 local jobs = load(doomed)
 for _, id in ipairs(doomed) do
-  leave(id, jobs[id])
+  if jobs[id] then leave(id, jobs[id]) else take(EXPIRY, id) end
   forget(id)
 end
 flush()
 
-for _, key in ipairs(redis.call('ZRANGEBYSCORE', base .. ':periods', '-inf', ARGV[1], 'LIMIT', 0, 1000)) do
+local keys = redis.call('ZRANGEBYSCORE', base .. ':periods', '-inf', ARGV[1], 'LIMIT', 0, 1000)
+for _, key in ipairs(keys) do
   redis.call('HDEL', base .. ':unique', key)
   redis.call('ZREM', base .. ':periods', key)
 end
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', base .. ':fading', '-inf', ARGV[1], 'LIMIT', 0, 1000)) do
+local records = redis.call('ZRANGEBYSCORE', base .. ':fading', '-inf', ARGV[1], 'LIMIT', 0, 1000)
+for _, member in ipairs(records) do
   local kind, name = cmsgpack.unpack(member)
   redis.call('HDEL', base .. ':records:' .. kind, name)
   redis.call('ZREM', base .. ':fading', member)
 end
-return #doomed
+return {#doomed, (#keys == 1000 or #records == 1000) and 1 or 0}

@@ -14,25 +14,7 @@ local function next_moment()
   return due and lease and math.min(due, lease) or due or lease
 end
 
-local function answer(due, moment, rescued)
-  return {due, moment and string.format('%.0f', moment) or '', rescued}
-end
-
-local moment = next_moment()
-if not moment or moment > now then return answer(0, moment, {}) end
-
-local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', ARGV[1], 'LIMIT', 0, limit)
-local rescued = redis.call('ZRANGEBYSCORE', RUNNING, '-inf', ARGV[1], 'LIMIT', 0, limit)
-local jobs = load(due)
-for _, id in ipairs(due) do
-  local job = jobs[id]
-  leave(id, job)
-  job[STATE] = 'q'
-  enter(id, job)
-end
-jobs = load(rescued)
-for _, id in ipairs(rescued) do
-  local job = jobs[id]
+local function rescue(id, job)
   local message = 'worker ' .. job[WORKER] .. ' stopped renewing its lease.'
   leave(id, job)
   note_failure(id, {job[FENCE], now, 'crash', 'WorkerLost', message, ''})
@@ -43,6 +25,32 @@ for _, id in ipairs(rescued) do
   else
     back(id, job, 'q', now)
   end
+end
+
+local function answer(due, moment, rescued)
+  return {due, moment and string.format('%.0f', moment) or '', rescued}
+end
+
+local moment = next_moment()
+if not moment or moment > now then return answer(0, moment, {}) end
+
+-- (A job that someone deleted by hand is only taken out of its place.)
+local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', ARGV[1], 'LIMIT', 0, limit)
+local rescued = redis.call('ZRANGEBYSCORE', RUNNING, '-inf', ARGV[1], 'LIMIT', 0, limit)
+local jobs = load(due)
+for _, id in ipairs(due) do
+  local job = jobs[id]
+  if job then
+    leave(id, job)
+    job[STATE] = 'q'
+    enter(id, job)
+  else
+    take(SCHEDULED, id)
+  end
+end
+jobs = load(rescued)
+for _, id in ipairs(rescued) do
+  if jobs[id] then rescue(id, jobs[id]) else take(RUNNING, id) end
 end
 if #due + #rescued > 0 then
   flush()

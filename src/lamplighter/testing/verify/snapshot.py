@@ -1,0 +1,79 @@
+"""What the store holds when the run is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import timedelta
+
+from lamplighter.core.clock import to_us, utcnow
+from lamplighter.core.ids import new_id
+from lamplighter.core.model import JobView, Keep, NewJob, State, Unique, Where
+from lamplighter.engine.lease import KIND
+from lamplighter.store.base import Store
+
+PAGE = 1000
+PROBES = "verify-probes"  # the queue of jobs that only ask for keys
+FAR = timedelta(days=1)
+
+
+async def all_jobs(store: Store) -> list[JobView]:
+    """Every job, newest first."""
+    views: list[JobView] = []
+    before = None
+    while page := await store.page(Where(), limit=PAGE, before=before):
+        views += page
+        before = page[-1].id
+    return views
+
+
+async def rescues(store: Store, views: Iterable[JobView]) -> dict[tuple[str, int], float]:
+    """When, seconds since 1970, each attempt was taken from a worker that had not renewed its lease."""
+    failures = [(view.id, await store.failures(view.id)) for view in views if view.crashes]
+    return {(job, one.fence): one.at.timestamp() for job, found in failures for one in found if one.kind == "crash"}
+
+
+async def prune(store: Store) -> None:
+    """Forget what need not be kept any longer: whatever is there after that was not to be forgotten."""
+    most = 1_000_000_000
+    while await store.prune(Keep(most, most), limit=PAGE, now=utcnow()):
+        pass
+
+
+async def free_keys(store: Store, keys: Iterable[str]) -> dict[str, bool]:
+    """Which of these unique keys are free: a job that takes one is added, and cancelled again."""
+    wanted = sorted(set(keys))
+    free: dict[str, bool] = {}
+    for start in range(0, len(wanted), PAGE):
+        some = wanted[start : start + PAGE]
+        now = utcnow()
+        added = await store.add([_probe(key) for key in some], now=now)
+        free |= {key: one.created for key, one in zip(some, added, strict=True)}
+        while (await store.cancel(Where(queues=(PROBES,)), limit=PAGE, now=now, keep_until=now)).ended:
+            pass
+    return free
+
+
+def _probe(key: str) -> NewJob:
+    now = utcnow()
+    unique = Unique(key, "active")
+    return NewJob(id=new_id(to_us(now)), name=PROBES, queue=PROBES, run_at=now + FAR, unique=unique)
+
+
+async def leftovers(store: Store, views: Iterable[JobView]) -> list[str]:
+    """Counts that do not fit the jobs that there are, and workers that are said to be alive."""
+    return [*await _wrong_counts(store, views), *await _dead_workers(store)]
+
+
+async def _wrong_counts(store: Store, views: Iterable[JobView]) -> list[str]:
+    there = Counter((view.queue, view.state) for view in views)
+    told = {(one.queue, state): getattr(one, state) for one in await store.stats() for state in State}
+    return [
+        f"the counts tell of {told.get(key, 0)} {key[1]} jobs in {key[0]}, and there are {there[key]}"
+        for key in sorted(there.keys() | told.keys())
+        if told.get(key, 0) != there[key]
+    ]
+
+
+async def _dead_workers(store: Store) -> list[str]:
+    return [f"worker {one.name} is said to be alive" for one in await store.records(KIND, now=utcnow())]

@@ -1,0 +1,49 @@
+"""What a database administrator sees of a store."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+
+_COUNTED = "SELECT queue, state, n FROM SCHEMA.totals WHERE n <> 0 ORDER BY 1, 2"
+_RECOUNTED = """
+SELECT queue, state, count(*)
+FROM (SELECT queue, state FROM SCHEMA.jobs UNION ALL SELECT queue, state FROM SCHEMA.ended) AS j
+GROUP BY queue, state ORDER BY 1, 2
+"""
+# Who waits for a lock that another session has.
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND query LIKE $1"
+
+
+class Behind:
+    """Looks at the tables of one schema. SCHEMA in a statement stands for its name."""
+
+    def __init__(self, connection: asyncpg.Connection, schema: str) -> None:
+        self.connection = connection
+        self.schema = schema
+
+    async def rows(self, statement: str, *args: Any) -> list[tuple[Any, ...]]:
+        """What a statement gives."""
+        found = await self.connection.fetch(statement.replace("SCHEMA", self.schema), *args)
+        return [tuple(row) for row in found]
+
+    async def value(self, statement: str, *args: Any) -> Any:
+        """The one value that a statement gives."""
+        [[value]] = await self.rows(statement, *args)
+        return value
+
+    async def counts_are_right(self) -> bool:
+        """Whether what was counted along the way is what there is."""
+        return await self.rows(_COUNTED) == await self.rows(_RECOUNTED)
+
+    async def until_waiting(self, how_many: int = 1) -> None:
+        """Until so many calls to the store of this schema wait for another session."""
+        await self.until("SELECT $2 <= (" + _WAITING + ")", True, f"%{self.schema}.%", how_many)
+
+    async def until(self, statement: str, expected: Any, *args: Any) -> None:
+        """Until a statement gives that value."""
+        async with asyncio.timeout(30):
+            while await self.value(statement, *args) != expected:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.01)

@@ -1,0 +1,61 @@
+"""A million queued jobs, a million ended ones and a large future, made within seconds."""
+
+from __future__ import annotations
+
+from tests.store.postgres.behind import Behind
+
+from lamplighter.core.clock import to_us
+from lamplighter.testing.conformance._make import NOW
+
+QUEUED, SCHEDULED, RUNNING, ENDED = 1_000_000, 200_000, 10_000, 1_000_000
+QUEUES = 20
+
+# Triggers are off: the counts are written as what they would have come to. Ids rise with time, as real ones do. The
+# server believes that the tables are empty, as it does soon after many jobs came at once.
+_LOAD = f"""
+SET session_replication_role = replica;
+SET maintenance_work_mem = '256MB';
+ALTER TABLE SCHEMA.jobs SET (autovacuum_enabled = off);
+ALTER TABLE SCHEMA.ended SET (autovacuum_enabled = off);
+ALTER TABLE SCHEMA.keys SET (autovacuum_enabled = off);
+ALTER TABLE SCHEMA.failures SET (autovacuum_enabled = off);
+ANALYZE SCHEMA.jobs, SCHEMA.ended, SCHEMA.keys, SCHEMA.failures;
+CREATE TEMPORARY TABLE dropped AS
+SELECT indexname, indexdef FROM pg_indexes
+WHERE schemaname = 'SCHEMA' AND indexname !~ '_pkey$' AND tablename IN ('jobs', 'ended');
+DO $$ BEGIN
+    EXECUTE (SELECT string_agg(format('DROP INDEX SCHEMA.%I', indexname), ';') FROM dropped);
+END $$;
+INSERT INTO SCHEMA.ended (id, queue, name, state, priority, run_at, created_at, args, fence, failures, crashes, worker,
+                          started_at, ended_at, keep_until, result)
+SELECT 'e-' || lpad(n::text, 8, '0'), 'q-' || n % {QUEUES}, 'send',
+       CASE WHEN n % 1001 = 0 THEN 'failed' ELSE 'done' END, 0, NOW - n, NOW - n, '{{}}', 1, 0, 0, 'w-1', NOW - n, NOW - n, NOW + n * 1000000::bigint, 'null'
+FROM generate_series(1, {ENDED}) AS n;
+INSERT INTO SCHEMA.jobs (id, queue, name, state, priority, run_at, created_at, args, worker, started_at, lease_until,
+                         unique_key, unique_mode)
+SELECT 'l-' || lpad(n::text, 8, '0'), 'q-' || n % {QUEUES}, 'send', s.state, (n % 3) * 10,
+       CASE s.state WHEN 'scheduled' THEN NOW + n * 1000000::bigint ELSE NOW - n END, NOW,
+       '{{}}', CASE s.state WHEN 'running' THEN 'w-1' END,
+       CASE s.state WHEN 'running' THEN NOW END, CASE s.state WHEN 'running' THEN NOW + n * 1000000::bigint END,
+       CASE WHEN n % 10 = 0 THEN 'key-' || n END, CASE WHEN n % 10 = 0 THEN 'active' END
+FROM generate_series(1, {RUNNING + SCHEDULED + QUEUED}) AS n,
+     LATERAL (SELECT CASE WHEN n <= {RUNNING} THEN 'running' WHEN n <= {RUNNING + SCHEDULED} THEN 'scheduled'
+                     ELSE 'queued' END AS state) AS s;
+INSERT INTO SCHEMA.keys (key, job) SELECT unique_key, id FROM SCHEMA.jobs WHERE unique_key IS NOT NULL;
+INSERT INTO SCHEMA.failures (job, fence, at, kind, error, message, traceback)
+SELECT 'e-' || lpad(n::text, 8, '0'), 1, NOW, 'error', 'OSError', 'no answer', '' FROM generate_series(1, 200000) AS n;
+DO $$ DECLARE one text; BEGIN
+    FOR one IN SELECT indexdef FROM dropped LOOP
+        EXECUTE one;
+    END LOOP;
+END $$;
+INSERT INTO SCHEMA.counts SELECT queue, state, count(*) FROM SCHEMA.jobs GROUP BY queue, state;
+INSERT INTO SCHEMA.counts SELECT queue, state, count(*) FROM SCHEMA.ended GROUP BY queue, state;
+DROP TABLE dropped;
+SET session_replication_role = origin;
+"""
+
+
+async def gather_a_crowd(behind: Behind) -> None:
+    """Fill the tables of the schema, which must be empty."""
+    await behind.connection.execute(_LOAD.replace("SCHEMA", behind.schema).replace("NOW", str(to_us(NOW))))

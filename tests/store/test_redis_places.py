@@ -1,0 +1,112 @@
+"""Where a Redis server may be: behind Sentinel, at a socket, behind TLS, in a cluster whose nodes die."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from tests.redis_server import RedisServer, cluster, free_port, running, watched
+
+from lamplighter.core.errors import ConfigError, StoreUnavailable
+from lamplighter.store.redis import RedisStore
+from lamplighter.testing.conformance._make import add, claim, ids_of, job
+
+
+async def test_a_socket_is_a_place_too(redis_server: RedisServer) -> None:
+    prefix = uuid4()
+    async with RedisStore(f"unix://{redis_server.socket}?prefix={prefix}") as store:
+        [id_] = await add(store, job())
+    async with RedisStore(f"{redis_server.url}?prefix={prefix}") as store:
+        assert await ids_of(store) == [id_]
+
+
+async def test_databases_of_one_server_do_not_meet() -> None:
+    with running() as server:
+        async with RedisStore(f"redis://127.0.0.1:{server.port}/3") as store:
+            [id_] = await add(store, job())
+            assert await ids_of(store) == [id_]
+        async with RedisStore(f"unix://{server.socket}?db=3") as store:
+            assert await ids_of(store) == [id_]
+        async with RedisStore(server.url) as store:
+            assert await ids_of(store) == []
+
+
+async def test_sentinel_leads_to_the_new_master_after_a_failover() -> None:
+    with watched() as (master, replica, sentinel):
+        url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}/0?master=jobs&patience=30"
+        async with RedisStore(url) as store:
+            [before] = await add(store, job())
+            assert master.cli("WAIT", 1, 10_000) == "1"
+            hints = store.wake()
+            await anext(hints)
+            master.kill()
+            [after] = await add(store, job())
+            assert "role:master" in replica.cli("INFO", "replication")
+            assert await ids_of(store) == [after, before]
+            async with asyncio.timeout(30):
+                await anext(hints)
+            await claim(store)
+
+
+async def test_a_master_that_sentinel_does_not_know_is_told() -> None:
+    with running() as master, running(sentinel_of=master) as sentinel:
+        store = RedisStore(f"redis+sentinel://127.0.0.1:{sentinel.port}?master=none")
+        with pytest.raises(ConfigError, match=r"knows no master 'none': correct \?master="):
+            await store.__aenter__()
+
+
+async def test_another_node_of_a_cluster_takes_over_from_one_that_died() -> None:
+    with cluster(6, replicas=1) as nodes:
+        async with RedisStore(f"{nodes[0].url}?patience=60") as store:
+            [before] = await add(store, job())
+            [owner] = [node for node in nodes if "{lamplighter}:jobs" in node.cli("KEYS", "*") and is_master(node)]
+            assert owner.cli("WAIT", 1, 10_000) == "1"
+            owner.kill()
+            [after] = await add(store, job())
+            assert await ids_of(store) == [after, before]
+
+
+def is_master(node: RedisServer) -> bool:
+    return "role:master" in node.cli("INFO", "replication")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate that signs itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=redis.test"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run([*request.split(), *names], check=True, capture_output=True)
+    return cert, key
+
+
+async def test_a_server_behind_tls_must_be_trusted(certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    tls = free_port()
+    files = (
+        "--tls-cert-file",
+        cert,
+        "--tls-key-file",
+        key,
+        "--tls-ca-cert-file",
+        cert,
+        "--tls-auth-clients",
+        "optional",
+    )
+    with running("--tls-port", tls, *files) as server:
+        url = f"rediss://127.0.0.1:{tls}?patience=5"
+        with pytest.raises(ConfigError, match=r"is not to be trusted: self.signed certificate"):
+            await RedisStore(url).__aenter__()
+        for options in (f"&ca={cert}", f"&ca={cert}&cert={cert}&key={key}&verify=ca", "&verify=none"):
+            async with RedisStore(url + options) as store:
+                await add(store, job())
+                await anext(store.wake())
+        with pytest.raises(ConfigError, match="certificates that the store URL names cannot be read"):
+            await RedisStore(f"{url}&ca={cert}.none").__aenter__()
+        with pytest.raises(StoreUnavailable, match=r"does it want TLS \(rediss://\)"):
+            await RedisStore(f"redis://127.0.0.1:{tls}?patience=0.2").__aenter__()
+        assert server.port != tls
