@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from lamplighter.app import App
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.events import Event
-from lamplighter.core.model import LIVE, JobView, Where
+from lamplighter.core.model import LIVE, JobView, State, Where
 from lamplighter.core.secret import Secret
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.integration import Integration, NewIntegration
@@ -21,6 +22,29 @@ from lamplighter.integrations.tenants import Tenant
 
 TENANT = "copper-bakery"
 SOON = 60  # seconds that anything may take on a machine under load
+
+
+class Home(NamedTuple):
+    """Where an app keeps its jobs, and the family its tables, if not there too."""
+
+    folder: Path
+    store: str
+    database: str | None = None
+
+    def settings(self, lease: float = 5) -> Settings:
+        """For an app that is at home there."""
+        folder = None if (self.database or self.store).startswith("sqlite") else self.folder
+        return Settings(store=self.store, database=self.database, folder=folder, lease=timedelta(seconds=lease))
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The same for another process."""
+        return str(self.folder), self.store, *((self.database,) if self.database else ())
+
+
+def in_file(folder: Path) -> Home:
+    """Everything in one file of that folder."""
+    return Home(folder, f"sqlite:///{folder}/lamplighter.db")
 
 
 class Running:
@@ -58,9 +82,21 @@ class Running:
         return found
 
     async def planned(self) -> list[JobView]:
-        """The refreshes that are still to run."""
+        """The refreshes that are still to run, those on their way from the outbox included."""
+        async with asyncio.timeout(SOON):
+            while (await self.tokens._outbox.waiting()).jobs:  # noqa: ASYNC110 - any process may empty it
+                await asyncio.sleep(0.01)
         found = await self.app.store.page(Where(names=("tokens.refresh",)), limit=1000)
         return [view for view in found if view.state in LIVE]
+
+    async def planned_for(self, moment: datetime | None = None) -> JobView:
+        """The one refresh that is still to run, once it is planned for then: what finds it early moves it there."""
+        async with asyncio.timeout(SOON):
+            while True:
+                planned = await self.planned()
+                if [one.state for one in planned] == [State.SCHEDULED] and moment in {None, planned[0].run_at}:
+                    return planned[0]
+                await asyncio.sleep(0.01)
 
     async def refresh_without_key(self, integrations: Sequence[Integration], times: int) -> None:
         """Refresh each so often, all at once, on a path that forgot the key: the lock must do."""
@@ -89,10 +125,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, clock: Clock = utcnow) -> AsyncIterator[Running]:
-    """An open app on the file of that folder. Several may be open on one: each is as good as a process."""
-    settings = Settings(store=f"sqlite:///{folder}/lamplighter.db", lease=timedelta(seconds=5))
-    app = App(settings=settings, clock=clock)
+async def running(home: Home, *, clock: Clock = utcnow) -> AsyncIterator[Running]:
+    """An open app there. Several may be open on one: each is as good as a process."""
+    app = App(settings=home.settings(), clock=clock)
     tokens = TokenFamily(app)
     async with app:
         yield Running(app, tokens)

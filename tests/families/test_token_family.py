@@ -1,4 +1,4 @@
-"""The token family against the demo world: real tokens, over real connections, in a real file."""
+"""The token family against the demo world: real tokens, over real connections, in real stores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.families.running import Running, running
+from tests.families.conftest import HOMES
+from tests.families.running import Home, Running, running
 
 from lamplighter.core.model import State, Where
 from lamplighter.core.secret import Secret
@@ -23,8 +24,8 @@ LANTERN = "lantern-drive"
 
 
 @pytest.fixture
-async def it(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(tmp_path) as opened:
+async def it(home: Home) -> AsyncIterator[Running]:
+    async with running(home) as opened:
         yield opened
 
 
@@ -53,7 +54,7 @@ async def test_a_token_is_refreshed_and_its_next_refresh_planned_for_its_time(
     assert planned.unique.key == f"tokens.refresh:{integration.id}"
 
 
-async def test_refreshes_go_on_by_themselves(it: Running, http: httpx2.AsyncClient, tmp_path: Path) -> None:
+async def test_refreshes_go_on_by_themselves(it: Running, http: httpx2.AsyncClient) -> None:
     async with running_world(faults=False, token_lifetime=2) as world:
         integration = await consent(it, http, world)
         await it.tokens.plan([integration])
@@ -77,11 +78,11 @@ async def test_what_was_forgotten_is_found_when_it_is_overdue(
     assert (await it.see(fresh)).token_version == fresh.token_version
 
 
-async def test_a_start_plans_everything_once(tmp_path: Path, http: httpx2.AsyncClient, world: World) -> None:
-    async with running(tmp_path) as before:
+async def test_a_start_plans_everything_once(home: Home, http: httpx2.AsyncClient, world: World) -> None:
+    async with running(home) as before:
         integration = await consent(before, http, world, life=3600)
     for _ in range(2):
-        async with running(tmp_path) as it, it.app.worker():
+        async with running(home) as it, it.app.worker():
             await it.until("done", name="tokens.reconcile")
             [planned] = await it.planned()
     assert planned.run_at == integration.refresh_at
@@ -129,9 +130,7 @@ async def test_a_refresh_by_hand_leaves_one_plan_for_the_new_time(
     await it.tokens.plan([integration])
     by_hand = await it.tokens.service.refresher.refresh(integration.id, force=True)
     async with it.app.worker():
-        await it.until("done")
-    [planned] = await it.planned()
-    assert planned.run_at == by_hand.refresh_at
+        await it.planned_for(by_hand.refresh_at)
     assert (await count_requests(http, world.url, LANTERN)).outcomes == {"ok": 2}  # the code, and one refresh
 
 
@@ -143,8 +142,7 @@ async def test_a_refresh_on_another_path_does_not_cost_the_plan(
     async with it.app.worker():
         await it.refresh_without_key([integration], 8)
         await it.until("done", 9)
-    [planned] = await it.planned()
-    assert planned.state is State.SCHEDULED
+        await it.planned_for()
 
 
 async def test_a_refresh_by_hand_moves_a_later_plan_forward(
@@ -157,14 +155,12 @@ async def test_a_refresh_by_hand_moves_a_later_plan_forward(
     assert integration.refresh_at is not None
     assert by_hand.refresh_at < integration.refresh_at
     async with it.app.worker():
-        await it.until("done")
-    [planned] = await it.planned()
-    assert planned.run_at == by_hand.refresh_at
+        await it.planned_for(by_hand.refresh_at)
     assert (await count_requests(http, world.url, LANTERN)).outcomes == {"ok": 2}  # the code, and the refresh by hand
 
 
-async def test_two_processes_refresh_each_token_once(tmp_path: Path, http: httpx2.AsyncClient, world: World) -> None:
-    async with running(tmp_path) as one, running(tmp_path) as other:
+async def test_two_processes_refresh_each_token_once(home: Home, http: httpx2.AsyncClient, world: World) -> None:
+    async with running(home) as one, running(home) as other:
         integrations = [await consent(one, http, world, slug) for slug in (LANTERN, "harbor-files", "stormy-drive")]
         async with one.app.worker(), other.app.worker():
             await asyncio.gather(*(process.refresh_without_key(integrations, 5) for process in (one, other)))
@@ -187,6 +183,7 @@ async def test_what_left_the_store_is_gone_without_a_request(
     assert "no integration" in job.reason
 
 
+@pytest.mark.parametrize("home", HOMES[::2], indirect=True)  # in files, which can be looked through
 async def test_no_job_holds_a_token(it: Running, http: httpx2.AsyncClient, world: World, tmp_path: Path) -> None:
     grant = await connect(http, world.url, LANTERN, "ada")
     assert grant.refresh_token

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
-from asyncio.subprocess import DEVNULL, Process
 from pathlib import Path
 
 import httpx2
 import pytest
-from tests.families.running import running
-from tests.families.test_token_family_faults import WORKER
+from tests.families.running import in_file, running
+from tests.families.test_token_family_faults import start_worker
 
 from lamplighter.demo.catalog import PROVIDERS
 from lamplighter.demo.client import count_requests
@@ -29,10 +27,10 @@ LIFETIME = 20  # seconds: each of the world's integrations is refreshed some sev
 async def test_however_often_workers_are_killed_no_token_is_spent_twice_and_none_lapses(
     tmp_path: Path, http: httpx2.AsyncClient
 ) -> None:
-    url, dice, watch = f"sqlite:///{tmp_path}/lamplighter.db", random.Random(7), Watch()
-    async with running_world(faults=False, token_lifetime=LIFETIME) as world, running(tmp_path) as it:
+    home, dice, watch = in_file(tmp_path), random.Random(7), Watch()
+    async with running_world(faults=False, token_lifetime=LIFETIME) as world, running(home) as it:
         await it.tokens.plan(await settle(it.tokens.service, world.url))
-        workers = [await start(url) for _ in range(WORKERS)]
+        workers = [await start_worker(home) for _ in range(WORKERS)]
         try:
             asked = await requests(http, world)
             for _ in range(KILLS):
@@ -41,7 +39,7 @@ async def test_however_often_workers_are_killed_no_token_is_spent_twice_and_none
                 victim = dice.randrange(WORKERS)
                 workers[victim].kill()
                 await workers[victim].wait()
-                workers[victim] = await start(url)
+                workers[victim] = await start_worker(home)
         finally:
             for worker in workers:
                 worker.terminate()
@@ -55,10 +53,6 @@ async def test_however_often_workers_are_killed_no_token_is_spent_twice_and_none
     assert (summary.lapsed, summary.failed, summary.revoked) == (0, 0, 0)
     assert summary.refreshed >= KILLS
     assert reuses == [0] * len(PROVIDERS)
-
-
-async def start(url: str) -> Process:
-    return await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, url, stdout=DEVNULL)
 
 
 async def of(http: httpx2.AsyncClient, world: World, provider: str) -> Requests:

@@ -6,14 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import httpx2
 import pytest
-from tests.families.running import TENANT, Running, running
+from tests.families.running import TENANT, Home, Running, running
 
 from lamplighter.core.model import State, Where
 from lamplighter.core.secret import Secret
@@ -25,16 +25,17 @@ from lamplighter.families.tokens import ATTEMPTS
 from lamplighter.integrations.provider import Provider
 from lamplighter.testing import FakeClock
 
+ROOT = Path(__file__).parents[2]
+
 WORKER = """
 import asyncio, sys
-from datetime import timedelta
+from pathlib import Path
 from lamplighter.app import App
-from lamplighter.core.config import Settings
 from lamplighter.families.tokens import TokenFamily
+from tests.families.running import Home
 
 async def main():
-    settings = Settings(store=sys.argv[1], lease=timedelta(seconds=2))
-    app = App(settings=settings)
+    app = App(settings=Home(Path(sys.argv[1]), *sys.argv[2:]).settings(lease=2))
     TokenFamily(app)
     async with app, app.worker() as worker:
         print("working", flush=True)
@@ -42,6 +43,15 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def start_worker(home: Home, **environment: str) -> Process:
+    """A worker in a process of its own."""
+    path = os.pathsep.join(["src", str(ROOT), *sys.path])
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, *home.arguments, stdout=DEVNULL,
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": path} | environment,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -61,9 +71,9 @@ async def nonsense() -> AsyncIterator[Provider]:
         yield registered(find_provider("lantern-drive"), url)
 
 
-async def test_an_integration_is_expired_only_after_the_last_attempt(tmp_path: Path, nonsense: Provider) -> None:
+async def test_an_integration_is_expired_only_after_the_last_attempt(home: Home, nonsense: Provider) -> None:
     clock = FakeClock()
-    async with running(tmp_path, clock=clock) as it:
+    async with running(home, clock=clock) as it:
         integration = await it.connect(nonsense, Secret("a"), Secret("r"))
         await it.tokens.plan([integration])
         for attempt in range(1, ATTEMPTS + 1):
@@ -79,9 +89,9 @@ async def test_an_integration_is_expired_only_after_the_last_attempt(tmp_path: P
         assert [failure.error for failure in await it.app.store.failures(job.id)] == ["BadAnswer"] * ATTEMPTS
 
 
-async def test_an_expired_integration_is_tried_again_later(tmp_path: Path, nonsense: Provider) -> None:
+async def test_an_expired_integration_is_tried_again_later(home: Home, nonsense: Provider) -> None:
     clock = FakeClock()
-    async with running(tmp_path, clock=clock) as it:
+    async with running(home, clock=clock) as it:
         integration = await it.connect(nonsense, Secret("a"), Secret("r"))
         await it.tokens.service.refresher.give_up(integration.id, "for a test")
         clock.advance(timedelta(hours=2))
@@ -90,21 +100,19 @@ async def test_an_expired_integration_is_tried_again_later(tmp_path: Path, nonse
         assert any(event.kind == "retried" for event in it.events)
 
 
-async def test_a_worker_killed_between_the_answer_and_the_database_loses_no_token(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/lamplighter.db"
+async def test_a_worker_killed_between_the_answer_and_the_database_loses_no_token(home: Home) -> None:
     async with running_world(faults=False) as world, httpx2.AsyncClient() as http:
         grant = await connect(http, world.url, "lantern-drive", "ada")
         provider = registered(find_provider("lantern-drive"), world.url)
-        async with running(tmp_path) as before:
+        async with running(home) as before:
             integration = await before.connect(provider, Secret(grant.access_token), Secret(grant.refresh_token or ""))
             await before.tokens.plan([integration])
 
-        environment = os.environ | {"LAMP_FAULT": "after-token-response"}
-        worker = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, url, stdout=PIPE, env=environment)
+        worker = await start_worker(home, LAMP_FAULT="after-token-response")
         assert await asyncio.wait_for(worker.wait(), 60) == -signal.SIGKILL
-        assert list(tmp_path.glob("*.journal/*")), "the token is in the journal"
+        assert list(home.folder.glob("*.journal/*")), "the token is in the journal"
 
-        async with running(tmp_path) as it:
+        async with running(home) as it:
             assert (await it.see(integration)).token_version == integration.token_version
             async with it.app.worker():
                 await it.until("done", name="tokens.reconcile")
@@ -117,8 +125,8 @@ async def test_a_worker_killed_between_the_answer_and_the_database_loses_no_toke
         assert counts.outcomes == {"ok": 3}  # the code, the refresh that was killed, and the one after it
 
 
-async def test_thousands_of_integrations_are_planned_once_each(tmp_path: Path, nonsense: Provider) -> None:
-    async with running(tmp_path) as it:
+async def test_thousands_of_integrations_are_planned_once_each(home: Home, nonsense: Provider) -> None:
+    async with running(home) as it:
         await add_many(it, nonsense, 3_000)
         await it.tokens.reconcile.enqueue(everything=True)
         async with it.app.worker(queues=["tokens"]):

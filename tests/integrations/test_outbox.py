@@ -233,7 +233,7 @@ async def test_who_asks_is_told_of_a_key_that_was_held(database: Database, store
         holder = await keyed.enqueue(1)
         [id_] = await database.write(writing(shop, [keyed.draft(2)]))
         await shop.until_empty()
-    assert told == [Held(id_, holder.id)]
+    assert [(held.job.id, held.holder) for held in told] == [(id_, holder.id)]
     assert [job for job, _ in await shop.jobs()] == [holder.id]
 
 

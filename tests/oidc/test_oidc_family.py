@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.families.running import Running, running
+from tests.families.running import Running, in_file, running
 from tests.oidc.oidc_server import OidcServer, running_server
 
 from lamplighter.core.model import State, Where
@@ -16,7 +16,7 @@ from lamplighter.integrations.integration import Integration
 
 @pytest.fixture
 async def it(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(tmp_path) as opened:
+    async with running(in_file(tmp_path)) as opened:
         yield opened
 
 
@@ -41,7 +41,7 @@ async def test_three_rotations_are_chained_by_their_jobs(it: Running, node_modul
 
 
 async def test_two_workers_racing_for_one_integration_keep_its_family(tmp_path: Path, oidc: OidcServer) -> None:
-    async with running(tmp_path) as one, running(tmp_path) as other:
+    async with running(in_file(tmp_path)) as one, running(in_file(tmp_path)) as other:
         integration = await consent(one, oidc)
         async with one.app.worker(), other.app.worker():
             await asyncio.gather(*(process.refresh_without_key([integration], 10) for process in (one, other)))

@@ -143,8 +143,10 @@ class TokenFamily:
             self._outdated.append(handle.id)
 
     async def _correct_held(self, held: Sequence[Held]) -> None:
-        """Plans that came by way of the outbox, and found the key with a job that was planned for older tokens."""
-        self._outdated.extend(one.holder for one in held)
+        """Plans that came by way of the outbox, and found the key with a job that may be planned for older tokens."""
+        holders = tuple({one.holder for one in held})
+        found = {view.id: view.run_at for view in await self._app.store.page(Where(ids=holders), limit=len(holders))}
+        self._outdated.extend(one.holder for one in held if found.get(one.holder) != one.job.run_at)
         await self._correct_plans()
 
     async def _correct_plans(self) -> None:

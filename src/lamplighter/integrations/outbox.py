@@ -37,7 +37,7 @@ from lamplighter.integrations.tables import outbox as table
 R = TypeVar("R")
 
 POLL = 1.0  # seconds between looks for what other processes write
-LEASE = 15.0  # seconds after which another relay may take what one has taken
+LEASE = 5.0  # seconds after which another relay may take what one has taken
 LEAVING = 2.0  # seconds that a relay may go on when its app closes
 
 

@@ -55,9 +55,9 @@ _take = (
 
 
 class Held(NamedTuple):
-    """A job that was not added, and the one that holds its unique key."""
+    """A job that was not added, and the id of the one that holds its unique key."""
 
-    job: str
+    job: NewJob
     holder: str
 
 
@@ -153,7 +153,7 @@ class Relay:
             return  # this process stood still, and another may have taken them: take them anew
         answers = await self._answers(jobs, refused)
         fault.reach(fault.AFTER_RELAY)
-        held = [Held(job.id, one.id) for job, one in answers if one.id != job.id]
+        held = [Held(job, one.id) for job, one in answers if one.id != job.id]
         if held and self._on_held is not None:
             await self._on_held(held)
         if refused:
