@@ -115,7 +115,5 @@ async def test_what_the_driver_cannot_make_sense_of_is_refused_when_it_is_used(o
 
 @pytest.mark.parametrize("url", ["127.0.0.1/shop?sslmode=verify-full&sslrootcert=/nowhere", "/shop?host=/nowhere"])
 async def test_a_path_that_leads_nowhere_is_told_as_such(url: str) -> None:
-    with pytest.raises(
-        StoreUnavailable, match=r"a socket or a file of the store URL is not there: correct the path\.$"
-    ):
+    with pytest.raises(StoreUnavailable, match=r"socket or a file of the store URL is not there: correct the path\.$"):
         await open_store(f"postgresql://app:s3cret@{url}").__aenter__()
