@@ -120,6 +120,8 @@ def _hint(error: BaseException) -> tuple[_Kind, str] | None:
             hint = "has no server that is what target_session_attrs asks for: see that one is up"
         case asyncpg.DataError():
             return None  # a value that is none for its column
+        case FileNotFoundError():
+            hint = "cannot be looked for, a socket or a file of the store URL is not there: correct the path"
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             hint = "cannot be reached: see that it is up, and the host and port of the store URL"
         case _:
