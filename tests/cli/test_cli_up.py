@@ -12,7 +12,9 @@ import termios
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
+import redis
 from tests.cli.program import PROGRAM, SOON, Program, end, environment, read_until
 
 KEYS = ["integrations", "refreshed", "lapsed", "failed", "revoked", "p99_lateness_ms"]
@@ -111,6 +113,42 @@ def test_a_new_file_keeps_what_happened(cli: Program) -> None:
     assert len(cli("integrations", "--store", "sqlite:///new.db", "--json").json["integrations"]) == 12
     jobs = cli("jobs", "--store", "sqlite:///new.db", "--name", "tokens.refresh", "--json").json["jobs"]
     assert len(jobs) == 12
+
+
+@pytest.mark.parametrize("place", ["memory://", "postgres_url", "redis_url"])
+def test_it_runs_on_any_store_and_leaves_nothing_there(
+    cli: Program, request: pytest.FixtureRequest, place: str
+) -> None:
+    url = place if "://" in place else request.getfixturevalue(place)
+    answer = cli("up", "--store", url, "--for", "8", "--token-lifetime", "6", "--no-faults", "--json")
+    assert answer.json["integrations"] == 12
+    assert answer.json["refreshed"] > 0
+    assert answer.json["failed"] == answer.json["revoked"] == 0
+    assert (answer.code, answer.err) == (1 if answer.json["lapsed"] else 0, "")
+    assert list(cli.folder.iterdir()) == []
+    assert left_in(url) == []
+
+
+def left_in(url: str) -> list[str]:
+    """What a demo has left on a server."""
+    if url.startswith("postgresql"):
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'lamplighter_demo%'")
+            return [row[0] for row in found]
+    if url.startswith("redis"):
+        with redis.Redis.from_url(url) as client:
+            return list(map(str, client.scan_iter(match="*lamplighter_demo*")))
+    return []
+
+
+@pytest.mark.parametrize("place", ["postgres_schema_url", "redis_prefix_url"])
+def test_what_it_is_told_to_use_must_be_new_and_stays(cli: Program, request: pytest.FixtureRequest, place: str) -> None:
+    url = request.getfixturevalue(place)
+    assert cli("up", "--store", url, "--for", "1", "--json").code == 0
+    assert len(cli("jobs", "--store", url, "--name", "tokens.refresh", "--json").json["jobs"]) == 12
+    again = cli("up", "--store", url, "--for", "1", "--json")
+    assert again.code == 2
+    assert "is in use already: name a new one, or leave " in again.sentence
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(cli: Program) -> None:

@@ -81,10 +81,6 @@ def test_help_tells_the_exit_codes(cli: Program) -> None:
             "jobs --store memory://",
             "memory:// ends with its process, so there is nothing to see: name a store with --store.",
         ),
-        (
-            "up --store memory://",
-            "the demo keeps its tables in a SQLite file: give --store sqlite:///new.db, or leave it out.",
-        ),
     ],
 )
 def test_a_mistake_is_answered_with_one_sentence_and_code_2(cli: Program, line: str, sentence: str) -> None:

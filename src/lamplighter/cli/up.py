@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -13,11 +13,10 @@ import typer
 from lamplighter.cli.extras import need
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, count, print_json, say
+from lamplighter.cli.stage import stage
 from lamplighter.cli.work import on_signals
 from lamplighter.core.config import load
-from lamplighter.core.errors import ConfigError
 from lamplighter.observe.log import set_up_logging
-from lamplighter.store.open import open_store
 
 if TYPE_CHECKING:
     from lamplighter.demo.show import Show
@@ -32,7 +31,12 @@ def up(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option("--store", metavar="URL", help="A new SQLite file to keep it in; by default it is thrown away."),
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="Where to play it, by default in a file that is thrown away. A file, or the ?schema= of PostgreSQL or "
+            "?prefix= of Redis that it names, must be new, and is kept; without these one is made up, and thrown away.",
+        ),
     ] = None,
     faults: Annotated[
         bool, typer.Option("--faults/--no-faults", help="Whether a grant is withdrawn and a provider goes down.")
@@ -60,29 +64,22 @@ def up(
 
     level = load().settings.log_level
     set_up_logging("error" if level == "info" else level)  # outages are on the screen already
+
+    async def run() -> Summary:
+        async with stage(store, Path(folder)) as made:
+            show = Show(
+                made.store, database=made.database, folder=made.folder, faults=faults, token_lifetime=token_lifetime
+            )
+            return await _run(show, seconds, quiet=json)
+
     with tempfile.TemporaryDirectory(prefix="lamplighter-") as folder:
-        url = _new_file(store) if store else f"sqlite:///{folder}/demo.db"
-        show = Show(url, faults=faults, token_lifetime=token_lifetime)
-        summary: Summary = run_async(_run(show, seconds, quiet=json))
+        summary = run_async(run())
     if json:
         print_json(msgspec.to_builtins(summary))
     else:
         say(_told(summary))
     if summary.lapsed:
         raise typer.Exit(1)
-
-
-def _new_file(url: str) -> str:
-    """The demo's tenants must not get among somebody's own, nor its worker among somebody's jobs."""
-    from lamplighter.store.sqlite.url import parse  # noqa: PLC0415 - `--help` need not wait for it
-
-    url = load(flags={"store": url}).settings.store
-    open_store(url)  # says what is wrong with a URL; nothing is opened yet
-    if urlsplit(url).scheme != "sqlite":
-        raise ConfigError("the demo keeps its tables in a SQLite file: give --store sqlite:///new.db, or leave it out.")
-    if parse(url).path.exists():
-        raise ConfigError(f"{parse(url).path} is there already: name a new file, or leave --store out.")
-    return url
 
 
 async def _run(show: Show, seconds: float | None, *, quiet: bool) -> Summary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 
 from lamplighter.app import App
 from lamplighter.core.config import Settings
@@ -23,10 +24,21 @@ Started = Callable[[Worker, str], object]
 
 
 class Show:
-    """One run of the demo on the SQLite file of a URL; `running_world` says what `faults` and `token_lifetime` are."""
+    """One run of the demo on the store of a URL; `running_world` says what `faults` and `token_lifetime` are.
 
-    def __init__(self, url: str, *, faults: bool | Sequence[Cue] = True, token_lifetime: int | None = None) -> None:
-        self._settings = Settings(store=url, grace=GRACE)
+    `database` and `folder` are the settings of these names: where the tables are, and the key and the journal.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        database: str | None = None,
+        folder: Path | None = None,
+        faults: bool | Sequence[Cue] = True,
+        token_lifetime: int | None = None,
+    ) -> None:
+        self._settings = Settings(store=url, database=database, folder=folder, grace=GRACE)
         self._faults = faults
         self._token_lifetime = token_lifetime
         self.watch = Watch()
