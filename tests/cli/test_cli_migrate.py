@@ -54,6 +54,27 @@ def test_a_file_of_the_first_version_is_upgraded_in_two_phases(cli: Program) -> 
     assert [step["state"] for step in after.json["steps"]][:3] == ["taken before", "taken before", "taken now"]
 
 
+def test_a_schema_of_postgresql_is_migrated_alike(cli: Program, postgres_schema_url: str) -> None:
+    def migrate(*options: str) -> Answer:
+        return cli("migrate", "--store", postgres_schema_url, "--json", *options)
+
+    before = migrate("--check")
+    assert (before.code, states(before), before.json["pending"]) == (1, {"pending"}, ["jobs"])
+    assert migrate("--check").code == 1, "to look makes nothing"
+    taken, again = migrate(), migrate("--post")
+    assert (taken.code, states(taken), taken.json["pending"]) == (0, {"taken now"}, [])
+    assert (again.code, states(again)) == (0, {"taken before"})
+    assert migrate("--check", "--post").code == 0
+    assert cli("jobs", "--store", postgres_schema_url, "--json").json == {"jobs": [], "next": None}
+
+
+def test_a_database_that_is_away_is_told_in_one_sentence(cli: Program) -> None:
+    answer = cli("migrate", "--store", "postgresql://app:s3cret@127.0.0.1:1/shop", "--json")
+    assert answer.code != 0
+    assert "cannot be reached: see that it is up" in answer.sentence
+    assert "s3cret" not in answer.out + answer.err
+
+
 def test_check_leaves_somebody_elses_database_as_it_is(cli: Program) -> None:
     path = cli.folder / "theirs.db"
     with closing(sqlite3.connect(path)) as connection:

@@ -121,7 +121,7 @@ async def test_a_store_that_is_not_there_is_not_made(cli: Program) -> None:
     assert sentence.endswith("a.db: correct the store URL, or run `lamplighter migrate`.")
     (cli.folder / "a.db").touch()
     sentence = cli(*FROM_TO).sentence
-    assert sentence.startswith("there are no jobs of Lamplighter in the database file")
+    assert sentence.startswith("there is nothing of Lamplighter in the database file")
     assert {file.name for file in cli.folder.iterdir()} == {"a.db"}
 
 

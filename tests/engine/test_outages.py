@@ -14,6 +14,7 @@ from tests.engine.waits import until, until_counts, until_record, until_true
 
 from lamplighter import App, Ctx, State, StoreUnavailable
 from lamplighter.core.config import Settings
+from lamplighter.core.model import Where
 from lamplighter.engine.patience import until_available
 from lamplighter.store.open import open_store
 
@@ -117,6 +118,32 @@ async def test_leases_are_renewed_again_and_progress_is_not_lost(app: App[None],
         assert view.progress == '{"done":1,"of":2}'
         go_on.set()
         await handle.result(30)
+
+
+async def test_an_outage_that_outlasts_the_leases_runs_no_job_twice(app: App[None], store: Unreliable) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    events: list[str] = []
+    app.listen(lambda event: events.append(event.kind))
+
+    @app.job()
+    async def wait(ctx: C) -> int:
+        begun.set()
+        await go_on.wait()
+        return ctx.attempt
+
+    async with app.worker(lease=SHORT):
+        handle = await wait.enqueue()
+        await begun.wait()
+        store.fail()
+        over = (await store.behind.page(Where(ids=(handle.id,)), limit=1))[0].lease_until
+        assert over is not None
+        await until_true(lambda: app.clock() > over + SHORT)  # a beat may have been on its way
+        swept = store.calls["sweep"]
+        store.mend()
+        await until_true(lambda: store.calls["sweep"] > swept)
+        go_on.set()
+        assert await handle.result(30) == 1
+    assert "rescued" not in events
 
 
 async def test_renewing_leases_survives_an_error_that_nobody_foresaw(app: App[None], store: Unreliable) -> None:

@@ -168,9 +168,9 @@ def _told(refreshed: Refreshed) -> str:
 
 def _with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) -> T:
     """What `act(family)` returns, with the jobs and the database that the flag or the settings name."""
+    settings = _looked_at(url)
     from lamplighter.integrations.service import database_url  # noqa: PLC0415 - optional
 
-    settings = _looked_at(url)
     if settings.store != database_url(settings):
         must_exist(settings.store)
     from lamplighter.app import App  # noqa: PLC0415 - slow to import

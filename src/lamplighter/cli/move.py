@@ -16,8 +16,8 @@ from lamplighter.cli.opened import must_exist, run_async
 from lamplighter.cli.output import Json, count, print_json, say
 from lamplighter.cli.work import on_signals
 from lamplighter.core.config import load
-from lamplighter.core.errors import ConfigError, StoreUnavailable
-from lamplighter.store.open import open_store, schema_of
+from lamplighter.core.errors import ConfigError
+from lamplighter.store.open import open_store
 
 if TYPE_CHECKING:
     from lamplighter.app.move import Moved
@@ -42,7 +42,6 @@ def move(
     """
     source, target = _checked(source), _checked(target)
     must_exist(source)
-    _jobs_must_exist(source)
     moved = run_async(_run(source, target, timedelta(seconds=wait)))
     if json:
         print_json(msgspec.to_builtins(moved))
@@ -58,12 +57,6 @@ def _checked(url: str) -> str:
     if urlsplit(url).scheme == "memory":
         raise ConfigError("memory:// ends with its process: name stores that last with --from and --to.")
     return url
-
-
-def _jobs_must_exist(source: str) -> None:
-    """To open a file of something else would make tables in it."""
-    if (schema := schema_of(source)) is not None and not run_async(schema.taken()):
-        raise StoreUnavailable(f"there are no jobs of Lamplighter in {schema.what}: correct the URL given with --from.")
 
 
 async def _run(source: str, target: str, wait: timedelta) -> Moved:

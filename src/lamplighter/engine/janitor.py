@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 
 from lamplighter.core.clock import Clock
+from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.model import Keep, Swept
 from lamplighter.engine.patience import until_available
 from lamplighter.store.alarm import Alarm
@@ -22,10 +23,17 @@ _log = logging.getLogger("lamplighter.worker")
 
 
 class Janitor:
-    """Sweeps and prunes for one worker; every worker does it, and they do not disturb each other."""
+    """Sweeps and prunes for one worker; every worker does it, and they do not disturb each other.
 
-    def __init__(self, store: Store, clock: Clock, keep: Keep, swept: Callable[[Swept], None]) -> None:
+    `beat_within`: seconds in which every worker that is alive renews its leases.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, keep: Keep, swept: Callable[[Swept], None], *, beat_within: float
+    ) -> None:
         self._store = store
+        self._beat_within = beat_within
+        self._was_away = False
         self._clock = clock
         self._keep = keep
         self._swept = swept
@@ -38,13 +46,26 @@ class Janitor:
     async def sweep(self) -> None:
         """Sweep as things come due, for ever."""
         while True:
-            swept = await until_available(
-                lambda: self._store.sweep(MOST_AT_ONCE, now=self._clock()), "look for jobs that are due"
-            )
+            swept = await until_available(self._sweep, "look for jobs that are due")
             if swept.due or swept.rescued:
                 self._swept(swept)
             if swept.due < MOST_AT_ONCE and len(swept.rescued) < MOST_AT_ONCE:
                 await self._rest(swept)
+
+    async def _sweep(self) -> Swept:
+        if self._was_away:
+            await self._let_others_beat()
+        try:
+            return await self._store.sweep(MOST_AT_ONCE, now=self._clock())
+        except StoreUnavailable:
+            self._was_away = True
+            raise
+
+    async def _let_others_beat(self) -> None:
+        """In an outage leases ran out that nobody could renew: to rescue those jobs at once would run all twice."""
+        await self._store.stats()  # raises as long as it is away
+        await asyncio.sleep(self._beat_within)
+        self._was_away = False
 
     async def _rest(self, swept: Swept) -> None:
         wait = LOOK if swept.next_at is None else (swept.next_at - self._clock()).total_seconds()

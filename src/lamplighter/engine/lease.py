@@ -24,6 +24,11 @@ KIND = "worker"  # of the records that tell which workers are alive
 _log = logging.getLogger("lamplighter.worker")
 
 
+def beat_interval(lease: timedelta) -> float:
+    """Seconds between two beats: a lease outlives two that fail."""
+    return min(lease.total_seconds() / 3, LONGEST_INTERVAL)
+
+
 class Presence(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker tells of itself, as a record that expires unless it is renewed. Moments are ISO texts in UTC."""
 
@@ -61,7 +66,7 @@ class Keeper:
         self._clock = clock
         self._worker = worker
         self._lease = lease
-        self._interval = min(lease.total_seconds() / 3, LONGEST_INTERVAL)
+        self._interval = beat_interval(lease)
         self._runs = runs
         self._presence = presence
         self._stop = stop

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from lamplighter.core.clock import Clock, WallClock
 from lamplighter.core.duration import format_duration
 from lamplighter.store.base import Store
 
 WORTH_TELLING = timedelta(seconds=5)
+TRIES, QUICK = 3, 0.2  # seconds for the way there and back
 
 _log = logging.getLogger("lamplighter.worker")
+
+
+class _Reading(NamedTuple):
+    moment: datetime
+    asked: float
+    answered: float
 
 
 async def keep_time(clock: Clock, store: Store) -> None:
@@ -22,11 +30,10 @@ async def keep_time(clock: Clock, store: Store) -> None:
     """
     if not isinstance(clock, WallClock):
         return
-    asked = clock.stopwatch()
-    moment = await store.time()
-    if moment is None:
+    read = await _read(clock, store)
+    if read is None:
         return
-    ahead = clock.set_by(moment, asked=asked, answered=clock.stopwatch())
+    ahead = clock.set_by(read.moment, asked=read.asked, answered=read.answered)
     if abs(ahead) > WORTH_TELLING:
         way = "ahead of" if ahead > timedelta() else "behind"
         _log.warning(
@@ -34,3 +41,16 @@ async def keep_time(clock: Clock, store: Store) -> None:
             format_duration(timedelta(seconds=round(abs(ahead).total_seconds()))),
             way,
         )
+
+
+async def _read(clock: WallClock, store: Store) -> _Reading | None:
+    """What the store's clock showed, and when that was: half of the way there and back is how wrong it may be."""
+    reading = None
+    for _ in range(TRIES):
+        asked = clock.stopwatch()
+        if (moment := await store.time()) is None:
+            return None
+        reading = _Reading(moment, asked, clock.stopwatch())
+        if reading.answered - asked < QUICK:
+            break
+    return reading

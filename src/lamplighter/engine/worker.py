@@ -22,7 +22,7 @@ from lamplighter.core.model import ATTEMPT_ENDS, Claimed, Keep, NewJob, Outcome,
 from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
 from lamplighter.engine.janitor import Janitor
-from lamplighter.engine.lease import Keeper, Presence
+from lamplighter.engine.lease import Keeper, Presence, beat_interval
 from lamplighter.engine.listen import listen
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.run import Run, Runner
@@ -31,6 +31,7 @@ from lamplighter.store.base import Store
 
 _log = logging.getLogger("lamplighter.worker")
 
+BEAT_MARGIN = 1.0  # seconds: a beat takes its time too, when all come at once
 LAST_WORDS = 5.0  # seconds that cancelled handlers have to tidy up, when their worker stops
 
 _EVENT_OF: dict[str, EventKind] = {
@@ -92,7 +93,9 @@ class Worker:
             free=self._free,
             start=self._start,
         )
-        self._janitor = Janitor(store, clock, options.keep, self._swept)
+        self._janitor = Janitor(
+            store, clock, options.keep, self._swept, beat_within=beat_interval(options.lease) + BEAT_MARGIN
+        )
         self._ticker = Ticker(store, clock, schedules, self._fired)
         self._keeper = Keeper(
             store,

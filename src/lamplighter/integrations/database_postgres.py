@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from lamplighter.core.errors import ConfigError, LamplighterError, StoreUnavailable
+from lamplighter.core.errors import ConfigError, StoreUnavailable
 from lamplighter.integrations.database import Work
 from lamplighter.store.per_loop import PerLoop
 from lamplighter.store.postgres.url import Place, parse
@@ -181,25 +181,14 @@ def _refuse_in_work(connection: Connection) -> None:
 
 def _explain(error: Exception, shown: str) -> Exception | None:
     """The error as one sentence that says what to do; None if it is not the database's, or the work's own."""
-    from lamplighter.store.postgres.errors import explained  # noqa: PLC0415 - its driver is optional
+    from lamplighter.store.postgres.errors import explanation  # noqa: PLC0415 - its driver is optional
 
     if isinstance(error, NoneFree):
         return StoreUnavailable(
             f"the database {shown} has all our connections in use: wait, or raise `connections` in the URL."
         )
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
-    try:
-        with explained(shown):
-            _raise(cause or error)
-    except LamplighterError as told:
-        return told
-    except Exception:  # noqa: BLE001 - the work's own
-        return None
-    return None
-
-
-def _raise(error: BaseException) -> None:
-    raise error
+    return explanation(cause or error, shown)
 
 
 def _is_worth_another_try(error: BaseException | None) -> bool:

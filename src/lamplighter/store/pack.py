@@ -20,7 +20,8 @@ def pack(rows: Iterable[str] | Sequence[Row]) -> str:
     return packed.decode()
 
 
-def _without_nul(row: str | Row) -> str | Row:
-    if isinstance(row, str):
-        return row.replace("\0", "␀")
-    return tuple(cell.replace("\0", "␀") if isinstance(cell, str) else cell for cell in row)
+def _without_nul(value: Any) -> Any:
+    """Also in a row that is a value of a row, such as why an attempt failed."""
+    if isinstance(value, str):
+        return value.replace("\0", "␀")
+    return tuple(_without_nul(cell) for cell in value) if isinstance(value, tuple) else value

@@ -36,7 +36,8 @@ class Behind:
 
     async def counts_are_right(self) -> bool:
         """Whether what was counted along the way is what there is."""
-        return await self.rows(_COUNTED) == await self.rows(_RECOUNTED)
+        async with self.connection.transaction(isolation="repeatable_read"):
+            return await self.rows(_COUNTED) == await self.rows(_RECOUNTED)
 
     async def until_waiting(self, how_many: int = 1) -> None:
         """Until so many calls to the store of this schema wait for another session."""

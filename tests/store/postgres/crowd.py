@@ -29,7 +29,8 @@ END $$;
 INSERT INTO SCHEMA.ended (id, queue, name, state, priority, run_at, created_at, args, fence, failures, crashes, worker,
                           started_at, ended_at, keep_until, result)
 SELECT 'e-' || lpad(n::text, 8, '0'), 'q-' || n % {QUEUES}, 'send',
-       CASE WHEN n % 1001 = 0 THEN 'failed' ELSE 'done' END, 0, NOW - n, NOW - n, '{{}}', 1, 0, 0, 'w-1', NOW - n, NOW - n, NOW + n * 1000000::bigint, 'null'
+       CASE WHEN n % 1001 = 0 THEN 'failed' ELSE 'done' END, 0, NOW - n, NOW - n, '{{}}', 1, 0, 0, 'w-1', NOW - n,
+       NOW - n, NOW + n * 1000000::bigint, 'null'
 FROM generate_series(1, {ENDED}) AS n;
 INSERT INTO SCHEMA.jobs (id, queue, name, state, priority, run_at, created_at, args, worker, started_at, lease_until,
                          unique_key, unique_mode)

@@ -16,8 +16,8 @@ from lamplighter.store.postgres.url import Place
 QUIET = 0.002  # seconds at least between two words to other processes: a NOTIFY makes all commits of its database wait
 LAST_WORD = 1.0  # seconds that the last one may take
 
-# What we list lies in the order of an index, whatever the server believes of tables that grow and shrink in seconds; and
-# compiling would take longer than our statements run.
+# What we list lies in the order of an index, whatever the server believes of tables that grow and shrink in seconds.
+# Compiling would take longer than our statements run.
 PLANS = {"enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
 
 Connection = asyncpg.Connection

@@ -97,10 +97,23 @@ def _told(shown: str, hint: Callable[[BaseException], tuple[_Kind, str] | None])
     try:
         yield
     except Exception as error:
-        if (found := hint(error)) is None:
+        if (told := _sentence(error, shown, hint)) is None:
             raise
-        kind, what_to_do = found
-        raise kind(f"the database {shown} {what_to_do}.") from error
+        raise told from error
+
+
+def explanation(error: BaseException, shown: str) -> LamplighterError | None:
+    """What `explained` would raise for an error; None for one that it would leave as it is."""
+    return _sentence(error, shown, _hint)
+
+
+def _sentence(
+    error: BaseException, shown: str, hint: Callable[[BaseException], tuple[_Kind, str] | None]
+) -> LamplighterError | None:
+    if (found := hint(error)) is None:
+        return None
+    kind, what_to_do = found
+    return kind(f"the database {shown} {what_to_do}.")
 
 
 def is_answer(error: BaseException) -> bool:
@@ -120,6 +133,8 @@ def _hint(error: BaseException) -> tuple[_Kind, str] | None:
             hint = "has no server that is what target_session_attrs asks for: see that one is up"
         case asyncpg.DataError():
             return None  # a value that is none for its column
+        case FileNotFoundError():
+            hint = "cannot be looked for, a socket or a file of the store URL is not there: correct the path"
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             hint = "cannot be reached: see that it is up, and the host and port of the store URL"
         case _:

@@ -23,6 +23,11 @@ CREATE TABLE IF NOT EXISTS steps (
 )
 """
 
+# Not by to_regclass: in a session that a pooler lends again, it may remember that there was nothing.
+NOTED = """
+SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname = $1 AND c.relname = 'steps')
+"""
 OCCUPIED = """
 SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = $1::text::regnamespace)
     OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = $1::text::regnamespace)
@@ -74,7 +79,7 @@ class PostgresSchema:
         refuse_unfit(self.what, STEPS, found)
 
     async def _taken(self, connection: Connection) -> list[Step]:
-        if not await connection.fetchval("SELECT to_regclass($1)::text", f"{self._place.schema}.steps"):
+        if not await connection.fetchval(NOTED, self._place.schema):
             return []
         rows = await connection.fetch(f"SELECT number, phase, title FROM {self._place.schema}.steps ORDER BY number")  # noqa: S608 - the name was checked
         return [Step(*row) for row in rows]

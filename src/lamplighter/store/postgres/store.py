@@ -202,7 +202,8 @@ class PostgresStore:
 
     async def _ring(self) -> None:
         self._bell.ring()
-        (await self._connections.here()).say(*self._bell.words)
+        if self._inside:  # or a call that outlived the store would open it again
+            (await self._connections.here()).say(*self._bell.words)
 
     def _refuse_closed(self) -> None:
         if self._inside == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from typing import NamedTuple
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from lamplighter.core.errors import ConfigError
 
@@ -59,31 +59,38 @@ def parse(url: str) -> Place:
     _refuse_unknown(options)
     theirs = {name: value for name, value in options.items() if name not in _OURS}
     return Place(
-        dsn=urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(theirs), "")),
+        dsn=_join(parts.netloc, parts.path, urlencode(theirs)),
         shown=_without_password(parts, options),
         schema=_schema(options.get("schema", "lamplighter")),
         patience=_number(options, "patience", 10, LONGEST_PATIENCE, least=0.01),
-        connections=int(_number(options, "connections", 10, MOST_CONNECTIONS, least=1)),
+        connections=_whole(options, "connections", 10, MOST_CONNECTIONS),
         pooler=_pooler(options.get("pooler", "none")),
     )
 
 
 def _split(url: str) -> SplitResult:
+    if "#" in url:
+        raise ConfigError("the store URL has a # in it: write %23 for one in a password or a name.")
     try:
         parts = urlsplit(url)
         _ = parts.port if "," not in parts.netloc else None  # several hosts are the driver's to read
     except ValueError:
         raise ConfigError(f"the store URL cannot be read: {FORM}.") from None
-    if parts.fragment:
-        raise ConfigError("the store URL has a # in it: write %23 for one in a password or a name.")
+    if "@" in parts.path + parts.query and "@" not in parts.netloc:  # the password would pass for something to be shown
+        raise ConfigError("the store URL has an @ behind a / or ?: write %40, %2F or %3F in names and passwords.")
     return parts
+
+
+def _join(netloc: str, path: str, options: str) -> str:
+    """As `urlunsplit` does not: with its slashes when there is no host, for a socket is in the options."""
+    return f"postgresql://{netloc}{path}{options and f'?{options}'}"
 
 
 def _without_password(parts: SplitResult, options: dict[str, str]) -> str:
     user, at, hosts = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}{at}{hosts}"
     shown = {name: value for name, value in options.items() if name not in {"password", "sslpassword"}}
-    return urlunsplit(("postgresql", netloc, parts.path, urlencode(shown, quote_via=quote, safe="/"), ""))
+    return _join(netloc, parts.path, urlencode(shown, quote_via=quote, safe="/"))
 
 
 def _refuse_unknown(options: dict[str, str]) -> None:
@@ -110,6 +117,13 @@ def _number(options: dict[str, str], name: str, default: float, most: float, *, 
     if not least <= number <= most:  # false for nan too
         raise ConfigError(f"{name}={options[name]} in the store URL is not a number from {least:g} to {most:g}.")
     return number
+
+
+def _whole(options: dict[str, str], name: str, default: int, most: int) -> int:
+    text = options.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
+        raise ConfigError(f"{name}={text} in the store URL is not a whole number from 1 to {most}.")
+    return int(text)
 
 
 def _pooler(text: str) -> str:

@@ -104,7 +104,7 @@ async def add_until_answered(app: App[Recorder], journal: Journal, number: int, 
         key = str(draft.options.get("unique") or "")
         journal.write(answer(journal, asked, (handle.id, handle.created), key))
 
-    await until_available(ask, "add the next of a chain")
+    await until_available(ask, "add a job")
 
 
 def answer(journal: Journal, asked: Line, added: tuple[str, bool], key: str | None) -> Line:

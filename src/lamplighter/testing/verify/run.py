@@ -15,14 +15,13 @@ import msgspec
 
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.model import QueueStats
-from lamplighter.engine.patience import until_available
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
 from lamplighter.testing.verify import snapshot
 from lamplighter.testing.verify.crew import Crew, Member, crew
 from lamplighter.testing.verify.faults import Arena, Kind, chosen, left_out
 from lamplighter.testing.verify.history import Found, History
-from lamplighter.testing.verify.jobs import CRON_QUEUE, Jobs, Recorder, answer, keys_of_groups, opened
+from lamplighter.testing.verify.jobs import CRON_QUEUE, Jobs, Recorder, add_until_answered, keys_of_groups, opened
 from lamplighter.testing.verify.lines import Journal, read
 from lamplighter.testing.verify.orders import Orders, Role
 from lamplighter.testing.verify.places import Place, open_place
@@ -84,11 +83,8 @@ class Run:
         async def add_blocking() -> None:
             this = blocking(self.plan.jobs + self._blocks, self.plan.lease)
             self._blocks += 1
-            asked = journal.line("asked", number=this.number)
-            journal.write(asked)
             async with opened(jobs.app):
-                [handle] = await until_available(lambda: jobs.app.enqueue([jobs.draft(this)]), "add a job")
-            journal.write(answer(journal, asked, (handle.id, handle.created), None))
+                await add_until_answered(jobs.app, journal, this.number, 0, jobs.draft(this))
 
         return Arena(self.place, members, self._dice, lease=self.plan.lease, add_blocking=add_blocking)
 
