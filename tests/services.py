@@ -17,6 +17,7 @@ import redis
 
 from lamplighter.testing.servers import (
     MissingServer,
+    RedisServer,
     private_pgbouncer,
     private_postgres,
     private_redis,
@@ -33,6 +34,7 @@ STORES = {
 }
 
 Started = TypeVar("Started")
+StartRedis = Callable[..., RedisServer]
 
 
 def start(stack: ExitStack, server: AbstractContextManager[Started]) -> Started:
@@ -76,6 +78,13 @@ def redis_cluster_url() -> Iterator[str]:
     """A Redis Cluster, shared likewise."""
     with ExitStack() as stack:
         yield os.environ.get("LAMPLIGHTER_TEST_REDIS_CLUSTER") or start(stack, private_redis_cluster()).url
+
+
+@pytest.fixture
+def start_redis() -> Iterator[StartRedis]:
+    """Starts Redis servers of the test's own, which it may kill, with the arguments of `private_redis`."""
+    with ExitStack() as stack:
+        yield lambda **arguments: start(stack, private_redis(**arguments))
 
 
 @pytest.fixture

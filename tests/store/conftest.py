@@ -1,4 +1,4 @@
-"""A SQLite file, a store on it, and other processes that use it; and a Redis server."""
+"""A SQLite file, a store on it, and other processes that use it; and Redis servers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.redis_server import RedisServer, running
+from tests import services
 
 from lamplighter.store.sqlite import SqliteStore
+from lamplighter.testing.servers import RedisServer, private_redis
 
 Child = subprocess.Popen[str]
 StartChild = Callable[..., Child]
@@ -31,9 +32,9 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """A Redis server that tests share, each under a prefix of its own."""
-    with running() as server:
-        yield server
+    """A Redis server that tests share, each under a prefix of its own; unlike `redis_url` it may have further users."""
+    with ExitStack() as stack:
+        yield services.start(stack, private_redis())
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 
 import pytest
-from tests.redis_server import RedisServer, running
+from tests.services import StartRedis
 
 from lamplighter.core.errors import ConfigError, StoreDamaged
 from lamplighter.store.redis import RedisStore
 from lamplighter.store.redis.check import NEWEST, refuse_old, warnings
 from lamplighter.testing.conformance._make import add, job
+from lamplighter.testing.servers import RedisServer
 
 
 @pytest.mark.parametrize("version", ["5.0.14", "6.0.16"])
@@ -35,10 +36,12 @@ def test_a_server_that_keeps_something_on_disk_or_does_not_tell_is_not_warned_of
     assert warnings({"maxmemory_policy": "noeviction", "aof_enabled": aof}, save, "here") == []
 
 
-async def test_each_setting_that_may_lose_jobs_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    with running("--maxmemory-policy", "allkeys-lru") as server:
-        async with RedisStore(server.url) as store, store:
-            await add(store, job())
+async def test_each_setting_that_may_lose_jobs_is_warned_of_once(
+    start_redis: StartRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start_redis(settings={"maxmemory-policy": "allkeys-lru"})
+    async with RedisStore(server.url) as store, store:
+        await add(store, job())
     assert sorted(record.levelname for record in caplog.records) == ["WARNING", "WARNING"]
     assert "may throw jobs away when its memory is full" in caplog.text
     assert "keeps nothing on disk, so a restart loses all jobs" in caplog.text
@@ -47,7 +50,7 @@ async def test_each_setting_that_may_lose_jobs_is_warned_of_once(caplog: pytest.
 async def test_a_server_that_hides_its_settings_is_used_all_the_same(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    redis_server.cli("ACL", "SETUSER", "app", "on", ">pw", "~{hidden}*", "&{hidden}*", "+@all", "-@admin", "-info")
+    redis_server.ask("ACL", "SETUSER", "app", "on", ">pw", "~{hidden}*", "&{hidden}*", "+@all", "-@admin", "-info")
     caplog.set_level(logging.DEBUG, "lamplighter.store")
     async with RedisStore(f"redis://app:pw@127.0.0.1:{redis_server.port}?prefix=hidden") as store:
         await add(store, job())
@@ -55,7 +58,7 @@ async def test_a_server_that_hides_its_settings_is_used_all_the_same(
 
 
 async def test_jobs_of_a_newer_schema_are_left_alone(redis_server: RedisServer) -> None:
-    redis_server.cli("SET", "{newer}:schema", NEWEST + 1)
+    redis_server.ask("SET", "{newer}:schema", NEWEST + 1)
     with pytest.raises(StoreDamaged, match="written by a newer Lamplighter: upgrade this one"):
         await RedisStore(f"{redis_server.url}?prefix=newer").__aenter__()
-    assert redis_server.cli("KEYS", "{newer}*") == "{newer}:schema"
+    assert redis_server.ask("KEYS", "{newer}*") == ["{newer}:schema"]

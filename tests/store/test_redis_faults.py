@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 import uvloop
-from tests.redis_server import RedisServer, free_port, running, wait
+from tests.engine.waits import until_true
+from tests.services import StartRedis
 
 from lamplighter.core.errors import ConfigError, StoreDamaged, StoreError, StoreUnavailable, TooLarge
 from lamplighter.core.model import Added, Beat, Keep, Record, Where
 from lamplighter.store.redis import RedisStore
 from lamplighter.testing.conformance._make import LEASE, NOW, add, claim, ids_of, job, outcome, started, unique
+from lamplighter.testing.proxy import FaultyProxy
+from lamplighter.testing.servers import RedisServer
+from lamplighter.testing.servers.base import free_port
 
 
 @pytest.fixture
-def server() -> Iterator[RedisServer]:
+def server(start_redis: StartRedis) -> RedisServer:
     """One that a test may kill; it keeps what was acknowledged."""
-    with running("--appendonly", "yes", "--appendfsync", "always") as server:
-        yield server
+    return start_redis(appendfsync="always")
 
 
 @pytest.fixture
@@ -33,6 +36,10 @@ async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
 
 def on(server: RedisServer, options: str = "", user: str = "") -> RedisStore:
     return RedisStore(f"redis://{user}127.0.0.1:{server.port}/0?prefix={uuid4()}&patience=0.3{options}")
+
+
+def through(proxy: FaultyProxy, server: RedisServer) -> RedisStore:
+    return RedisStore(f"{proxy.url_for(server.url)}?prefix={uuid4()}&patience=0.3")
 
 
 async def refused(store: RedisStore, kind: type[Exception], said: str) -> str:
@@ -50,20 +57,18 @@ async def test_nobody_at_home_is_said(tmp_path: object) -> None:
     )
 
 
-async def test_a_server_that_wants_a_password_is_said_to(redis_server: RedisServer) -> None:
-    with running("--requirepass", "hunter2") as server:
-        await refused(on(server), StoreUnavailable, "wants a password: put it into the store URL")
-        said = await refused(
-            on(server, user=":hunter3@"), StoreUnavailable, "does not accept the user name and password"
-        )
-        assert "hunter" not in said
-        async with on(server, user=":hunter2@") as store:
-            await add(store, job())
-            assert "hunter" not in store.url
+async def test_a_server_that_wants_a_password_is_said_to(server: RedisServer) -> None:
+    server.ask("CONFIG", "SET", "requirepass", "hunter2")
+    await refused(on(server), StoreUnavailable, "wants a password: put it into the store URL")
+    said = await refused(on(server, user=":hunter3@"), StoreUnavailable, "does not accept the user name and password")
+    assert "hunter" not in said
+    async with on(server, user=":hunter2@") as store:
+        await add(store, job())
+        assert "hunter" not in store.url
 
 
 async def test_a_user_without_rights_is_told_which_it_needs(redis_server: RedisServer) -> None:
-    redis_server.cli("ACL", "SETUSER", "guest", "on", ">pw", "~other*", "&*", "+@all")
+    redis_server.ask("ACL", "SETUSER", "guest", "on", ">pw", "~other*", "&*", "+@all")
     await refused(
         on(redis_server, user="guest:pw@"), StoreUnavailable, r"refuses this user: let it use \+@all, ~{prefix}"
     )
@@ -87,36 +92,41 @@ async def test_a_server_of_another_kind_is_known_by_its_answer() -> None:
 async def test_keys_of_someone_else_under_our_prefix_are_left_alone(redis_server: RedisServer) -> None:
     store = on(redis_server)
     prefix = store.url.split("prefix=")[1].split("&")[0]
-    redis_server.cli("SET", f"{{{prefix}}}:jobs", "theirs")
+    redis_server.ask("SET", f"{{{prefix}}}:jobs", "theirs")
     await refused(store, StoreDamaged, "someone else's under this prefix: choose another with")
 
 
-async def test_a_full_server_refuses_and_loses_nothing() -> None:
-    with running("--maxmemory", "3mb", "--maxmemory-policy", "noeviction") as server:
-        async with on(server) as store:
-            ids: list[str] = []
+async def test_a_full_server_refuses_and_loses_nothing(start_redis: StartRedis) -> None:
+    server = start_redis(settings={"maxmemory": "3mb", "maxmemory-policy": "noeviction"})
+    async with on(server) as store:
+        ids: list[str] = []
 
-            async def fill() -> None:
-                for _ in range(100):
-                    ids.extend(await add(store, *(job(args='"' + "x" * 5000 + '"') for _ in range(20))))
+        async def fill() -> None:
+            for _ in range(100):
+                ids.extend(await add(store, *(job(args='"' + "x" * 5000 + '"') for _ in range(20))))
 
-            with pytest.raises(StoreUnavailable, match="is full: prune ended jobs, or raise its maxmemory"):
-                await fill()
-            assert sorted(await ids_of(store)) == ids
-            server.cli("CONFIG", "SET", "maxmemory", "0")
-            assert len(await claim(store)) == len(ids) > 0
-
-
-async def test_a_replica_is_said_to_be_one(redis_server: RedisServer) -> None:
-    with running("--replicaof", "127.0.0.1", redis_server.port) as replica:
-        await refused(on(replica), StoreUnavailable, "is a read-only replica: point the store URL at the master")
+        with pytest.raises(StoreUnavailable, match="is full: prune ended jobs, or raise its maxmemory"):
+            await fill()
+        assert sorted(await ids_of(store)) == ids
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+        assert len(await claim(store)) == len(ids) > 0
 
 
-async def test_of_several_hosts_the_one_that_can_serve_is_found(redis_server: RedisServer) -> None:
-    with running("--replicaof", "127.0.0.1", redis_server.port) as replica:
-        hosts = f"127.0.0.1:{free_port()},127.0.0.1:{replica.port},127.0.0.1:{redis_server.port}"
-        async with RedisStore(f"redis://{hosts}/0?prefix={uuid4()}&patience=5") as store:
-            await add(store, job())
+@pytest.fixture
+def replica(redis_server: RedisServer, start_redis: StartRedis) -> RedisServer:
+    return start_redis(settings={"replicaof": f"127.0.0.1 {redis_server.port}"})
+
+
+async def test_a_replica_is_said_to_be_one(replica: RedisServer) -> None:
+    await refused(on(replica), StoreUnavailable, "is a read-only replica: point the store URL at the master")
+
+
+async def test_of_several_hosts_the_one_that_can_serve_is_found(
+    redis_server: RedisServer, replica: RedisServer
+) -> None:
+    hosts = f"127.0.0.1:{free_port()},127.0.0.1:{replica.port},127.0.0.1:{redis_server.port}"
+    async with RedisStore(f"redis://{hosts}/0?prefix={uuid4()}&patience=5") as store:
+        await add(store, job())
 
 
 async def test_who_is_patient_waits_for_a_server_that_restarts(server: RedisServer) -> None:
@@ -143,24 +153,24 @@ async def test_scripts_that_a_server_forgot_are_told_to_it_again(store: RedisSto
     ids: list[str] = []
     for _ in range(3):
         ids += await add(store, job())
-        server.cli("SCRIPT", "FLUSH")
+        server.ask("SCRIPT", "FLUSH")
     await asyncio.gather(*(store.add([job()], now=NOW) for _ in range(20)))
-    server.cli("SCRIPT", "FLUSH")
+    server.ask("SCRIPT", "FLUSH")
     found, claimed, _ = await asyncio.gather(store.stats(), claim(store), store.prune(Keep(), limit=9, now=NOW))
     assert (found[0].queued, len(claimed)) == (23, 23)
 
 
-async def test_a_server_that_goes_silent_is_noticed_and_used_again(store: RedisStore, server: RedisServer) -> None:
-    await add(store, job())
-    server.freeze()
-    try:
-        with pytest.raises(StoreUnavailable, match=r"was lost \(no answer within 0.3 s\) before the answer came"):
-            await claim(store)
-        with pytest.raises(StoreUnavailable, match="did not answer within"):
-            await store.stats()
-    finally:
-        server.thaw()
-    await add(store, job())
+async def test_a_server_that_goes_silent_is_noticed_and_used_again(redis_server: RedisServer) -> None:
+    with FaultyProxy("127.0.0.1", redis_server.port) as proxy:
+        async with through(proxy, redis_server) as store:
+            await add(store, job())
+            proxy.freeze()
+            with pytest.raises(StoreUnavailable, match=r"was lost \(no answer within 0.3 s\) before the answer came"):
+                await claim(store)
+            with pytest.raises(StoreUnavailable, match="did not answer within"):
+                await store.stats()
+            proxy.thaw()
+            await add(store, job())
 
 
 class Swallower:
@@ -171,7 +181,7 @@ class Swallower:
         self._server = server
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up, down = await asyncio.open_unix_connection(str(self._server.socket))
+        up, down = await asyncio.open_connection("127.0.0.1", self._server.port)
 
         async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answers: bool) -> None:
             while data := await source.read(65536):
@@ -219,17 +229,15 @@ async def test_a_claim_whose_answer_was_lost_is_not_repeated(swallower: tuple[Sw
         assert len(await claim(store, now=NOW + LEASE)) == 4, "what was claimed in vain comes back with its lease"
 
 
-async def test_a_disk_that_takes_no_more_is_said() -> None:
-    with running("--save", "3600 1", "--dbfilename", "x.rdb") as server:
-        server.folder.joinpath("x.rdb").mkdir()
-        async with on(server) as store:
+async def test_a_disk_that_takes_no_more_is_said(start_redis: StartRedis) -> None:
+    server = start_redis(settings={"save": "3600 1", "dbfilename": "x.rdb"})
+    server.folder.joinpath("x.rdb").mkdir()
+    async with on(server) as store:
+        await add(store, job())
+        server.ask("BGSAVE")
+        await until_true(lambda: "rdb_last_bgsave_status:err" in server.info("persistence"))
+        with pytest.raises(StoreUnavailable, match="cannot write to its disk and takes no changes"):
             await add(store, job())
-            server.cli("BGSAVE")
-            await asyncio.to_thread(
-                wait, lambda: "rdb_last_bgsave_status:err" in server.cli("INFO", "persistence"), "the save fails"
-            )
-            with pytest.raises(StoreUnavailable, match="cannot write to its disk and takes no changes"):
-                await add(store, job())
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -249,15 +257,15 @@ def test_an_answer_that_came_while_the_loop_stood_still_is_not_lost(
         runner.run(live())
 
 
-async def test_all_who_wait_for_a_server_wait_no_longer_than_one(store: RedisStore, server: RedisServer) -> None:
-    await add(store, job())
-    server.freeze()
-    try:
-        async with asyncio.timeout(5):
-            adds = (store.add([job()], now=NOW) for _ in range(50))
-            assert {type(error) for error in await asyncio.gather(*adds, return_exceptions=True)} == {StoreUnavailable}
-    finally:
-        server.thaw()
+async def test_all_who_wait_for_a_server_wait_no_longer_than_one(redis_server: RedisServer) -> None:
+    with FaultyProxy("127.0.0.1", redis_server.port) as proxy:
+        async with through(proxy, redis_server) as store:
+            await add(store, job())
+            proxy.freeze()
+            async with asyncio.timeout(5):
+                adds = (store.add([job()], now=NOW) for _ in range(50))
+                errors = await asyncio.gather(*adds, return_exceptions=True)
+            assert {type(error) for error in errors} == {StoreUnavailable}
 
 
 async def test_moments_beyond_all_counting_serve_as_ever_and_never(store: RedisStore) -> None:
@@ -273,7 +281,7 @@ async def test_a_thousand_keys_and_more_that_are_over_go_in_one_prune(store: Red
     until = NOW + LEASE
     await add(store, *(unique(f"k{n}", mode="period", until=until) for n in range(2500)))
     await store.prune(Keep(), limit=10, now=until)
-    assert server.cli("KEYS", "*:periods") == ""
+    assert server.ask("KEYS", "*:periods") == []
 
 
 @pytest.mark.parametrize("text", ["a\0b", "", "🪔", "\x7f\x80"])

@@ -7,7 +7,7 @@ from importlib.resources import files
 from uuid import uuid4
 
 import pytest
-from tests.redis_server import running
+from tests.services import StartRedis
 
 from lamplighter.core.model import Keep, Record, State, Where
 from lamplighter.store import redis
@@ -40,35 +40,36 @@ def test_the_fields_of_a_job_are_as_many_as_its_header_says() -> None:
     assert r"'\220\000\023'" in script("add").source.decode()
 
 
-async def test_all_keys_begin_with_the_prefix_and_none_is_left_behind() -> None:
-    with running() as server:
-        async with RedisStore(f"{server.url}?prefix={uuid4()}") as store:
-            prefix = store.url.split("prefix=")[1]
-            for verb in ("done", "fail", "cancel", "retry"):
-                await ended(store, verb, new=unique(verb, mode="active"), keep_until=later(9), run_at=later(1))
-            await add(store, unique("p", mode="period", until=later(9)), job(queue="a"), job(queue="b"))
-            for attempt in await store.claim(["a", "b"], 9, worker="w", lease=LEASE, now=NOW):
-                await store.finish([outcome(attempt, "fail", failure=failure(attempt), keep_until=later(9))], now=NOW)
-            await store.pause("a", paused=True)
-            await store.put(Record(kind="k", name="n", value="1", expires_at=later(9)))
-            keys = server.cli("KEYS", "*").split()
-            assert len(keys) > 15
-            assert {key.startswith(f"{{{prefix}}}:") for key in keys} == {True}
+async def test_all_keys_begin_with_the_prefix_and_none_is_left_behind(start_redis: StartRedis) -> None:
+    server = start_redis()
+    async with RedisStore(f"{server.url}?prefix={uuid4()}") as store:
+        prefix = store.url.split("prefix=")[1]
+        for verb in ("done", "fail", "cancel", "retry"):
+            await ended(store, verb, new=unique(verb, mode="active"), keep_until=later(9), run_at=later(1))
+        await add(store, unique("p", mode="period", until=later(9)), job(queue="a"), job(queue="b"))
+        for attempt in await store.claim(["a", "b"], 9, worker="w", lease=LEASE, now=NOW):
+            await store.finish([outcome(attempt, "fail", failure=failure(attempt), keep_until=later(9))], now=NOW)
+        await store.pause("a", paused=True)
+        await store.put(Record(kind="k", name="n", value="1", expires_at=later(9)))
+        keys = server.ask("KEYS", "*")
+        assert isinstance(keys, list)
+        assert len(keys) > 15
+        assert {str(key).startswith(f"{{{prefix}}}:") for key in keys} == {True}
 
-            await store.pause("a", paused=False)
-            await store.cancel(Where(), limit=100, now=NOW, keep_until=NOW)
-            assert await claim(store) == []
-            await store.prune(Keep(), limit=100, now=later(9))
-            assert server.cli("KEYS", "*") == f"{{{prefix}}}:schema", "memory that is not needed is given back"
+        await store.pause("a", paused=False)
+        await store.cancel(Where(), limit=100, now=NOW, keep_until=NOW)
+        assert await claim(store) == []
+        await store.prune(Keep(), limit=100, now=later(9))
+        assert server.ask("KEYS", "*") == [f"{{{prefix}}}:schema"], "memory that is not needed is given back"
 
 
-async def test_running_jobs_are_found_behind_a_great_many_that_wait() -> None:
-    with running() as server:
-        async with RedisStore(server.url) as store:
-            oldest, *_ = await add(store, *(job(run_at=later(-9)) for _ in range(2)), *(job() for _ in range(3000)))
-            await claim(store, 1)
-            server.cli("CONFIG", "RESETSTAT")
-            [view] = await store.page(Where(states=(State.RUNNING,)), limit=10)
-            assert view.id == oldest
-            [line] = [line for line in server.cli("INFO", "commandstats").splitlines() if "_evalsha:" in line]
-            assert int(line.partition("calls=")[2].partition(",")[0]) < 5, "it did not look at all that live"
+async def test_running_jobs_are_found_behind_a_great_many_that_wait(start_redis: StartRedis) -> None:
+    server = start_redis()
+    async with RedisStore(server.url) as store:
+        oldest, *_ = await add(store, *(job(run_at=later(-9)) for _ in range(2)), *(job() for _ in range(3000)))
+        await claim(store, 1)
+        server.ask("CONFIG", "RESETSTAT")
+        [view] = await store.page(Where(states=(State.RUNNING,)), limit=10)
+        assert view.id == oldest
+        [line] = [line for line in server.info("commandstats") if "_evalsha:" in line]
+        assert int(line.partition("calls=")[2].partition(",")[0]) < 5, "it did not look at all that live"

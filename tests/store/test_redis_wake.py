@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from tests.redis_server import RedisServer, running, wait
+from tests.engine.waits import until_true
+from tests.services import StartRedis
 
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.store.redis import RedisStore
 from lamplighter.testing.conformance._make import add, job
+from lamplighter.testing.proxy import FaultyProxy
+from lamplighter.testing.servers import RedisServer
 
 SOON = 10  # seconds
 
 
 @pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with running() as server:
-        yield server
+def server(start_redis: StartRedis) -> RedisServer:
+    return start_redis()
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ async def hint(hints: AsyncIterator[None]) -> None:
 
 def listening(server: RedisServer) -> int:
     """How many connections wait for hints."""
-    return server.cli("CLIENT", "LIST", "TYPE", "pubsub").count("id=")
+    return str(server.ask("CLIENT", "LIST", "TYPE", "pubsub")).count("id=")
 
 
 async def test_who_begins_to_listen_is_told_to_look_once(store: RedisStore) -> None:
@@ -53,7 +55,7 @@ async def test_a_call_gives_one_hint_however_many_jobs_it_names(store: RedisStor
 
 def calls(server: RedisServer) -> int:
     """How often anything was published."""
-    [line] = [line for line in server.cli("INFO", "commandstats").splitlines() if "publish:" in line] or ["calls=0,"]
+    [line] = [line for line in server.info("commandstats") if "publish:" in line] or ["calls=0,"]
     return int(line.partition("calls=")[2].partition(",")[0])
 
 
@@ -67,7 +69,7 @@ async def test_all_who_listen_share_one_connection_and_the_last_closes_it(
     await add(store, job())
     await hint(other)
     await other.aclose()  # type: ignore[attr-defined]
-    await asyncio.to_thread(wait, lambda: listening(server) == 0, "nobody listens")
+    await until_true(lambda: listening(server) == 0)
 
 
 async def test_a_lost_connection_is_made_anew_and_hints_at_what_was_missed(
@@ -75,7 +77,7 @@ async def test_a_lost_connection_is_made_anew_and_hints_at_what_was_missed(
 ) -> None:
     hints = store.wake()
     await hint(hints)
-    server.cli("CLIENT", "KILL", "TYPE", "pubsub")
+    server.ask("CLIENT", "KILL", "TYPE", "pubsub")
     await hint(hints)
     await add(store, job())
     await hint(hints)
@@ -96,30 +98,30 @@ async def test_hints_go_on_after_the_server_was_down(store: RedisStore, server: 
     await hint(hints)
 
 
-async def test_a_server_that_goes_silent_is_noticed(
-    store: RedisStore, server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_that_goes_silent_is_noticed(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lamplighter.store.redis.listen.QUIET", 0.05)
-    hints = store.wake()
-    await hint(hints)
-    waiting = asyncio.ensure_future(anext(hints))
-    server.freeze()
-    for _ in range(2):  # each takes the patience that the listener has too, and the first outlasts its quiet
-        with pytest.raises(StoreUnavailable):
-            await store.stats()
-    server.thaw()
-    async with asyncio.timeout(SOON):
-        await waiting
+    with FaultyProxy("127.0.0.1", server.port) as proxy:
+        async with RedisStore(f"{proxy.url_for(server.url)}?patience=0.3") as store:
+            hints = store.wake()
+            await hint(hints)
+            waiting = asyncio.ensure_future(anext(hints))
+            proxy.freeze()
+            for _ in range(2):  # each takes the patience that the listener has too, and the first outlasts its quiet
+                with pytest.raises(StoreUnavailable):
+                    await store.stats()
+            proxy.thaw()
+            async with asyncio.timeout(SOON):
+                await waiting
 
 
 async def test_a_user_that_may_not_listen_is_warned_of_once_and_polls(
     server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lamplighter.store.redis.listen.LONGEST_PAUSE", 0.01)
-    server.cli("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-ssubscribe", "-subscribe")
+    server.ask("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-ssubscribe", "-subscribe")
     async with RedisStore(f"redis://deaf:pw@127.0.0.1:{server.port}") as store:
         waiting = asyncio.ensure_future(anext(store.wake()))
-        await asyncio.to_thread(wait, lambda: refusals(server) > 2, "it tried again")
+        await until_true(lambda: refusals(server) > 2)
         await add(store, job())
         assert not waiting.done()
         waiting.cancel()
@@ -128,7 +130,7 @@ async def test_a_user_that_may_not_listen_is_warned_of_once_and_polls(
 
 
 def refusals(server: RedisServer) -> int:
-    found = [line for line in server.cli("INFO", "errorstats").splitlines() if "NOPERM" in line] or ["=0"]
+    found = [line for line in server.info("errorstats") if "NOPERM" in line] or ["=0"]
     return int(found[0].rpartition("=")[2])
 
 

@@ -1,9 +1,9 @@
-"""A Redis Cluster on one machine: so many primaries, which share out the slots."""
+"""A Redis Cluster on one machine: so many primaries, which share out the slots, and replicas that may take over."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from lamplighter.testing.servers.base import HOST, STARTING, ServerFailed
@@ -11,7 +11,12 @@ from lamplighter.testing.servers.redis import NO_SETTINGS, AppendFsync, RedisSer
 
 SLOTS = 16384
 NODE_TIMEOUT = 2000  # milliseconds until a node that is silent counts as lost
-CLUSTER = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf", "cluster-node-timeout": str(NODE_TIMEOUT)}
+CLUSTER = {
+    "cluster-enabled": "yes",
+    "cluster-config-file": "nodes.conf",
+    "cluster-node-timeout": str(NODE_TIMEOUT),
+    "repl-diskless-sync-delay": "0",
+}
 
 _BUS = 10_000  # nodes talk among themselves on the port so much higher
 
@@ -27,10 +32,11 @@ class ClusterNode(RedisServer):
 
 
 class RedisCluster:
-    """Every node is a server that can be killed and started again."""
+    """Every node is a server that can be killed and started again. The first `primaries` of them begin as such."""
 
-    def __init__(self, nodes: Sequence[ClusterNode]) -> None:
+    def __init__(self, nodes: Sequence[ClusterNode], primaries: int) -> None:
         self.nodes = nodes
+        self._primaries = primaries
 
     @property
     def url(self) -> str:
@@ -40,19 +46,40 @@ class RedisCluster:
     def join(self) -> None:
         """Make one cluster of the nodes, and wait until each of them says so."""
         for index, node in enumerate(self.nodes):
-            first, last = (SLOTS * place // len(self.nodes) for place in (index, index + 1))
-            _expect_ok(node, "CLUSTER", "ADDSLOTS", *range(first, last))
             _expect_ok(node, "CLUSTER", "SET-CONFIG-EPOCH", index + 1)
             _expect_ok(node, "CLUSTER", "MEET", HOST, self.nodes[0].port)
+        self._share_out_slots()
         self.wait_until_whole()
+        self._follow()
 
     def wait_until_whole(self) -> None:
         """Until every node serves, and knows all others: after a start, or when one comes back."""
+        self._until(self._sees_all, "find each other")
+
+    def _share_out_slots(self) -> None:
+        for index in range(self._primaries):
+            first, last = (SLOTS * place // self._primaries for place in (index, index + 1))
+            _expect_ok(self.nodes[index], "CLUSTER", "ADDSLOTS", *range(first, last))
+
+    def _follow(self) -> None:
+        """Only a node that knows its primary by now can."""
+        for index in range(self._primaries, len(self.nodes)):
+            primary = self.nodes[index % self._primaries].ask("CLUSTER", "MYID")
+            _expect_ok(self.nodes[index], "CLUSTER", "REPLICATE", primary)
+        self._until(self._sees_replicas, "follow their primaries")
+
+    def _until(self, so: Callable[[ClusterNode], bool], what: str) -> None:
         deadline = time.monotonic() + STARTING
-        while not all(self._sees_all(node) for node in self.nodes):
+        while not all(so(node) for node in self.nodes):
             if time.monotonic() > deadline:
-                raise ServerFailed(f"the nodes of the cluster did not find each other within {STARTING:.0f} s.")
+                raise ServerFailed(f"the nodes of the cluster did not {what} within {STARTING:.0f} s.")
             time.sleep(0.02)
+
+    def _sees_replicas(self, node: ClusterNode) -> bool:
+        """All of them, and itself in touch with its primary if it is one: before that, none can take over."""
+        lines = str(node.ask("CLUSTER", "NODES")).splitlines()
+        linked = not {"role:slave", "master_link_status:down"} <= node.info("replication")
+        return linked and sum("slave" in line.split()[2] for line in lines) == len(self.nodes) - self._primaries
 
     def _sees_all(self, node: ClusterNode) -> bool:
         info = str(node.ask("CLUSTER", "INFO")).splitlines()
@@ -61,11 +88,16 @@ class RedisCluster:
 
 @contextmanager
 def private_redis_cluster(
-    nodes: int = 3, *, appendfsync: AppendFsync | None = None, settings: Mapping[str, str] = NO_SETTINGS
+    nodes: int = 3,
+    *,
+    replicas: int = 0,
+    appendfsync: AppendFsync | None = None,
+    settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Iterator[RedisCluster]:
     """A cluster of its own of so many nodes, ready, for as long as the block lasts.
 
     Args:
+        replicas: of each node; they are more nodes.
         appendfsync: when a write reaches the disk; None keeps everything in memory alone.
         settings: of every node, as in redis.conf.
 
@@ -75,8 +107,8 @@ def private_redis_cluster(
     """
     ours = {**CLUSTER, **persistence(appendfsync), **settings}
     with ExitStack() as stack:
-        made = [stack.enter_context(ClusterNode(None, ours)).begin() for _ in range(nodes)]
-        cluster = RedisCluster(made)
+        made = [stack.enter_context(ClusterNode(None, ours)).begin() for _ in range(nodes * (1 + replicas))]
+        cluster = RedisCluster(made, nodes)
         cluster.join()
         yield cluster
 
