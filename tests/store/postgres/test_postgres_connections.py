@@ -84,7 +84,7 @@ async def test_a_call_under_way_when_the_store_is_closed_leaves_nothing(own_url:
 
 
 async def test_a_cancelled_call_leaves_neither_a_statement_nor_a_broken_connection(own_url: str, alone: Behind) -> None:
-    async with opened(f"{own_url}&connections=1") as store:
+    async with opened(f"{own_url}&connections=1&patience=600") as store:
         async with alone.connection.transaction():
             await store.add([unique("cancelled")], now=NOW, tx=alone.connection)
             call = asyncio.create_task(store.add([unique("cancelled")], now=NOW))

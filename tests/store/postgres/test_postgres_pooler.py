@@ -12,12 +12,15 @@ from tests.services import fresh_schema
 
 from lamplighter import App, Ctx
 from lamplighter.core.config import Settings
+from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.model import State, Where
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
 from lamplighter.testing.conformance import *  # noqa: F403
-from lamplighter.testing.conformance._make import OpenAgain, add, ids_of, job
+from lamplighter.testing.conformance._make import NOW, OpenAgain, add, ids_of, job
 from lamplighter.testing.conformance.model import HISTORIES, compare
+from lamplighter.testing.proxy import FaultyProxy
+from lamplighter.testing.servers import private_pgbouncer
 
 # Nobody can LISTEN through such a pooler: others are heard by polling, as `pooler=transaction` says.
 del globals()["test_another_handle_wakes"]
@@ -66,3 +69,25 @@ async def test_a_worker_hears_of_another_process_by_polling(store: Store) -> Non
         handles = await adding.enqueue(job_of_another.draft(number) for number in range(50))
         assert [await handle.result(timeout=90) for handle in handles] == [2 * number for number in range(50)]
     assert len(await ids_of(store, Where(states=(State.DONE,)))) == 50
+
+
+async def test_a_frozen_network_to_the_pooler_costs_the_patience_and_no_more(postgres_url: str) -> None:
+    with fresh_schema(postgres_url) as direct, private_pgbouncer(postgres_url) as bouncer:
+        schema = direct.rpartition("=")[2]
+        with FaultyProxy("127.0.0.1", bouncer.port) as proxy:
+            url = f"{proxy.url_for(bouncer.url)}?schema={schema}&pooler=transaction&patience=2"
+            async with open_store(url) as store, asyncio.timeout(60):
+                await add(store, job())
+                await asyncio.to_thread(proxy.freeze)
+                with pytest.raises(StoreUnavailable, match="did not answer in time"):
+                    await add(store, job())
+                await asyncio.to_thread(proxy.heal)
+                await add(store, job())
+
+
+async def test_what_the_server_refuses_ends_its_transaction(store: Store) -> None:
+    new = job(name="a", priority=2**40)
+    for _ in range(20):
+        with pytest.raises(Exception, match="out of range"):
+            await store.add([new], now=NOW)
+    await add(store, job())

@@ -38,7 +38,7 @@ async def connect(place: Place) -> Connection:
 class Connections:
     """Opened as they are needed, up to a number; the one that was used last is used next.
 
-    One that gave no answer is dropped with all that are idle, and never used again: what broke it broke them.
+    One that gave no answer is never used again, and all that are idle are dropped with it: what broke it broke them.
     """
 
     def __init__(self, place: Place) -> None:
@@ -47,6 +47,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._words: tuple[str, ...] = ()
         self._speaking: asyncio.Task[None] | None = None
+        self._parting: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
@@ -56,11 +57,14 @@ class Connections:
             StoreError: see `errors`.
         """
         with explained(self._place.shown):
-            async with asyncio.timeout(self._place.patience), self.one() as connection:
-                if self._place.pooler == "none":
-                    return await connection.fetch(statement, *args)
-                async with connection.transaction():  # or the pooler would hand each half of a call to another server
-                    return await connection.fetch(statement, *args)
+            try:
+                async with asyncio.timeout(self._place.patience), self.one() as connection:
+                    if self._place.pooler == "none":
+                        return await connection.fetch(statement, *args)
+                    return await _between_begin_and_commit(connection, statement, args)
+            except TimeoutError:
+                self._drop()
+                raise
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:
@@ -69,15 +73,16 @@ class Connections:
             connection = await self._take()
             try:
                 yield connection
+            except asyncio.CancelledError:
+                self._part_from(connection)
+                raise
             except BaseException as error:
-                if not is_answer(error):
+                if is_answer(error):
+                    self._give_back(connection)
+                else:
                     self._drop(connection)
                 raise
-            finally:
-                if self._closed:
-                    self._drop(connection)
-                elif not connection.is_closed():
-                    self._idle.append(connection)
+            self._give_back(connection)
 
     def say(self, *words: str) -> None:
         """NOTIFY soon, with a channel and a payload; what is said meanwhile is said with it, for it is the same."""
@@ -94,10 +99,10 @@ class Connections:
             async with asyncio.timeout(LAST_WORD):
                 await self._say_it()
         self._closed = True  # a call that is still under way drops its connection itself
+        if self._parting:
+            await asyncio.wait(self._parting)
         while self._idle:
-            connection = self._idle.pop()
-            with suppress(Exception):
-                await connection.close(timeout=LAST_WORD)
+            await _close(self._idle.pop())
 
     async def _take(self) -> Connection:
         while self._idle:
@@ -105,6 +110,18 @@ class Connections:
             if not connection.is_closed():
                 return connection
         return await connect(self._place)
+
+    def _give_back(self, connection: Connection) -> None:
+        if self._closed:
+            connection.terminate()
+        elif not connection.is_closed():
+            self._idle.append(connection)
+
+    def _part_from(self, connection: Connection) -> None:
+        """Its answer is waited for no more; the server is told so, or would go on with the statement, and its locks."""
+        parting = asyncio.create_task(_close(connection))
+        self._parting.add(parting)
+        parting.add_done_callback(self._parting.discard)
 
     def _drop(self, *broken: Connection) -> None:
         for connection in (*broken, *self._idle):
@@ -125,3 +142,24 @@ class Connections:
         except asyncio.CancelledError:
             self._words = words
             raise
+
+
+async def _close(connection: Connection) -> None:
+    """In good order, if the server answers. asyncpg first cancels what is under way."""
+    with suppress(Exception):
+        await connection.close(timeout=LAST_WORD)
+
+
+async def _between_begin_and_commit(
+    connection: Connection, statement: str, args: tuple[Any, ...]
+) -> list[asyncpg.Record]:
+    """Or a pooler would hand each half of a call to another server. Nothing is rolled back where nobody answers."""
+    await connection.execute("BEGIN")
+    try:
+        rows = await connection.fetch(statement, *args)
+    except asyncpg.PostgresError as error:
+        if is_answer(error):
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+    return rows
