@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from tests.cli.program import Program
 from tests.services import StartRedis
 
+from lamplighter.core.clock import from_us
 from lamplighter.core.errors import ConfigError, StoreDamaged
+from lamplighter.store.migrate import migrate
 from lamplighter.store.redis import RedisStore
 from lamplighter.store.redis.check import NEWEST, refuse_old, warnings
-from lamplighter.testing.conformance._make import add, job
+from lamplighter.store.redis.schema import RedisSchema
+from lamplighter.testing.conformance._make import add, claim, job
 from lamplighter.testing.servers import RedisServer
 
 
@@ -62,3 +69,86 @@ async def test_jobs_of_a_newer_schema_are_left_alone(redis_server: RedisServer) 
     with pytest.raises(StoreDamaged, match="written by a newer Lamplighter: upgrade this one"):
         await RedisStore(f"{redis_server.url}?prefix=newer").__aenter__()
     assert redis_server.ask("KEYS", "{newer}*") == ["{newer}:schema"]
+
+
+@pytest.fixture
+def prefix() -> str:
+    return str(uuid4())
+
+
+@pytest.fixture
+def url(redis_server: RedisServer, prefix: str) -> str:
+    return f"{redis_server.url}?prefix={prefix}"
+
+
+def keys(server: RedisServer, prefix: str) -> object:
+    return server.ask("KEYS", f"{{{prefix}}}*")
+
+
+async def test_a_fresh_prefix_lacks_every_step_and_to_look_makes_nothing(
+    redis_server: RedisServer, url: str, prefix: str, tmp_path: Path
+) -> None:
+    assert await RedisSchema(url).taken() == []
+    answer = Program(tmp_path)("migrate", "--check", "--store", url, "--json")
+    assert (answer.code, answer.json["pending"]) == (1, ["jobs"])
+    assert keys(redis_server, prefix) == []
+
+
+async def test_who_opens_a_store_leaves_nothing_to_migrate(url: str, tmp_path: Path) -> None:
+    async with RedisStore(url):
+        pass
+    schema = RedisSchema(url)
+    assert await schema.taken() == list(schema.steps)
+    assert await migrate(schema, post=True) == []
+    assert Program(tmp_path)("migrate", "--check", "--post", "--store", url).code == 0
+
+
+async def test_a_prefix_that_was_migrated_is_opened_as_it_is(redis_server: RedisServer, url: str, prefix: str) -> None:
+    schema = RedisSchema(url)
+    assert await migrate(schema) == list(schema.steps)
+    assert await migrate(schema) == []
+    async with RedisStore(url):
+        assert keys(redis_server, prefix) == [f"{{{prefix}}}:schema"]
+    assert redis_server.ask("GET", f"{{{prefix}}}:schema") == str(NEWEST)
+
+
+@pytest.mark.parametrize("post", [False, True])
+async def test_a_post_step_that_this_code_does_not_know_is_refused_in_one_sentence(
+    redis_server: RedisServer, url: str, prefix: str, tmp_path: Path, post: bool
+) -> None:
+    redis_server.ask("SET", f"{{{prefix}}}:schema", NEWEST + 1)
+    said = (
+        f"the prefix {prefix} of the Redis server {url} was migrated for a newer Lamplighter alone: upgrade this one."
+    )
+    with pytest.raises(StoreDamaged) as refused:
+        await migrate(RedisSchema(url), post=post)
+    assert str(refused.value) == said
+    answer = Program(tmp_path)("migrate", "--check", *["--post"] * post, "--store", url)
+    assert (answer.code, answer.sentence) == (3, said)
+    assert redis_server.ask("GET", f"{{{prefix}}}:schema") == str(NEWEST + 1)
+
+
+async def test_what_a_pre_step_of_a_newer_version_added_is_no_hindrance(
+    redis_server: RedisServer, url: str, prefix: str
+) -> None:
+    async with RedisStore(url) as store:
+        redis_server.ask("SET", f"{{{prefix}}}:of_the_future", "theirs")
+        [id_] = await add(store, job())
+    async with RedisStore(url) as store:
+        assert await migrate(RedisSchema(url), post=True) == []
+        assert [attempt.id for attempt in await claim(store)] == [id_]
+    assert redis_server.ask("GET", f"{{{prefix}}}:of_the_future") == "theirs"
+
+
+async def test_the_time_of_a_store_is_its_servers(redis_server: RedisServer, url: str) -> None:
+    async with RedisStore(url) as store:
+        before, found, after = time_of(redis_server), await store.time(), time_of(redis_server)
+    assert found is not None
+    assert before <= found <= after
+
+
+def time_of(server: RedisServer) -> datetime:
+    answer = server.ask("TIME")
+    assert isinstance(answer, list)
+    seconds, us = map(str, answer)
+    return from_us(int(seconds) * 1_000_000 + int(us))

@@ -1,4 +1,7 @@
-"""What the keys and values under a prefix are like, as a number."""
+"""What the keys and values under a prefix are like, as a number: that of the newest post step, 1 before there is any.
+
+So who finds a greater number than it knows has to leave the prefix alone. What pre steps add is no hindrance to anyone.
+"""
 
 from __future__ import annotations
 
@@ -55,4 +58,6 @@ class RedisSchema:
 
 
 def _up_to(number: bytes | None) -> list[Step]:
-    return [step for step in STEPS if step.number <= int(number or 0)]
+    found = int(number or 0)
+    unknown = [Step(found, "post", "of a newer version")] if found > NEWEST else []
+    return [step for step in STEPS if step.number <= found] + unknown
