@@ -1,0 +1,166 @@
+-- How attempts end: finished by their worker, or taken from one that stopped renewing its lease.
+
+-- What becomes of a job that stops running or waiting.
+CREATE TYPE move AS (
+    place      bigint,
+    id         text,
+    fence      bigint,
+    target     text,
+    failed     integer,
+    crashed    integer,
+    run_at     bigint,
+    keep_until bigint,
+    result     text,
+    reason     text,
+    failure    jsonb, -- at, kind, error, message, traceback
+    key        text,
+    mode       text
+);
+
+-- Do all these moves of different jobs, whose rows the caller has locked.
+CREATE FUNCTION apply(moves move[], now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    one record;
+BEGIN
+    IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.failure IS NOT NULL) THEN
+        INSERT INTO failures (job, fence, at, kind, error, message, traceback)
+        SELECT m.id, m.fence, (m.failure ->> 0)::bigint, m.failure ->> 1, m.failure ->> 2, m.failure ->> 3, m.failure ->> 4
+        FROM unnest(moves) AS m WHERE m.failure IS NOT NULL
+        ON CONFLICT (job, fence) DO UPDATE
+        SET at = excluded.at, kind = excluded.kind, error = excluded.error, message = excluded.message,
+            traceback = excluded.traceback;
+        DELETE FROM failures AS f USING unnest(moves) AS m -- but for the last 20 of a job
+        WHERE m.failure IS NOT NULL AND f.job = m.id
+          AND f.fence <= (SELECT o.fence FROM failures AS o WHERE o.job = m.id ORDER BY o.fence DESC LIMIT 1 OFFSET 20);
+    END IF;
+    FOR one IN
+        SELECT m.id, m.key, m.target IN ('scheduled', 'queued') AS comes_back FROM unnest(moves) AS m
+        WHERE m.key IS NOT NULL AND (m.mode = 'pending' OR m.target NOT IN ('scheduled', 'queued'))
+        ORDER BY m.key COLLATE "C", m.place
+    LOOP
+        IF one.comes_back THEN -- without its key if another took that meanwhile, for a retry is never lost over a key
+            PERFORM take_key_again(one.id, one.key, now);
+        ELSE -- a key that a long transaction is handing on is passed over: its holder is gone, and so it is free
+            DELETE FROM keys WHERE key = (
+                SELECT k.key FROM keys AS k WHERE k.key = one.key AND k.job = one.id AND k.until IS NULL
+                FOR UPDATE SKIP LOCKED);
+        END IF;
+    END LOOP;
+    WITH gone AS (
+        DELETE FROM jobs AS j USING unnest(moves) AS m
+        WHERE j.id = m.id AND m.target NOT IN ('scheduled', 'queued')
+        RETURNING j.*, m.target, m.failed, m.crashed, m.keep_until, m.result, m.reason
+    )
+    INSERT INTO ended (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
+                       unique_key, unique_mode, unique_until, worker, started_at, ended_at, keep_until, result, reason)
+    SELECT g.id, g.queue, g.name, g.tenant, g.target, g.priority, g.run_at, g.created_at, g.args, g.fence,
+           g.failures + g.failed, g.crashes + g.crashed, g.unique_key, g.unique_mode, g.unique_until, g.worker,
+           g.started_at, now, g.keep_until, g.result, g.reason
+    FROM gone AS g WHERE (g.keep_until <= now) IS NOT TRUE;
+    IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.keep_until <= now AND m.target NOT IN ('scheduled', 'queued')) THEN
+        DELETE FROM failures AS f USING unnest(moves) AS m
+        WHERE f.job = m.id AND m.keep_until <= now AND m.target NOT IN ('scheduled', 'queued');
+    END IF;
+    IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.target IN ('scheduled', 'queued')) THEN
+        UPDATE jobs AS j
+        SET state = m.target, run_at = coalesce(m.run_at, j.run_at), failures = j.failures + m.failed,
+            crashes = j.crashes + m.crashed, worker = NULL, started_at = NULL, lease_until = NULL, progress = NULL
+        FROM unnest(moves) AS m WHERE j.id = m.id AND m.target IN ('scheduled', 'queued');
+    END IF;
+END $$;
+
+-- Record how attempts ended; gives the ids that won, in order.
+-- An outcome: id, fence, target, failed, run_at, keep_until, result, reason, failure.
+CREATE FUNCTION finish(outcomes jsonb, now bigint) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    moves move[];
+BEGIN
+    SELECT array_agg(ROW(
+        o.place, j.id, j.fence,
+        CASE WHEN o.comes_back AND j.stopping THEN 'cancelled' ELSE o.o ->> 2 END, (o.o ->> 3)::integer, 0,
+        (o.o ->> 4)::bigint, (o.o ->> 5)::bigint,
+        CASE WHEN NOT o.comes_back THEN o.o ->> 6 END,
+        CASE WHEN NOT o.comes_back THEN o.o ->> 7 WHEN j.stopping THEN 'asked to stop' END,
+        nullif(o.o -> 8, 'null'), j.unique_key, j.unique_mode)::move ORDER BY o.place)
+    INTO moves FROM (
+        SELECT DISTINCT ON ((o ->> 0) COLLATE "C", (o ->> 1)::bigint) -- of two outcomes of one attempt the first wins
+               o, place, o ->> 0 AS id, (o ->> 1)::bigint AS fence, o ->> 2 IN ('scheduled', 'queued') AS comes_back
+        FROM jsonb_array_elements(outcomes) WITH ORDINALITY AS e (o, place)
+        ORDER BY (o ->> 0) COLLATE "C", (o ->> 1)::bigint, place
+    ) AS o CROSS JOIN LATERAL (
+        SELECT j.id, j.fence, j.stopping, j.unique_key, j.unique_mode FROM jobs AS j
+        WHERE j.id = o.id AND j.fence = o.fence AND j.state = 'running' FOR UPDATE
+    ) AS j;
+    IF moves IS NULL THEN
+        RETURN '{}';
+    END IF;
+    PERFORM apply(moves, now);
+    RETURN ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
+END $$;
+
+-- Renew leases and store progress; gives the attempts that are still their worker's, and whether each was asked to stop.
+-- A beat: id, fence, progress. Locked in the order in which `finish` locks, so that the two never wait for each other.
+CREATE FUNCTION beat(beats jsonb, until bigint) RETURNS TABLE (job text, attempt bigint, asked boolean)
+LANGUAGE plpgsql AS $$
+DECLARE
+    mine jsonb;
+BEGIN
+    SELECT jsonb_agg(jsonb_build_array(j.id, j.fence, j.stopping, b.progress)) INTO mine FROM (
+        SELECT b ->> 0 AS id, (b ->> 1)::bigint AS fence, b ->> 2 AS progress
+        FROM jsonb_array_elements(beats) AS e (b) ORDER BY (b ->> 0) COLLATE "C"
+    ) AS b CROSS JOIN LATERAL (
+        SELECT j.id, j.fence, j.stopping FROM jobs AS j
+        WHERE j.id = b.id AND j.fence = b.fence AND j.state = 'running' FOR UPDATE
+    ) AS j;
+    IF mine IS NULL THEN
+        RETURN;
+    END IF;
+    UPDATE jobs SET lease_until = until, progress = coalesce(m ->> 3, jobs.progress)
+    FROM jsonb_array_elements(mine) AS e (m) WHERE jobs.id = m ->> 0;
+    RETURN QUERY SELECT m ->> 0, (m ->> 1)::bigint, (m ->> 2)::boolean FROM jsonb_array_elements(mine) AS e (m);
+END $$;
+
+-- When the earliest scheduled job comes due, or the earliest lease runs out.
+CREATE FUNCTION next_moment() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN least((SELECT min(run_at) FROM jobs WHERE state = 'scheduled'),
+                 (SELECT min(lease_until) FROM jobs WHERE state = 'running'));
+END $$;
+
+-- Queue up to `most` scheduled jobs that are due, and up to `most` whose lease ran out (as a crash).
+CREATE FUNCTION sweep(most integer, now bigint, OUT due integer, OUT rescued text[], OUT next_at bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    moves move[];
+BEGIN
+    due := 0;
+    rescued := '{}';
+    PERFORM fold_counts(500);
+    next_at := next_moment();
+    IF (next_at <= now) IS NOT TRUE THEN
+        RETURN;
+    END IF;
+    UPDATE jobs SET state = 'queued' WHERE id = ANY (ARRAY(
+        SELECT id FROM jobs WHERE state = 'scheduled' AND run_at <= now ORDER BY run_at, id LIMIT most
+        FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS due = ROW_COUNT;
+    SELECT array_agg(ROW(
+        a.place, a.id, a.fence, CASE WHEN a.stopping THEN 'cancelled' ELSE 'queued' END, 0, 1, NULL, NULL, NULL,
+        CASE WHEN a.stopping THEN 'asked to stop' END,
+        jsonb_build_array(now, 'crash', 'WorkerLost', format('worker %s stopped renewing its lease.', a.worker), ''),
+        a.unique_key, a.unique_mode)::move ORDER BY a.place)
+    INTO moves FROM (
+        SELECT row_number() OVER () AS place, j.* FROM (
+            SELECT * FROM jobs WHERE state = 'running' AND lease_until <= now ORDER BY lease_until, id LIMIT most
+            FOR UPDATE SKIP LOCKED
+        ) AS j
+    ) AS a;
+    IF moves IS NOT NULL THEN
+        PERFORM apply(moves, now);
+        rescued := ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
+    END IF;
+    next_at := next_moment();
+    IF next_at < now THEN
+        next_at := now;
+    END IF;
+END $$;
