@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.engine.doubles import Unreliable
-from tests.engine.waits import until_counts
+from tests.engine.waits import until
 
 from lamplighter import App, Ctx, State
 from lamplighter.core.config import Settings
@@ -53,7 +53,7 @@ async def test_only_what_is_still_ours_is_begun(url: str, clock: FakeClock, take
     async with app:
         first = await note.enqueue(1)
         async with app.worker(lease=LEASE):
-            await until_counts(app, queued=0, running=1, done=0) if taken else await first.result(30)
+            await until(first, lambda view: view.fence == 2) if taken else await first.result(30)
             await (await note.enqueue(2)).result(30)
         view = await first.view()
     assert ran == ([2] if taken else [1, 2])

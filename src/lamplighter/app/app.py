@@ -13,6 +13,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 import msgspec
 
 from lamplighter.app.handle import Handle
+from lamplighter.app.idle import until_idle
 from lamplighter.app.job import AsyncJob, Job, SyncJob
 from lamplighter.app.results import Results
 from lamplighter.core.clock import Clock, WallClock
@@ -308,12 +309,7 @@ class App(Generic[D]):
     async def until_idle(self, worker: Worker) -> None:
         """Wait until nothing is due that this worker would run: no job is queued or runs, and none that is scheduled
         has come due; or until the worker has to stop."""
-        while not worker.is_stopping:
-            swept = await self.store.sweep(MOST_TOGETHER, now=self._clock())
-            stats = [one for one in await self.store.stats() if worker.serves(one.queue) and not one.paused]
-            if not swept.due and worker.is_idle and not any(one.queued or one.running for one in stats):
-                return
-            await asyncio.sleep(0.002)
+        await until_idle(self.store, self._clock, worker)
 
     def _worker(
         self, concurrency: int | None, queues: Sequence[str] | None, grace: timedelta | None, lease: timedelta | None

@@ -76,6 +76,8 @@ class Worker:
         self._options = options
         self._started_at = clock()
         self._runs: dict[tuple[str, int], Run] = {}  # by id and fence: a lost run may go on beside its successor
+        self.begun = 0
+        """How many attempts it has begun."""
         self._active = 0  # handlers that run; the other runs only wait for their outcome to be durable
         self._idle = asyncio.Event()
         self._idle.set()
@@ -230,6 +232,7 @@ class Worker:
 
     def _start(self, jobs: list[Claimed]) -> None:
         self._idle.clear()
+        self.begun += len(jobs)
         heard = self._bus.heard
         for job in jobs:
             run = self._runner.begin(job)
