@@ -91,7 +91,7 @@ async def test_a_call_that_meets_a_stop_in_good_order_is_told_so_or_done(server:
         assert isinstance(store, PostgresStore)
         async with stuck(store, server.url) as call:
             await asyncio.to_thread(server.stop, "fast")  # it may end first what the call waits for
-            ends: list[Any] = await asyncio.gather(call, return_exceptions=True)
+            ends: tuple[Any] = await asyncio.gather(call, return_exceptions=True)
         await asyncio.to_thread(server.start)
         kept = await ids_of(store)
     assert [one.id for one in ends[0]] == kept if kept else isinstance(ends[0], StoreUnavailable)
