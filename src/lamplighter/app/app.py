@@ -14,6 +14,7 @@ import msgspec
 
 from lamplighter.app.handle import Handle
 from lamplighter.app.job import AsyncJob, Job, SyncJob
+from lamplighter.app.limits import check_crashes, check_kept, check_memory, timeout_in_seconds
 from lamplighter.app.results import Results
 from lamplighter.core.clock import Clock, WallClock
 from lamplighter.core.codec import Codec
@@ -38,8 +39,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
-LONGEST_TIMEOUT = timedelta(days=7).total_seconds()
-LONGEST_KEPT = timedelta(days=3650)
 SHORTEST_LEASE = timedelta(milliseconds=100)
 MOST_TOGETHER = 1000  # jobs in one call of the store
 
@@ -140,6 +139,7 @@ class App(Generic[D]):
         keep_failed: timedelta | None = None,
         process: bool = False,
         memory_mb: int | None = None,
+        max_crashes: int = 3,
         **options: Unpack[Options],
     ) -> Register[D]:
         """Register a function as a job. Its first parameter is `ctx`; the others must be what JSON can carry.
@@ -152,19 +152,16 @@ class App(Generic[D]):
             keep_failed: the same for failed and cancelled ones.
             process: run it in a process of its own, which is killed at the timeout.
             memory_mb: how much address space that process may have.
+            max_crashes: a job that was lost with its worker so often fails, instead of taking down the next one.
             options: defaults for `enqueue`, see `Options`.
 
         Raises:
             ConfigError: something here cannot be, or the name is taken.
         """
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        if seconds is not None and not 0 < seconds <= LONGEST_TIMEOUT:
-            raise ConfigError(f"timeout={timeout} is not between 0 and 7 days: change it, or give None for no limit.")
-        if memory_mb is not None and (not process or memory_mb < 1):
-            raise ConfigError("memory_mb bounds a process of its own: give process=True and at least 1.")
-        for kept in (keep_done, keep_failed):
-            if kept is not None and not timedelta() <= kept <= LONGEST_KEPT:
-                raise ConfigError(f"a job cannot be kept for {kept}: give between 0 and ten years.")
+        seconds = timeout_in_seconds(timeout)
+        check_memory(memory_mb, process=process)
+        check_kept(keep_done, keep_failed)
+        check_crashes(max_crashes)
         if callable(name):
             raise ConfigError("@app.job is called before it decorates: write @app.job() with parentheses.")
         defaults = checked(options)
@@ -182,6 +179,7 @@ class App(Generic[D]):
                 keep_done=keep_done,
                 keep_failed=keep_failed,
                 memory_mb=memory_mb,
+                max_crashes=max_crashes,
             )
             self._registry.add(definition)
             kind = AsyncJob if inspect.iscoroutinefunction(function) else SyncJob
