@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 import msgspec
 
 from lamplighter.app.handle import Handle
-from lamplighter.app.job import AsyncJob, Job, SyncJob
+from lamplighter.app.job import AsyncJob, Job, Register, SyncJob
 from lamplighter.app.limits import check_crashes, check_kept, check_memory, timeout_in_seconds
 from lamplighter.app.results import Results
+from lamplighter.app.why import Blocker, why
 from lamplighter.core.clock import Clock, WallClock
 from lamplighter.core.codec import Codec
 from lamplighter.core.config import Settings, load
@@ -26,7 +27,7 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.core.events import Bus, Event, Listener
 from lamplighter.core.model import Added, Keep, NewJob
 from lamplighter.core.retry import RetryPolicy, exponential
-from lamplighter.engine.context import CURRENT_JOB, Ctx
+from lamplighter.engine.context import CURRENT_JOB
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.tick import Entry
 from lamplighter.engine.timekeeping import keep_time
@@ -43,17 +44,6 @@ SHORTEST_LEASE = timedelta(milliseconds=100)
 MOST_TOGETHER = 1000  # jobs in one call of the store
 
 _log = logging.getLogger("lamplighter.app")
-
-
-class Register(Protocol[D]):
-    """What `@app.job(...)` makes of a function: the same types, and it can be enqueued."""
-
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # a coroutine is an R too: the first that fits is meant
-        self, function: Callable[Concatenate[Ctx[D], P], Coroutine[Any, Any, R]]
-    ) -> AsyncJob[D, P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Ctx[D], P], R]) -> SyncJob[D, P, R]: ...
 
 
 class App(Generic[D]):
@@ -260,6 +250,11 @@ class App(Generic[D]):
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event of this process; call what is returned to end that."""
         return self._bus.listen(listener)
+
+    async def why(self, job: str) -> list[Blocker]:
+        """`handle.why()` for whoever has only an id; it also sees that this app has no such job."""
+        self._refuse_unless_open()
+        return await why(self.store, job, now=self._clock(), registry=self._registry)
 
     async def pause(self, queue: str) -> None:
         """Let no worker take jobs from a queue; running ones go on."""
