@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version as _version
 
-from lamplighter.app import App, Handle, Job
+from lamplighter.app import App, Blocker, Handle, Job
 from lamplighter.core.cron import Misfire
 from lamplighter.core.draft import Draft, Options
 from lamplighter.core.errors import (
@@ -37,6 +37,7 @@ __all__ = [
     "Attempt",
     "BadArguments",
     "BadCron",
+    "Blocker",
     "Cancel",
     "ConfigError",
     "Ctx",

@@ -57,7 +57,7 @@ def test_help_tells_the_exit_codes(cli: Program) -> None:
     [
         ("jbos", "lamplighter has no command 'jbos': did you mean 'jobs'?"),
         ("jobs lst", "lamplighter jobs has no command 'lst': did you mean 'list'?"),
-        ("jobs purge", "lamplighter jobs has no command 'purge': there are list, show, retry, cancel, move."),
+        ("jobs purge", "lamplighter jobs has no command 'purge': there are list, show, retry, cancel, why, move."),
         ("jobs list --qeue money", "there is no option --qeue: did you mean --queue?"),
         ("jobs --sate done", "there is no option --sate: did you mean --state?"),
         ("work --zzz", "there is no option --zzz: see `lamplighter work --help`."),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamplighter.core.duration import format_duration, parse_duration
+from lamplighter.core.duration import format_duration, parse_duration, rough_duration
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,11 @@ def test_what_is_written_is_read_back_exactly(duration: timedelta) -> None:
 @pytest.mark.parametrize("written", ["0s", "0.5s", "90s", "90m", "36h", "7d"])
 def test_a_duration_is_shown_in_its_largest_whole_unit(written: str) -> None:
     assert format_duration(parse_duration(written)) == written
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rough"),
+    [(0, "0s"), (0.6, "1s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172_800, "2d"), (1e8, "1157d")],
+)
+def test_roughly_a_duration_is_a_whole_number_of_two_or_more(seconds: float, rough: str) -> None:
+    assert rough_duration(timedelta(seconds=seconds)) == rough

@@ -38,7 +38,7 @@ def in_process(app: App[str]) -> Job[str, [str], None]:
 def make(url: str, effects: str) -> Jobs:
     app = App(url, deps=effects, settings=Settings())
 
-    @app.job()
+    @app.job(max_crashes=100)  # what kills the worker here is the test, and it may hit one job often
     async def append(ctx: Ctx[str], n: int) -> None:
         await asyncio.sleep(0.1)  # so that there is something to be killed in the middle of
         file = os.open(ctx.deps, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

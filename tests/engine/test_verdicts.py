@@ -12,6 +12,7 @@ from lamplighter import (
     App,
     Attempt,
     Cancel,
+    ConfigError,
     Ctx,
     Discard,
     Handle,
@@ -24,14 +25,17 @@ from lamplighter import (
     linear,
     never,
 )
-from lamplighter.core.model import Failure, JobView
+from lamplighter.core.config import Settings
+from lamplighter.core.model import Failure, JobView, Where
 from lamplighter.testing import FakeClock
 
 C = Ctx[None]
 
 
-def raising(app: App[None], make: Callable[[C], BaseException], retry: RetryPolicy | None = None) -> Any:
-    @app.job("raise", retry=retry)
+def raising(
+    app: App[None], make: Callable[[C], BaseException], retry: RetryPolicy | None = None, *, max_crashes: int = 3
+) -> Any:
+    @app.job("raise", retry=retry, max_crashes=max_crashes)
     async def job(ctx: C) -> None:
         raise make(ctx)
 
@@ -174,7 +178,7 @@ async def test_a_crash_is_an_attempt_but_no_failure_for_the_policy(timed: App[No
     def policy(attempt: Attempt) -> None:
         seen.append(attempt.failures)
 
-    job = raising(timed, lambda ctx: ValueError(f"attempt {ctx.attempt}"), policy)
+    job = raising(timed, lambda ctx: ValueError(f"attempt {ctx.attempt}"), policy, max_crashes=4)
     handle = await job.enqueue()
     await lose(timed, clock, 3)
     await timed.work(until_idle=True)
@@ -184,24 +188,52 @@ async def test_a_crash_is_an_attempt_but_no_failure_for_the_policy(timed: App[No
     assert failures[-1].message == "attempt 4"
 
 
-async def test_a_job_that_took_ten_workers_down_is_given_up(timed: App[None], clock: FakeClock) -> None:
+@pytest.mark.parametrize(("given", "most", "told"), [({}, 3, "3 times"), ({"max_crashes": 1}, 1, "once")], ids=str)
+async def test_a_job_that_took_too_many_workers_down_has_failed(
+    timed: App[None], clock: FakeClock, given: dict[str, int], most: int, told: str
+) -> None:
     ran = []
 
-    @timed.job()
+    @timed.job(**given)  # type: ignore[arg-type]  # a dict of keywords may hold any of them
     async def poison(ctx: C) -> None:
         ran.append(ctx.id)
 
     handle = await poison.enqueue()
-    await lose(timed, clock, 9)
+    await lose(timed, clock, most - 1)
     await timed.work(until_idle=True)
-    assert (await handle.view()).state is State.DONE  # nine may be bad luck
+    assert (await handle.view()).state is State.DONE  # so often may be bad luck
 
     handle = await poison.enqueue()
-    await lose(timed, clock, 10)
+    await lose(timed, clock, most)
     await timed.work(until_idle=True)
-    view = await handle.view()
+    view, failures = await handle.view(), await handle.failures()
     assert (view.state, len(ran)) == (State.FAILED, 1)
-    assert view.reason == "its worker vanished 10 times while it ran: find out why, then retry it."
+    assert view.reason == f"its worker vanished {told} while it ran: find out why, then retry it."
+    assert [(failure.kind, failure.error) for failure in failures] == [
+        *[("crash", "WorkerLost")] * most,
+        ("crash", "Crashed"),
+    ]
+
+
+async def test_a_poison_job_that_is_retried_has_a_clean_slate(timed: App[None], clock: FakeClock) -> None:
+    @timed.job()
+    async def mended(ctx: C) -> int:
+        return ctx.attempt
+
+    handle = await mended.enqueue()
+    await lose(timed, clock, 3)
+    await timed.work(until_idle=True)
+    assert (await handle.view()).state is State.FAILED
+    await timed.store.retry(Where(ids=(handle.id,)), limit=1, now=clock())
+    await timed.work(until_idle=True)
+    assert await handle.result(0) == 1
+
+
+@pytest.mark.parametrize("most", [0, -1, 1001, 2.5, True, None], ids=repr)
+def test_a_bound_on_crashes_that_cannot_be_is_refused(most: Any) -> None:
+    app = App("memory://", settings=Settings())
+    with pytest.raises(ConfigError, match=r"max_crashes=.* is not a whole number from 1 to 1,000: change it\."):
+        app.job(max_crashes=most)
 
 
 async def stray(app: App[None], clock: FakeClock, **options: Any) -> Handle[None]:

@@ -26,12 +26,24 @@ def run(name: str, folder: Path) -> str:
 
 
 def test_each_example_is_tested_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"hello.py", "in_a_web_app.py", "with_your_data.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "hello.py",
+        "in_a_web_app.py",
+        "why_it_waits.py",
+        "with_your_data.py",
+    }
 
 
 def test_hello_greets(tmp_path: Path) -> None:
     assert run("hello.py", tmp_path) == "Good evening, Ada (attempt 1)\n"
     assert run("hello.py", tmp_path) == "Good evening, Ada (attempt 1)\n"  # what it left does not get in the way
+
+
+def test_a_job_that_waits_says_why(tmp_path: Path) -> None:
+    paused, no_worker, greeting = run("why_it_waits.py", tmp_path).splitlines()
+    assert paused == "paused: its queue mail is paused: `lamplighter queues resume mail` lets it go on."
+    assert no_worker.startswith("no_worker: no worker is alive: start one")
+    assert greeting == "Good evening, Ada (attempt 1)"
 
 
 def test_an_order_and_its_job_are_there_together(tmp_path: Path) -> None:

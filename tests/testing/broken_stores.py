@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from lamplighter.core.model import Added, Claimed, NewJob, Outcome, State, Unique, Where
 from lamplighter.store.base import Store
+from lamplighter.testing.verify.jobs import MAX_CRASHES
 
 
 class _Wrapped:
@@ -71,13 +72,13 @@ class _KeepsKeys(_Wrapped):
 
 
 class _GivesUp(_Wrapped):
-    """Tells of one job in fifty that its worker vanished ten times."""
+    """Tells of one job in fifty that its worker vanished more often than any may."""
 
     async def claim(
         self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
     ) -> list[Claimed]:
         claimed = await self._store.claim(queues, limit, worker=worker, lease=lease, now=now)
-        return [job._replace(crashes=10) if _one_in(50, job.id) else job for job in claimed]
+        return [job._replace(crashes=MAX_CRASHES) if _one_in(50, job.id) else job for job in claimed]
 
 
 def _one_in(many: int, job: str) -> bool:

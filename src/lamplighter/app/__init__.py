@@ -5,5 +5,6 @@ from __future__ import annotations
 from lamplighter.app.app import App
 from lamplighter.app.handle import Handle
 from lamplighter.app.job import AsyncJob, Job, SyncJob
+from lamplighter.app.why import Blocker
 
-__all__ = ["App", "AsyncJob", "Handle", "Job", "SyncJob"]
+__all__ = ["App", "AsyncJob", "Blocker", "Handle", "Job", "SyncJob"]

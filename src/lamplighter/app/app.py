@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 import msgspec
 
 from lamplighter.app.handle import Handle
 from lamplighter.app.idle import until_idle
-from lamplighter.app.job import AsyncJob, Job, SyncJob
+from lamplighter.app.job import AsyncJob, Job, Register, SyncJob
+from lamplighter.app.limits import check_crashes, check_kept, check_memory, timeout_in_seconds
 from lamplighter.app.results import Results
+from lamplighter.app.why import Blocker, why
 from lamplighter.core.clock import Clock, WallClock
 from lamplighter.core.codec import Codec
 from lamplighter.core.config import Settings, load
@@ -26,7 +28,7 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.core.events import Bus, Event, Listener
 from lamplighter.core.model import Added, Keep, NewJob
 from lamplighter.core.retry import RetryPolicy, exponential
-from lamplighter.engine.context import CURRENT_JOB, Ctx
+from lamplighter.engine.context import CURRENT_JOB
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.tick import Entry
 from lamplighter.engine.timekeeping import keep_time
@@ -39,23 +41,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
-LONGEST_TIMEOUT = timedelta(days=7).total_seconds()
-LONGEST_KEPT = timedelta(days=3650)
 SHORTEST_LEASE = timedelta(milliseconds=100)
 MOST_TOGETHER = 1000  # jobs in one call of the store
 
 _log = logging.getLogger("lamplighter.app")
-
-
-class Register(Protocol[D]):
-    """What `@app.job(...)` makes of a function: the same types, and it can be enqueued."""
-
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # a coroutine is an R too: the first that fits is meant
-        self, function: Callable[Concatenate[Ctx[D], P], Coroutine[Any, Any, R]]
-    ) -> AsyncJob[D, P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Ctx[D], P], R]) -> SyncJob[D, P, R]: ...
 
 
 class App(Generic[D]):
@@ -141,6 +130,7 @@ class App(Generic[D]):
         keep_failed: timedelta | None = None,
         process: bool = False,
         memory_mb: int | None = None,
+        max_crashes: int = 3,
         **options: Unpack[Options],
     ) -> Register[D]:
         """Register a function as a job. Its first parameter is `ctx`; the others must be what JSON can carry.
@@ -153,19 +143,16 @@ class App(Generic[D]):
             keep_failed: the same for failed and cancelled ones.
             process: run it in a process of its own, which is killed at the timeout.
             memory_mb: how much address space that process may have.
+            max_crashes: a job that was lost with its worker so often fails, instead of taking down the next one.
             options: defaults for `enqueue`, see `Options`.
 
         Raises:
             ConfigError: something here cannot be, or the name is taken.
         """
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        if seconds is not None and not 0 < seconds <= LONGEST_TIMEOUT:
-            raise ConfigError(f"timeout={timeout} is not between 0 and 7 days: change it, or give None for no limit.")
-        if memory_mb is not None and (not process or memory_mb < 1):
-            raise ConfigError("memory_mb bounds a process of its own: give process=True and at least 1.")
-        for kept in (keep_done, keep_failed):
-            if kept is not None and not timedelta() <= kept <= LONGEST_KEPT:
-                raise ConfigError(f"a job cannot be kept for {kept}: give between 0 and ten years.")
+        seconds = timeout_in_seconds(timeout)
+        check_memory(memory_mb, process=process)
+        check_kept(keep_done, keep_failed)
+        check_crashes(max_crashes)
         if callable(name):
             raise ConfigError("@app.job is called before it decorates: write @app.job() with parentheses.")
         defaults = checked(options)
@@ -183,6 +170,7 @@ class App(Generic[D]):
                 keep_done=keep_done,
                 keep_failed=keep_failed,
                 memory_mb=memory_mb,
+                max_crashes=max_crashes,
             )
             self._registry.add(definition)
             kind = AsyncJob if inspect.iscoroutinefunction(function) else SyncJob
@@ -263,6 +251,11 @@ class App(Generic[D]):
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event of this process; call what is returned to end that."""
         return self._bus.listen(listener)
+
+    async def why(self, job: str) -> list[Blocker]:
+        """`handle.why()` for whoever has only an id; it also sees that this app has no such job."""
+        self._refuse_unless_open()
+        return await why(self.store, job, now=self._clock(), registry=self._registry)
 
     async def pause(self, queue: str) -> None:
         """Let no worker take jobs from a queue; running ones go on."""

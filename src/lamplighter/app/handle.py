@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Generic, TypeVar, cast
 
 from lamplighter.app.results import Results, not_kept
+from lamplighter.app.why import why, why_not_added
+from lamplighter.app.why.blocker import Blocker
 from lamplighter.core.clock import Clock
 from lamplighter.core.definition import Definition
 from lamplighter.core.errors import JobCancelled, JobFailed, ResultTimeout
@@ -81,6 +83,14 @@ class Handle(Generic[R]):
     async def failures(self) -> list[Failure]:
         """Why its attempts failed, oldest first."""
         return await self._store.failures(self.id)
+
+    async def why(self) -> list[Blocker]:
+        """Why it does not run: all that is in its way, the first thing to do first, each with a sentence that says so.
+
+        Empty: the next free slot takes it. Where `created` is False, it is about the job that holds the key.
+        """
+        ask = why if self.created else why_not_added
+        return await ask(self._store, self.id, now=self._clock())
 
     async def cancel(self) -> bool:
         """Cancel it if it waits, ask it to stop if it runs; whether there was anything to cancel."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
 from lamplighter.app.handle import Handle
 from lamplighter.core.definition import Definition
@@ -93,3 +93,14 @@ class SyncJob(Job[D, P, R]):
         """Call the function as it is."""
         result: R = self.function(ctx, *args, **kwargs)
         return result
+
+
+class Register(Protocol[D]):
+    """What `@app.job(...)` makes of a function: the same types, and it can be enqueued."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine is an R too: the first that fits is meant
+        self, function: Callable[Concatenate[Ctx[D], P], Coroutine[Any, Any, R]]
+    ) -> AsyncJob[D, P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Ctx[D], P], R]) -> SyncJob[D, P, R]: ...

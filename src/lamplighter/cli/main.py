@@ -8,7 +8,21 @@ from typing import NoReturn
 
 import typer
 
-from lamplighter.cli import bench, config, crons, integrations, jobs, migrate, move, queues, up, verify, work, workers
+from lamplighter.cli import (
+    bench,
+    config,
+    crons,
+    integrations,
+    jobs,
+    migrate,
+    move,
+    queues,
+    up,
+    verify,
+    why,
+    work,
+    workers,
+)
 from lamplighter.cli.output import fail, print_json, wants_json
 from lamplighter.cli.program import Program, UsageError, usage_sentence
 from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
@@ -27,7 +41,9 @@ cli = typer.Typer(
 
 cli.command("up")(up.up)
 cli.command("work")(work.work)
+jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
+crons.group.command("why")(why.why_cron)
 cli.add_typer(jobs.group, name="jobs")
 cli.add_typer(queues.group, name="queues")
 cli.add_typer(crons.group, name="crons")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from lamplighter.core.clock import utcnow
+from lamplighter.core.duration import rough_duration
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, as the last line.")]
 StoreUrl = Annotated[
@@ -135,12 +136,5 @@ def ago(moment: datetime | None) -> str:
     if moment is None:
         return "-"
     seconds = round((utcnow() - moment).total_seconds())
-    span = _coarse(abs(seconds))
+    span = rough_duration(timedelta(seconds=abs(seconds)))
     return f"{span} ago" if seconds >= 0 else f"in {span}"
-
-
-def _coarse(seconds: int) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"

@@ -18,7 +18,10 @@ Runs = Literal["loop", "thread", "process"]
 
 
 class Definition(Struct, frozen=True, kw_only=True):
-    """One registered job. Times are seconds in `timeout`; `memory_mb` bounds a process job's address space."""
+    """One registered job. Times are seconds in `timeout`; `memory_mb` bounds a process job's address space.
+
+    `max_crashes`: after so many workers that vanished while they ran a job, that job has failed.
+    """
 
     name: str
     queue: str
@@ -30,6 +33,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     keep_done: timedelta | None
     keep_failed: timedelta | None
     memory_mb: int | None = None
+    max_crashes: int = 3
 
 
 class Registry:

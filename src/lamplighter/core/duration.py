@@ -27,6 +27,15 @@ def parse_duration(written: object) -> timedelta:
         raise ValueError("a duration of more than 999999999 days") from error
 
 
+def rough_duration(duration: timedelta) -> str:
+    """How long, as people want to know it: 90s, 5m, 3h, 2d."""
+    seconds = round(duration.total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def format_duration(duration: timedelta) -> str:
     """The text that `parse_duration` reads as this duration (0 or more), in the largest unit without a fraction."""
     for letter, unit in _UNITS.items():

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
+from datetime import datetime
 
+from lamplighter.core.clock import from_us
+
+_OURS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_LATEST = 253_402_300_799_999  # milliseconds: the last that a datetime can be
 _lock = threading.Lock()
 _last = 0
 
@@ -17,3 +23,11 @@ def new_id(now_us: int) -> str:
         _last = stamp = max(stamp, _last + 1)
     digits = f"{stamp >> 12:012x}7{stamp & 0xFFF:03x}{random.getrandbits(62) | 1 << 63:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def made_at(id_: str) -> datetime | None:
+    """When an id was made, to the millisecond; None if it is no UUID of version 7."""
+    if not _OURS.fullmatch(id_):
+        return None
+    milliseconds = int(id_[:8] + id_[9:13], 16)
+    return from_us(milliseconds * 1000) if milliseconds <= _LATEST else None

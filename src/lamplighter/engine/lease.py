@@ -19,6 +19,7 @@ from lamplighter.store.alarm import Alarm
 from lamplighter.store.base import Store
 
 LONGEST_INTERVAL = 3.0  # seconds between beats: it is also how soon a worker learns that a job was cancelled
+LEASES_REMEMBERED = 3  # a worker that does not beat any more is on record for so many leases
 KIND = "worker"  # of the records that tell which workers are alive
 
 _log = logging.getLogger("lamplighter.worker")
@@ -114,7 +115,8 @@ class Keeper:
         await keep_time(self._clock, self._store)
         now = self._clock()
         text = msgspec.json.encode(self._presence()).decode()
-        await self._store.put(Record(kind=KIND, name=self._worker, value=text, expires_at=now + 3 * self._lease))
+        expires_at = now + LEASES_REMEMBERED * self._lease
+        await self._store.put(Record(kind=KIND, name=self._worker, value=text, expires_at=expires_at))
         runs = [run for run in self._runs() if not run.lost and not self._is_given_up(run)]
         if not runs:
             return

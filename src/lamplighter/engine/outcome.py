@@ -18,7 +18,6 @@ from lamplighter.core.verdict import Cancel, Discard, Retry, Snooze
 
 LONGEST_MESSAGE = 2_000  # characters
 LONGEST_TRACEBACK = 8_000
-MOST_CRASHES = 10  # a job that took so many workers down with it is given up: see `is_poison`
 UNKNOWN_AGAIN = timedelta(seconds=30)
 UNKNOWN_AT_MOST = timedelta(days=1)
 UNKNOWN_CLAIMS = 100  # at least: a job that was scheduled days ago must not fail where it first meets an older worker
@@ -90,20 +89,20 @@ class Verdicts:
 
     def unknown(self) -> Outcome:
         """This worker's app has no such job. Another's may (a deploy is under way), so it is given a day."""
-        error = LookupError(f"this worker's app has no job {self._job.name!r}: register it, or cancel the job.")
+        error = no_such_job(self._job.name)
         if self._age >= UNKNOWN_AT_MOST and self._job.fence >= UNKNOWN_CLAIMS:
             return self._failed(error)
         return self._outcome("snooze", run_at=self._clock() + UNKNOWN_AGAIN, failure=self._failure(error))
 
     @property
     def is_poison(self) -> bool:
-        """Whether it was lost with its worker too often. A high bound: workers die of other things than jobs."""
-        return self._job.crashes >= MOST_CRASHES
+        """Whether it was lost with its worker as often as its definition allows."""
+        return self._definition is not None and self._job.crashes >= self._definition.max_crashes
 
     def poison(self) -> Outcome:
         """It is not run again."""
-        error = Crashed(f"its worker vanished {self._job.crashes} times while it ran: find out why, then retry it.")
-        return self._failed(error)
+        times = "once" if self._job.crashes == 1 else f"{self._job.crashes} times"
+        return self._failed(Crashed(f"its worker vanished {times} while it ran: find out why, then retry it."))
 
     @property
     def _age(self) -> timedelta:
@@ -160,6 +159,11 @@ class Verdicts:
             message=message_of(error),
             traceback=_traceback(error),
         )
+
+
+def no_such_job(name: str) -> LookupError:
+    """The error of a job that a worker's app does not have: the job is known by it to have been put back."""
+    return LookupError(f"this worker's app has no job {name!r}: register it, or cancel the job.")
 
 
 def _kind(error: BaseException) -> FailureKind:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from lamplighter.core.clock import Clock, from_us, to_us
 from lamplighter.core.cron import Misfire, Schedule, slots_to_fire
 from lamplighter.core.draft import Draft
-from lamplighter.core.model import NewJob, Record, Unique
+from lamplighter.core.model import Added, NewJob, Record, Unique
 from lamplighter.engine.patience import until_available
 from lamplighter.store.base import Store
 
@@ -40,7 +40,8 @@ class Entry(Struct, frozen=True, kw_only=True):
 class Told(Struct, frozen=True, kw_only=True):
     """What the record of a schedule holds; moments in microseconds since 1970.
 
-    `seen`: up to when its slots were looked at; `fired`: the last of them that became a job, if one did.
+    `seen`: up to when its slots were looked at; `fired`: the last of them that was to become a job, if one was;
+    `held_by`: the job that kept it from that, by holding the unique key that is the schedule's own.
     """
 
     schedule: str
@@ -49,6 +50,7 @@ class Told(Struct, frozen=True, kw_only=True):
     seen: int
     fired: int | None
     next: int
+    held_by: str | None = None
 
 
 class Ticker:
@@ -84,19 +86,23 @@ class Ticker:
 
     async def _tick_one(self, entry: Entry, record: Record | None, now: datetime) -> datetime:
         told = None if record is None else read_told(record)
+        held_by = None if told is None else told.held_by
         slots = slots_to_fire(entry.schedule, _since(entry, told, now), now, entry.misfire, GRACE)
         if slots:
             jobs = [slot_job(entry, slot, now) for slot in slots]
             added = await self._store.add(jobs, now=now)
             self._fired(entry, [job for job, one in zip(jobs, added, strict=True) if one.created])
+            held_by = _holder(entry, added[-1])
         next_at = entry.schedule.after(now)
         if slots or told is None or told.schedule != entry.schedule.text or from_us(told.seen) + REMEMBERED / 2 < now:
             before = None if told is None else told.fired
             fired = to_us(slots[-1]) if slots else before
-            await self._tell(entry, now, fired, next_at)
+            await self._tell(entry, now, fired, next_at, held_by)
         return next_at
 
-    async def _tell(self, entry: Entry, now: datetime, fired: int | None, next_at: datetime) -> None:
+    async def _tell(
+        self, entry: Entry, now: datetime, fired: int | None, next_at: datetime, held_by: str | None
+    ) -> None:
         told = Told(
             schedule=entry.schedule.text,
             job=entry.draft.definition.name,
@@ -104,6 +110,7 @@ class Ticker:
             seen=to_us(now),
             fired=fired,
             next=to_us(next_at),
+            held_by=held_by,
         )
         text = msgspec.json.encode(told).decode()
         await self._store.put(Record(kind=KIND, name=entry.name, value=text, expires_at=next_at + REMEMBERED))
@@ -118,6 +125,11 @@ def _since(entry: Entry, told: Told | None, now: datetime) -> datetime:
     if told is None:
         return now
     return from_us(told.seen) if told.schedule == entry.schedule.text else now - GRACE
+
+
+def _holder(entry: Entry, added: Added) -> str | None:
+    """Who kept a slot from becoming a job. Where the key is that of the slot, it is another scheduler's job of it."""
+    return None if added.created or not entry.draft.options.get("unique") else added.id
 
 
 def slot_job(entry: Entry, slot: datetime, now: datetime) -> NewJob:

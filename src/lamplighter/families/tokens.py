@@ -32,6 +32,7 @@ from lamplighter.integrations.service import Service, is_with_jobs, open_service
 
 QUEUE = "tokens"
 ATTEMPTS = 5
+MAX_CRASHES = 10  # a refresh kills no worker, but may run beside jobs that do, and must not be given up with them
 RECONCILE_EVERY = timedelta(seconds=15)
 OVERDUE = timedelta(seconds=10)  # how long after its time a refresh counts as forgotten, rather than under way
 AGAIN = timedelta(seconds=5)  # when an outage says nothing about when to come back
@@ -60,6 +61,7 @@ class TokenFamily:
             retry=exponential(first=5, factor=2, cap=600, attempts=ATTEMPTS),
             timeout=120,
             keep_done=timedelta(hours=1),
+            max_crashes=MAX_CRASHES,
         )(self._refresh)
         self.reconcile = app.job("tokens.reconcile", queue=QUEUE, unique=True, keep_done=timedelta(hours=1))(
             self._reconcile

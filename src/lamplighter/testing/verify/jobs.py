@@ -26,6 +26,9 @@ CRON_QUEUE = "verify-cron"
 CRON_EVERY = timedelta(seconds=1)
 PREFIX = "verify."
 AGAIN = fixed(0.2, attempts=50)  # only what `doomed` raises may ever end as failed
+MAX_CRASHES = 1000  # the faults kill whichever worker they meet, so no job is to blame for its worker's death
+
+_ALWAYS_AGAIN: dict[str, Any] = {"retry": AGAIN, "max_crashes": MAX_CRASHES}
 
 
 class Recorder(NamedTuple):
@@ -51,12 +54,12 @@ class Jobs:
     def __init__(self, store: Store, recorder: Recorder, *, clock: Clock | None = None, crons: bool = False) -> None:
         settings = Settings(keep_done_count=1_000_000_000, keep_failed_count=1_000_000_000)
         self.app: App[Recorder] = App(store, deps=recorder, settings=settings, clock=clock)
-        self._chain: Job[Recorder, [int, int], None] = self.app.job("verify.chain", retry=AGAIN)(self._link)
+        self._chain: Job[Recorder, [int, int], None] = self.app.job("verify.chain", **_ALWAYS_AGAIN)(self._link)
         self._jobs: dict[Kind, Job[Recorder, [int], None]] = {
-            kind: self.app.job(f"{PREFIX}{kind}", retry=AGAIN, **_kept(kind))(handler)
+            kind: self.app.job(f"{PREFIX}{kind}", **_ALWAYS_AGAIN, **_kept(kind))(handler)
             for kind, handler in _HANDLERS.items()
         }
-        slot: Job[Recorder, [], None] = self.app.job(CRON, queue=CRON_QUEUE, retry=AGAIN)(_slot)
+        slot: Job[Recorder, [], None] = self.app.job(CRON, queue=CRON_QUEUE, **_ALWAYS_AGAIN)(_slot)
         if crons:
             self.app.every(CRON_EVERY, slot.draft(), misfire="all")
 

@@ -1,0 +1,161 @@
+"""What the store tells of a job and of whatever may be in its way: a few reads, however many jobs there are."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from lamplighter.core.definition import Registry
+from lamplighter.core.model import Failure, JobView, QueueStats, Record, State, Where
+from lamplighter.engine.lease import KIND, LEASES_REMEMBERED, Presence
+from lamplighter.store.base import Store
+
+DEAF_AFTER = timedelta(seconds=15)  # a worker with room claims each second, unless its loop or its store hangs
+MOST_IN_LINE = 1000  # queued jobs that are looked at one by one
+MOST_LIVE = 10_000  # jobs in the store past which not even that is done: a page may have to pass over all of them
+REMEMBERED = timedelta(days=30)  # how long ago a dead worker may have beaten that is still told of
+
+
+class WorkerSeen(Struct, frozen=True):
+    """A worker as its record tells of it. `lease`: for how long it takes jobs; `heard_at`: when it last claimed."""
+
+    name: str
+    told: Presence
+    beat_at: datetime
+    heard_at: datetime
+    lease: timedelta
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether it has beaten within a lease. One that was killed is on record for longer."""
+        return now < self.beat_at + self.lease
+
+    def serves(self, queue: str) -> bool:
+        """Whether it takes jobs of a queue."""
+        return not self.told.queues or queue in self.told.queues
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot is free."""
+        return self.told.running < self.told.concurrency
+
+    def silent_claims(self, now: datetime) -> timedelta:
+        """How long it has not claimed."""
+        return now - self.heard_at
+
+    def is_deaf(self, now: datetime) -> bool:
+        """Whether it could claim, and does not."""
+        return self.has_room and self.silent_claims(now) > DEAF_AFTER
+
+
+class Place(NamedTuple):
+    """How many jobs of its queue go first; at most so many if that is not exact."""
+
+    ahead: int
+    exact: bool
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """All that the blockers of one job are found in. `seen`: workers on record, dead ones too.
+
+    `registry`: the jobs of the app that asks, if one does.
+    """
+
+    id: str
+    now: datetime
+    view: JobView | None
+    failures: list[Failure]
+    queue: QueueStats
+    seen: list[WorkerSeen]
+    place: Place | None
+    registry: Registry | None
+
+    @property
+    def waiting(self) -> JobView | None:
+        """The job, if it waits for a worker or for its time."""
+        return self.view if self.view and self.view.state in {State.SCHEDULED, State.QUEUED} else None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it waits, and for no later moment."""
+        return self.waiting is not None and self.waiting.run_at <= self.now
+
+    @property
+    def alive(self) -> list[WorkerSeen]:
+        """Workers that beat."""
+        return [worker for worker in self.seen if worker.is_alive(self.now)]
+
+    @property
+    def serving(self) -> list[WorkerSeen]:
+        """Those of its queue."""
+        return [worker for worker in self.alive if worker.serves(self.queue.queue)]
+
+    @property
+    def claiming(self) -> list[WorkerSeen]:
+        """Those of its queue that claim jobs, or would if they had room."""
+        return [one for one in self.serving if not one.told.stopping and not one.is_deaf(self.now)]
+
+    @property
+    def last_failure(self) -> Failure | None:
+        """How its last attempt failed, if it did."""
+        last = self.failures[-1] if self.failures else None
+        return last if last and self.view and last.fence == self.view.fence else None
+
+
+async def look(store: Store, job: str, *, now: datetime, registry: Registry | None = None) -> Sight:
+    """Look at a job, and at what is around it."""
+    found = await store.page(Where(ids=(job,)), limit=1)
+    view = found[0] if found else None
+    stats = await store.stats() if view else []
+    return Sight(
+        id=job,
+        now=now,
+        view=view,
+        failures=await store.failures(job) if view else [],
+        queue=_queue_of(view, stats),
+        seen=await workers_seen(store, now=now) if view else [],
+        place=await _place(store, view, stats) if view else None,
+        registry=registry,
+    )
+
+
+def _queue_of(view: JobView | None, stats: list[QueueStats]) -> QueueStats:
+    name = view.queue if view else ""
+    return next((one for one in stats if one.queue == name), QueueStats(queue=name, paused=False))
+
+
+async def workers_seen(store: Store, *, now: datetime) -> list[WorkerSeen]:
+    """The workers on record. Those that died have expired, but are told of until somebody prunes them."""
+    records = await store.records(KIND, now=now - REMEMBERED)
+    return [seen for record in records if (seen := _worker_of(record))]
+
+
+def _worker_of(record: Record) -> WorkerSeen | None:
+    """None for a record of another version of ours, which may tell other things."""
+    try:
+        told = msgspec.json.decode(record.value, type=Presence)
+        beat_at = datetime.fromisoformat(told.beat_at)
+        heard_at = datetime.fromisoformat(told.claimed_at or told.started_at)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    lease = ((record.expires_at or beat_at) - beat_at) / LEASES_REMEMBERED
+    return WorkerSeen(record.name, told, beat_at, heard_at, lease)
+
+
+async def _place(store: Store, view: JobView, stats: list[QueueStats]) -> Place | None:
+    """Counted where that costs little, else what the counts of the queue allow to say."""
+    if view.state is not State.QUEUED:
+        return None
+    queued = sum(one.queued for one in stats if one.queue == view.queue)
+    live = sum(one.scheduled + one.queued + one.running for one in stats)
+    if queued > MOST_IN_LINE or live > MOST_LIVE:
+        return Place(max(0, queued - 1), exact=queued <= 1)
+    line = await store.page(Where(queues=(view.queue,), states=(State.QUEUED,)), limit=MOST_IN_LINE)
+    return Place(sum(_urgency(one) < _urgency(view) for one in line), exact=True)
+
+
+def _urgency(view: JobView) -> tuple[int, datetime, str]:
+    """The order of claims: see `Store.claim`."""
+    return -view.priority, view.run_at, view.id
