@@ -107,6 +107,55 @@ async def test_a_key_is_held_as_long_as_its_mode_says(
     assert (await note.enqueue(4)).created
 
 
+async def test_a_job_that_replaces_gives_the_waiting_one_its_arguments_and_its_time(
+    timed: App[None], clock: FakeClock
+) -> None:
+    ran: list[str] = []
+    note = noting(timed, ran, unique="key", when_held="replace")
+    first = await note.using(delay=60).enqueue("a")
+    second = await note.using(delay=1, priority=Priority.HIGH).enqueue("b")
+    assert (second.id, second.created, second.replaced) == (first.id, False, True)
+    assert "not created: it waited under its key, and was replaced" in repr(second)
+    assert (await first.view()).priority == Priority.HIGH
+    kept = await note.using(when_held="keep").enqueue("c")
+    assert (kept.id, kept.created, kept.replaced) == (first.id, False, False)
+    clock.advance(1)
+    await timed.work(until_idle=True)
+    assert ran == ["b"]
+    assert (await note.enqueue("d")).created
+
+
+async def test_a_debounced_job_runs_once_it_is_quiet_or_has_been_put_off_for_long_enough(
+    timed: App[None], clock: FakeClock
+) -> None:
+    ran: list[int] = []
+    options = {"when_held": "debounce", "debounce_for": timedelta(seconds=25), "delay": 10}
+    note = noting(timed, ran, unique="key", **options)
+    for n in range(2):
+        assert (await note.enqueue(n)).created is (n == 0)
+        clock.advance(9)
+        await timed.work(until_idle=True)
+    assert ran == []
+    clock.advance(1)
+    await timed.work(until_idle=True)
+    assert ran == [1]
+    for n in range(2, 5):
+        await note.enqueue(n)
+        clock.advance(9)
+        await timed.work(until_idle=True)
+    assert ran == [1, 4]
+
+
+async def test_a_worker_at_rest_hears_that_a_job_was_brought_forward(app: App[None]) -> None:
+    ran: list[int] = []
+    note = noting(app, ran, unique="key", when_held="replace")
+    async with app.worker():
+        first = await note.using(delay=3600).enqueue(1)
+        await note.using(delay=0.1).enqueue(2)
+        await first.result(timeout=60)
+    assert ran == [2]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -120,6 +169,12 @@ async def test_a_key_is_held_as_long_as_its_mode_says(
         ({"unique": True, "unique_mode": "activ"}, "is not one of pending, active, period"),
         ({"unique": True, "unique_mode": "period"}, "give it as unique_for"),
         ({"unique": True, "unique_for": timedelta()}, "is not between 0 and ten years"),
+        ({"unique": True, "when_held": "replaced"}, "is not one of keep, replace, debounce"),
+        ({"when_held": "replace"}, "give the key as unique"),
+        ({"unique": True, "when_held": "debounce"}, "say for how long as debounce_for"),
+        ({"unique": True, "when_held": "replace", "debounce_for": timedelta(1)}, "give both, or neither"),
+        ({"unique": True, "when_held": "debounce", "debounce_for": timedelta()}, "is not between 0 and ten years"),
+        ({"unique": True, "when_held": "debounce", "debounce_for": timedelta(1), "delay": 86401}, "delay is longer"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_where_it_is_given(options: Any, message: str) -> None:

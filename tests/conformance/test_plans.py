@@ -85,6 +85,8 @@ def test_sweep_and_prune_read_an_index_in_order(
         "other_holders",
         "queue_now",
         "remove",
+        "replace",
+        "replaceable",
         "return",
         "revive",
         "revived_keys",

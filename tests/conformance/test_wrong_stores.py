@@ -48,6 +48,17 @@ class KeepsTheKeysOfEndedJobs(MemoryStore):
         super()._end(job, state, now)
 
 
+class DebouncesForEver(MemoryStore):
+    def _replace(self, holder: str, new: NewJob, now: datetime) -> bool:
+        return super()._replace(holder, replace(new, debounce_for=None), now)
+
+
+class RunsReplacedJobsAtTheirOldTime(MemoryStore):
+    def _replace(self, holder: str, new: NewJob, now: datetime) -> bool:
+        found = self._jobs.find(Where(ids=(holder,)), LIVE, 1)
+        return super()._replace(holder, replace(new, run_at=found[0].run_at) if found else new, now)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -56,6 +67,8 @@ class KeepsTheKeysOfEndedJobs(MemoryStore):
         ComesBackWithoutItsKey,
         AddsEndedJobsAgain,
         KeepsTheKeysOfEndedJobs,
+        DebouncesForEver,
+        RunsReplacedJobsAtTheirOldTime,
     ],
 )
 async def test_a_store_that_is_wrong_in_one_way_fails(wrong: type[MemoryStore]) -> None:

@@ -26,12 +26,8 @@ def run(name: str, folder: Path) -> str:
 
 
 def test_each_example_is_tested_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {
-        "hello.py",
-        "in_a_web_app.py",
-        "why_it_waits.py",
-        "with_your_data.py",
-    }
+    tested = {"hello.py", "in_a_web_app.py", "unique.py", "why_it_waits.py", "with_your_data.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == tested
 
 
 def test_hello_greets(tmp_path: Path) -> None:
@@ -44,6 +40,14 @@ def test_a_job_that_waits_says_why(tmp_path: Path) -> None:
     assert paused == "paused: its queue mail is paused: `lamplighter queues resume mail` lets it go on."
     assert no_worker.startswith("no_worker: no worker is alive: start one")
     assert greeting == "Good evening, Ada (attempt 1)"
+
+
+def test_what_is_asked_for_again_is_put_off_or_kept_out(tmp_path: Path) -> None:
+    added, *replaced, saved, digest, again = run("unique.py", tmp_path).splitlines()
+    assert (added, replaced) == ("added", ["replaced", "replaced"])
+    assert saved == "note 7 is saved at attempt 1: Lamps are lit."
+    assert digest.startswith("user 1 has a digest, under ")
+    assert again == "not again within the hour"
 
 
 def test_an_order_and_its_job_are_there_together(tmp_path: Path) -> None:

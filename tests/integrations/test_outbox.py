@@ -233,8 +233,10 @@ async def test_who_asks_is_told_of_a_key_that_was_held(database: Database, store
         holder = await keyed.enqueue(1)
         [id_] = await database.write(writing(shop, [keyed.draft(2)]))
         await shop.until_empty()
-    assert [(held.job.id, held.holder) for held in told] == [(id_, holder.id)]
-    assert [job for job, _ in await shop.jobs()] == [holder.id]
+        await database.write(writing(shop, [keyed.using(when_held="replace").draft(3)]))
+        await shop.until_empty()
+    assert [(held.job.id, held.holder) for held in told] == [(id_, holder.id)], "what replaced it is not lost"
+    assert await shop.jobs() == [(holder.id, '{"number":3}')]
 
 
 async def test_a_running_job_hands_its_key_on_by_way_of_the_outbox(database: Database, store: Store) -> None:

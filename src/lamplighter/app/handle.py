@@ -19,9 +19,12 @@ R = TypeVar("R")
 
 
 class Handle(Generic[R]):
-    """One job. `created` is False when its unique key was held: then `id` is the job that holds it."""
+    """One job. `created` is False when its unique key was held: then `id` is the job that holds it.
 
-    __slots__ = ("_clock", "_definition", "_keep_cancelled", "_results", "_store", "created", "id")
+    `replaced`: that job waited, and has the new arguments, priority and time now (`when_held`).
+    """
+
+    __slots__ = ("_clock", "_definition", "_keep_cancelled", "_results", "_store", "created", "id", "replaced")
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Handle(Generic[R]):
     ) -> None:
         self.id = added.id
         self.created = added.created
+        self.replaced = added.replaced
         self._definition = definition
         self._store = store
         self._results = results
@@ -100,4 +104,9 @@ class Handle(Generic[R]):
         return bool(cancelled.ended or cancelled.asked)
 
     def __repr__(self) -> str:
-        return f"Handle({self._definition.name} {self.id}{'' if self.created else ', not created: its key was held'})"
+        return f"Handle({self._definition.name} {self.id}{self._fate()})"
+
+    def _fate(self) -> str:
+        if self.replaced:
+            return ", not created: it waited under its key, and was replaced"
+        return "" if self.created else ", not created: its key was held"

@@ -55,6 +55,11 @@ def to_us(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
+def maybe_length(duration: timedelta | None) -> int | None:
+    """Its microseconds, for a column that may be empty."""
+    return None if duration is None else duration // MICROSECOND
+
+
 def from_us(us: int) -> datetime:
     """The moment that `to_us` turned into a number."""
     return EPOCH + timedelta(microseconds=us)

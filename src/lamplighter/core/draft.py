@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypedDict, TypeVar, get_args
+from typing import Any, Generic, Literal, TypedDict, TypeVar, get_args
 
 import msgspec
 
@@ -16,6 +16,7 @@ from lamplighter.core.ids import new_id
 from lamplighter.core.model import NewJob, Priority, Unique, UniqueMode
 
 R = TypeVar("R")
+WhenHeld = Literal["keep", "replace", "debounce"]
 
 LONGEST_NAME = 200  # characters of a queue, tenant or unique key
 FAR_FUTURE = timedelta(days=3650)
@@ -27,6 +28,10 @@ class Options(TypedDict, total=False):
     unique: True for one job per set of arguments, or a key such as "refresh:{integration_id}", filled from them.
     unique_mode: how long the key is held: while "pending", while "active" (the default: until the job has ended).
     unique_for: hold the key for a period instead, even after the job has ended.
+    when_held: what becomes of a job of the same name that still waits under the key: "keep" it as it is (the default),
+        "replace" its arguments, priority and time by the new ones, or "debounce": replace them, but put it off for no
+        longer than debounce_for.
+    debounce_for: how long after its creation a job that is put off again and again is due at the latest.
     """
 
     queue: str
@@ -37,6 +42,8 @@ class Options(TypedDict, total=False):
     unique: bool | str
     unique_mode: UniqueMode
     unique_for: timedelta
+    when_held: WhenHeld
+    debounce_for: timedelta
 
 
 class Draft(Generic[R]):
@@ -63,6 +70,8 @@ class Draft(Generic[R]):
             tenant=options.get("tenant"),
             unique=None if self._key is None else _unique(self._key, options, now),
             parent=parent,
+            replaces=options.get("when_held", "keep") != "keep",
+            debounce_for=options.get("debounce_for"),
         )
 
 
@@ -86,6 +95,7 @@ def checked(options: Options) -> Options:
         raise ConfigError(f"run_at={run_at.isoformat()} has no time zone: give an aware datetime.")
     _check_delay(options.get("delay", 0))
     _check_unique(options)
+    _check_when_held(options)
     return options
 
 
@@ -106,6 +116,22 @@ def _check_unique(options: Options) -> None:
         raise ConfigError("unique_mode='period' holds a key for a period: give it as unique_for.")
     if period is not None and not timedelta() < period <= FAR_FUTURE:
         raise ConfigError(f"unique_for={period} is not between 0 and ten years: change it.")
+
+
+def _check_when_held(options: Options) -> None:
+    how, longest = options.get("when_held", "keep"), options.get("debounce_for")
+    if how not in get_args(WhenHeld):
+        raise ConfigError(f"when_held={how!r} is not one of {', '.join(get_args(WhenHeld))}: change it.")
+    if how != "keep" and not options.get("unique"):
+        raise ConfigError(f"when_held={how!r} is about a job that holds a unique key: give the key as unique.")
+    if how == "debounce" and longest is None:  # a job that is asked for often enough would never run
+        raise ConfigError("when_held='debounce' puts a job off, but not for ever: say for how long as debounce_for.")
+    if how != "debounce" and longest is not None:
+        raise ConfigError("debounce_for bounds how long when_held='debounce' puts a job off: give both, or neither.")
+    if longest is not None and not timedelta() < longest <= FAR_FUTURE:
+        raise ConfigError(f"debounce_for={longest} is not between 0 and ten years: change it.")
+    if longest is not None and _seconds(options.get("delay", 0)) > longest:
+        raise ConfigError("delay is longer than debounce_for, which is the longest that a job is put off: change one.")
 
 
 def _run_at(options: Options, now: datetime) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Literal, NamedTuple
 
@@ -20,7 +20,8 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-LIVE = frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING})
+WAITING = frozenset({State.SCHEDULED, State.QUEUED})
+LIVE = WAITING | {State.RUNNING}
 ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 
 
@@ -60,6 +61,7 @@ MOVES: dict[str, Transition] = {
     "come due": Transition(frozenset({State.SCHEDULED}), State.QUEUED),
     "be claimed": Transition(frozenset({State.QUEUED}), State.RUNNING),
     "be rescued": Transition(_RUNNING, State.QUEUED),
+    "be put off": Transition(frozenset({State.QUEUED}), State.SCHEDULED),
     "be cancelled": Transition(frozenset({State.SCHEDULED, State.QUEUED}), State.CANCELLED),
     "be retried": Transition(frozenset({State.SCHEDULED}) | ENDED, State.QUEUED),
 }
@@ -83,6 +85,9 @@ class Unique(Struct, frozen=True):
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job to add. `args` is JSON; `parent` is the id of the running job that adds it, if one does.
 
+    `replaces`: a job of the same name that waits and holds its unique key gets its arguments, priority and `run_at`,
+    which is then not later than `debounce_for` after that job was created. All else of that job stays.
+
     `created_at`, `failures` and `crashes` are of jobs with a past: those that come from another store.
     """
 
@@ -95,16 +100,22 @@ class NewJob(Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     unique: Unique | None = None
     parent: str | None = None
+    replaces: bool = False
+    debounce_for: timedelta | None = None
     created_at: datetime | None = None
     failures: int = 0
     crashes: int = 0
 
 
 class Added(NamedTuple):
-    """The answer to one `NewJob`: its own id, or the id of the job that holds its unique key."""
+    """The answer to one `NewJob`: its own id, or the id of the job that holds its unique key.
+
+    `replaced`: that one waits, and goes on with what this one brought.
+    """
 
     id: str
     created: bool
+    replaced: bool = False
 
 
 class Claimed(NamedTuple):

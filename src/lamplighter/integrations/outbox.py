@@ -56,7 +56,8 @@ class Outbox:
         app: whose jobs these are.
         poll: seconds between looks for what other processes wrote; what this one writes is seen at once.
         lease: seconds after which the rows of a relay that died are another's.
-        on_held: called with the jobs that were not added because another holds their unique key; may be called twice.
+        on_held: called with the jobs that were not added because another holds their unique key, unless they replaced
+            that one; may be called twice.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ _take = (
 
 
 class Held(NamedTuple):
-    """A job that was not added, and the id of the one that holds its unique key."""
+    """A job that was not added and replaced nothing, and the id of the one that holds its unique key."""
 
     job: NewJob
     holder: str
@@ -153,7 +153,7 @@ class Relay:
             return  # this process stood still, and another may have taken them: take them anew
         answers = await self._answers(jobs, refused)
         fault.reach(fault.AFTER_RELAY)
-        held = [Held(job, one.id) for job, one in answers if one.id != job.id]
+        held = [Held(job, one.id) for job, one in answers if not (one.created or one.replaced)]
         if held and self._on_held is not None:
             await self._on_held(held)
         if refused:

@@ -43,6 +43,7 @@ class Store(Protocol):
         """Add jobs, durably, in order; one answer each. Adding an id again changes nothing, even after the job ended.
 
         A job whose unique key is held is not added, unless the holder is its own `parent`, which hands the key on.
+        If it `replaces`, a holder that waits and has its name goes on with what it brings; any other stays as it is.
         With `tx`, an open transaction of the caller's on the same database, the jobs exist once that commits.
 
         Raises:

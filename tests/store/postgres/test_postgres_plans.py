@@ -53,6 +53,7 @@ def calls(sql: Queries, database: object) -> dict[str, Call]:
         "add": adding([job() for _ in range(BATCH)]),
         "add unique ones": adding([unique(f"new-{n}") for n in range(BATCH)]),
         "add duplicates": adding([unique(f"key-{n}0") for n in range(1, BATCH)]),
+        "add what replaces": adding([unique(f"key-{n}0", replaces=True) for n in range(RUNNING, RUNNING + BATCH)]),
         "finish": (sql["finish"], attempts("done"), NOW_US),
         "finish and forget": (sql["finish"], attempts("done", keep_until=NOW), NOW_US),
         "fail": (sql["finish"], attempts("fail", failure=why), NOW_US),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
 from tests.store.postgres.behind import Behind
 
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.core.model import Beat, Keep, NewJob, State, Where
+from lamplighter.core.model import Added, Beat, Keep, NewJob, State, UniqueMode, Where
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
 from lamplighter.store.postgres import PostgresStore
@@ -149,7 +150,7 @@ async def test_who_wants_the_same_new_key_waits_until_it_is_known_who_has_it(
     waiting = asyncio.create_task(store.add([unique()], now=NOW))
     await behind.until_waiting()
     await long.execute("COMMIT")
-    assert (await waiting)[0] == (first.id, False)
+    assert (await waiting)[0] == Added(first.id, created=False)
 
 
 async def test_who_wants_a_key_that_is_rolled_back_gets_it(
@@ -193,6 +194,76 @@ async def test_batches_with_the_same_keys_in_opposite_order_do_not_lock_each_oth
         added = await asyncio.gather(*((store, twin)[n % 2].add(order, now=NOW) for n, order in enumerate(orders)))
     assert sum(one.created for answer in added for one in answer) == 40
     assert len(await ids_of(store)) == 40
+
+
+def brings(key: str = "the key", **changes: Any) -> NewJob:
+    """A job that replaces what waits under its key."""
+    return unique(key, mode="active", args="[2]", replaces=True, **changes)
+
+
+async def test_a_long_transaction_that_replaces_a_waiting_job_holds_up_nobody(
+    store: PostgresStore, long: asyncpg.Connection
+) -> None:
+    running = await started(store)
+    [due, planned] = await add(store, unique(mode="active"), unique("l", mode="active", run_at=later(1)))
+    batch = [brings(), brings("l", run_at=later(1))]
+    assert [one.replaced for one in await store.add(batch, now=NOW, tx=long)] == [True, True]
+
+    [other, urgent] = await add(store, job(), job(priority=1))
+    [one, two] = await claim(store)
+    assert [one.id, two.id] == [urgent, other], "what is in the hands of a transaction is passed over"
+    await end(store, one, "retry", run_at=later(1), failure=failure(one))
+    await end(store, two, "done")
+    await end(store, running, "done")
+    swept = await store.sweep(10, now=later(2))
+    assert (swept.due, swept.next_at) == (1, later(3)), "it does not look for what is locked again and again"
+    await long.execute("COMMIT")
+    assert (await store.sweep(10, now=later(3))).due == 1
+    assert {(one.id, one.args) for one in await claim(store, now=later(3))} >= {(due, "[2]"), (planned, "[2]")}
+
+
+async def test_a_replaced_job_is_as_it_was_if_the_transaction_is_rolled_back(
+    store: PostgresStore, long: asyncpg.Connection, behind: Behind
+) -> None:
+    [holder] = await add(store, unique(mode="active"))
+    before = await see(store, holder)
+    assert (await store.add([brings(run_at=later(5))], now=NOW, tx=long))[0].replaced
+    assert await see(store, holder) == before
+    await long.execute("ROLLBACK")
+    assert await see(store, holder) == before
+    assert await behind.counts_are_right()
+
+
+@pytest.mark.parametrize("mode", ["pending", "active"])
+async def test_what_a_job_brings_is_not_lost_if_the_holder_starts_meanwhile(
+    store: PostgresStore, long: asyncpg.Connection, behind: Behind, mode: UniqueMode
+) -> None:
+    [holder] = await add(store, unique(mode=mode))
+    await long.execute(f"SELECT FROM {behind.schema}.claim('{{}}', 1, 'w', 9, 9)")
+    waiting = asyncio.create_task(store.add([new := unique(mode=mode, replaces=True)], now=NOW))
+    await behind.until_waiting()
+    await long.execute("COMMIT")
+    expected = Added(new.id, created=True) if mode == "pending" else Added(holder, created=False)
+    assert await waiting == [expected]
+
+
+async def test_batches_that_replace_and_retries_of_the_same_jobs_do_not_lock_each_other_out(
+    store: PostgresStore, behind: Behind
+) -> None:
+    keys = [f"k-{n}" for n in range(40)]
+    for _ in range(3):
+        ids = await add(store, *(unique(key, mode="active") for key in reversed(keys)))
+        where = Where(ids=tuple(ids))
+        batches = [[brings(key, run_at=later(n)) for key in (keys if n % 2 else reversed(keys))] for n in range(8)]
+        adding = asyncio.gather(*(store.add(batch, now=NOW) for batch in batches))
+        await asyncio.gather(
+            adding,
+            *(store.retry(where, limit=99, now=NOW) for _ in range(4)),
+            *(store.sweep(99, now=later(9)) for _ in range(4)),
+        )
+        assert all(one.replaced for added in adding.result() for one in added)
+        await store.cancel(EVERY, limit=999, now=NOW)
+    assert await behind.counts_are_right()
 
 
 async def test_finish_beat_and_cancel_of_the_same_jobs_do_not_lock_each_other_out(

@@ -17,6 +17,7 @@ from lamplighter.core.model import (
     ENDED,
     LIVE,
     MOVES,
+    WAITING,
     Added,
     Beat,
     Beaten,
@@ -193,10 +194,19 @@ class MemoryStore:
         if new.unique:
             holder = self._keys.take(new.id, new.unique, now, parent=new.parent)
             if holder != new.id:
-                return Added(holder, created=False)
+                return Added(holder, created=False, replaced=self._replace(holder, new, now))
             self._uniques[new.id] = new.unique
         self._jobs.put(_view(new, now))
         return Added(new.id, created=True)
+
+    def _replace(self, holder: str, new: NewJob, now: datetime) -> bool:
+        waiting = self._jobs.find(Where(ids=(holder,), names=(new.name,)), WAITING, 1) if new.replaces else []
+        for job in waiting:
+            latest = new.run_at if new.debounce_for is None else job.created_at + new.debounce_for
+            run_at = min(new.run_at, latest)
+            state = _wait(run_at, now)
+            self._jobs.put(replace(job, args=new.args, priority=new.priority, run_at=run_at, state=state))
+        return bool(waiting)
 
     def _start(self, job: JobView, worker: str, lease_until: datetime, now: datetime) -> Claimed:
         unique = self._uniques.get(job.id)
@@ -269,13 +279,17 @@ class MemoryStore:
         self._failures.pop(id_, None)
 
 
+def _wait(run_at: datetime, now: datetime) -> State:
+    return State.QUEUED if run_at <= now else State.SCHEDULED
+
+
 def _view(new: NewJob, now: datetime) -> JobView:
     return JobView(
         id=new.id,
         name=new.name,
         queue=new.queue,
         tenant=new.tenant,
-        state=State.QUEUED if new.run_at <= now else State.SCHEDULED,
+        state=_wait(new.run_at, now),
         priority=new.priority,
         run_at=new.run_at,
         created_at=new.created_at or now,

@@ -4,8 +4,8 @@
 -- :about Which database this is.
 SELECT id FROM SCHEMA.about
 
--- :add Add jobs; gives those that another holds the key of.
-SELECT job, holder FROM SCHEMA.add($1::jsonb, $2::bigint, $3::uuid, $4::integer, $5::text)
+-- :add Add jobs; gives those that another holds the key of, and whether that one has what they brought.
+SELECT job, holder, replaced FROM SCHEMA.add($1::jsonb, $2::bigint, $3::uuid, $4::integer, $5::text)
 
 -- :claim Take queued jobs for a worker.
 SELECT * FROM SCHEMA.claim($1::text[], $2::integer, $3::text, $4::bigint, $5::bigint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lamplighter.core.clock import maybe_to_us, to_us
+from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome
 from lamplighter.store.pack import Row, pack
 
@@ -33,7 +33,7 @@ def _job(job: NewJob) -> Row:
     unique = (job.unique.key, job.unique.mode, maybe_to_us(until)) if job.unique else (None, None, None)
     past = job.failures, job.crashes, maybe_to_us(job.created_at)
     what = job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args
-    return *what, *unique, *past, job.parent
+    return *what, *unique, *past, job.parent, job.replaces, maybe_length(job.debounce_for)
 
 
 def _outcome(end: Outcome) -> Row:

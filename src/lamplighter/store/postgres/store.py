@@ -219,8 +219,8 @@ class PostgresStore:
 
 
 def _added(jobs: Sequence[NewJob], refused: Sequence[Any]) -> list[Added]:
-    holders = dict(map(tuple, refused))
-    return [Added(holders.get(job.id, job.id), job.id not in holders) for job in jobs]
+    answers = {job: Added(holder, created=False, replaced=replaced) for job, holder, replaced in map(tuple, refused)}
+    return [answers.get(job.id) or Added(job.id, created=True) for job in jobs]
 
 
 def _states(where: Where, among: frozenset[State]) -> frozenset[State]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from lamplighter.core.model import ENDED, LIVE, State, Where
 from lamplighter.store.redis.link import Link
@@ -17,6 +17,7 @@ FEW_RUNNING = 5000  # ids that are fetched at once
 FEW_LINES = 32  # lines of single queues that are read apart, instead of all ended jobs of a state
 
 _ANY: frozenset[State] = frozenset()
+V = TypeVar("V")
 Found = tuple[bytes, bytes]  # an id, and the job
 
 
@@ -89,7 +90,7 @@ def _filters(where: Where, states: frozenset[State] = _ANY, there: frozenset[Sta
     return pack((letters, where.queues, where.names, where.tenants), "a filter")
 
 
-def batched(values: Iterable[str], size: int) -> Iterator[list[str]]:
+def batched(values: Iterable[V], size: int) -> Iterator[list[V]]:
     """So many at a time."""
     rest = iter(values)
     while some := list(islice(rest, size)):

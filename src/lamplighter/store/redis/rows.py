@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from lamplighter.core.clock import from_us, maybe_from_us, to_us
+from lamplighter.core.clock import from_us, maybe_from_us, maybe_length, to_us
 from lamplighter.core.errors import StoreError, TooLarge
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
@@ -123,6 +123,13 @@ def new_row(job: NewJob, now: int) -> bytes:
     past = state, 0, job.failures, job.crashes, run_at
     fixed = job.queue, job.priority, *key, job.name, job.tenant, created_at, job.args
     return bounded(pack((*past, *_TO_COME, *fixed), f"job {job.id}"), f"job {job.id}")
+
+
+def new_args(job: NewJob, row: bytes) -> tuple[str, bytes, str, str | int]:
+    """A job that is added, for `add.lua`."""
+    longest = maybe_length(job.debounce_for)
+    how = "" if not job.replaces else "-" if longest is None else longest
+    return job.id, row, job.parent or "", how
 
 
 _TO_COME = (None,) * 9  # from `worker` to `reason`

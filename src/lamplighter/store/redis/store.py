@@ -117,11 +117,11 @@ class RedisStore:
         return added
 
     async def _add(self, jobs: Sequence[NewJob], packed: list[bytes], now: int) -> list[Added]:
-        args = [arg for job, row in zip(jobs, packed, strict=True) for arg in (job.id, row, job.parent or "")]
+        args = [arg for job, row in zip(jobs, packed, strict=True) for arg in rows.new_args(job, row)]
         refused = await self._run("add", now, *args, again=True)
         added = [Added(job.id, created=True) for job in jobs]
-        for place, holder in pairs(refused):
-            added[int(place) - 1] = Added(holder.decode(), created=False)
+        for place, holder, replaced in batched(refused, 3):
+            added[int(place) - 1] = Added(holder.decode(), created=False, replaced=bool(replaced))
         return added
 
     def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> NoReturn:  # noqa: ARG002 - joins none

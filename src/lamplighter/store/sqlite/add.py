@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from lamplighter.core.clock import maybe_to_us, to_us
+from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.model import Added, NewJob
 from lamplighter.store.pack import Row, pack
 from lamplighter.store.sqlite import keys
@@ -19,7 +19,24 @@ def add(connection: Connection, jobs: Sequence[NewJob], now: int) -> list[Added]
     holders = _take_keys(connection, jobs, now) if any(job.unique for job in jobs) else {}
     rows = pack([_row(job) for job in jobs if job.id not in holders])
     run(connection, "add", rows=rows, now=now)
-    return [Added(holders.get(job.id, job.id), job.id not in holders) for job in jobs]
+    replaced = _replace(connection, [job for job in jobs if job.id in holders], holders, now)
+    return [Added(holders.get(job.id, job.id), job.id not in holders, job.id in replaced) for job in jobs]
+
+
+def _replace(connection: Connection, refused: Sequence[NewJob], holders: dict[str, str], now: int) -> set[str]:
+    """Replace the holders that wait by what was refused; returns which did so. Of one holder's, the last counts."""
+    eager = {job.id: job for job in refused if job.replaces}
+    if not eager:
+        return set()
+    asked = [(job.id, holders[job.id], job.name) for job in eager.values()]
+    replaced: dict[str, str] = dict(unpack(connection, "replaceable", rows=pack(asked)))
+    last = {replaced[job.id]: job for job in refused if job.id in replaced}
+    run(connection, "replace", rows=pack([_brought(id_, job) for id_, job in last.items()]), now=now)
+    return set(replaced)
+
+
+def _brought(holder: str, job: NewJob) -> Row:
+    return holder, job.args, job.priority, to_us(job.run_at), maybe_length(job.debounce_for)
 
 
 def _take_keys(connection: Connection, jobs: Sequence[NewJob], now: int) -> dict[str, str]:

@@ -16,6 +16,23 @@ SELECT json_group_array(json_array(json_extract(b.value, '$[0]'), k.job))
 FROM json_each(:rows) b CROSS JOIN lamp_keys k ON k.key = json_extract(b.value, '$[1]')
 WHERE k.job <> json_extract(b.value, '$[0]');
 
+-- :replaceable Which of these jobs (id, holder, name) replace the one that holds their key, each with that one.
+SELECT json_group_array(json_array(json_extract(b.value, '$[0]'), j.id))
+FROM json_each(:rows) b CROSS JOIN lamp_jobs j ON j.id = json_extract(b.value, '$[1]')
+WHERE j.name = json_extract(b.value, '$[2]') AND j.state IN ('scheduled', 'queued');
+
+-- :replace Give waiting jobs (id, args, priority, run_at, longest after their creation) what others brought.
+UPDATE lamp_jobs
+SET args = b.args, priority = b.priority, run_at = min(b.run_at, coalesce(created_at + b.longest, b.run_at)),
+    state = iif(min(b.run_at, coalesce(created_at + b.longest, b.run_at)) <= :now, 'queued', 'scheduled')
+FROM (
+    SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS args,
+           json_extract(value, '$[2]') AS priority, json_extract(value, '$[3]') AS run_at,
+           json_extract(value, '$[4]') AS longest
+    FROM json_each(:rows)
+) AS b
+WHERE lamp_jobs.id = b.id;
+
 -- :let_go_keys Let go the keys of jobs, but for those that outlive them.
 DELETE FROM lamp_keys WHERE until IS NULL AND (key, job) IN (
     SELECT json_extract(value, '$[1]'), json_extract(value, '$[0]') FROM json_each(:rows));

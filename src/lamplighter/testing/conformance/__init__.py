@@ -31,6 +31,7 @@ OPERATIONS = (
     "prune",
     "races",
     "records",
+    "replace",
     "retry",
     "stats",
     "sweep",

@@ -62,8 +62,10 @@ _verbs = st.sampled_from(list(ATTEMPT_ENDS))
 _states = st.just(()) | st.lists(st.sampled_from(State), min_size=1, max_size=2).map(tuple)
 _modes = st.sampled_from(["pending", "active", "period"])
 _uniques = st.none() | st.tuples(st.sampled_from(["k", "k", "k", "l"]), _modes)  # jobs must meet to differ
-Draft = tuple[str, int, int, tuple[str, UniqueMode] | None, int]  # queue, priority, run_at, key, until: in seconds
-_drafts = st.tuples(_queues, st.sampled_from([0, 0, 10]), _seconds, _uniques, st.integers(1, 90))
+_replaces = st.sampled_from([(False, None), (True, None), (True, 20)])  # and how long it debounces
+# queue, priority, run_at, key, until (in seconds), and whether it replaces
+Draft = tuple[str, int, int, tuple[str, UniqueMode] | None, int, tuple[bool, int | None]]
+_drafts = st.tuples(_queues, st.sampled_from([0, 0, 10]), _seconds, _uniques, st.integers(1, 90), _replaces)
 
 
 class Histories(RuleBasedStateMachine):
@@ -107,8 +109,11 @@ class Histories(RuleBasedStateMachine):
                 unique=key
                 and Unique(key[0] + self.history, key[1], until=self.after(lasts) if key[1] == "period" else None),
                 parent=parent,
+                args=f"[{len(self.jobs) + n}]",
+                replaces=replaces,
+                debounce_for=None if longest is None else timedelta(seconds=longest),
             )
-            for queue, priority, seconds, key, lasts in drafts
+            for n, (queue, priority, seconds, key, lasts, (replaces, longest)) in enumerate(drafts)
         ]
         self.both(lambda store: store.add(batch, now=self.now))
         self.jobs += batch

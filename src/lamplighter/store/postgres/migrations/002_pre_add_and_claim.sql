@@ -53,17 +53,75 @@ EXCEPTION WHEN lock_not_available THEN
     NULL;
 END $$;
 
--- Add jobs, in order; gives those that are not added because another holds their key, each with the holder.
--- A job: id, queue, name, tenant, priority, run_at, args, key, mode, until, failures, crashes, created_at, parent.
+-- The same for a job that replaces what waits under its key: such a holder is locked, if it has that name. One that starts
+-- meanwhile may let go of the key, and then the job is new after all: what it brings must not be lost.
+CREATE FUNCTION take_key_or_holder(taker text, called text, wanted text, held_until bigint, now bigint, parent text,
+                                   OUT holder text, OUT waits boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    LOOP
+        holder := take_key(taker, wanted, held_until, now, parent);
+        waits := false;
+        IF holder = taker THEN
+            RETURN;
+        END IF;
+        PERFORM FROM jobs AS j WHERE j.id = holder AND j.name = called AND j.state <> 'running' FOR UPDATE;
+        IF FOUND THEN
+            waits := EXISTS (SELECT FROM keys AS k WHERE k.key = wanted AND k.job = holder);
+        END IF;
+        IF waits OR EXISTS ( -- it is still the holder, and not one to be replaced
+            SELECT FROM keys AS k LEFT JOIN jobs AS j ON j.id = k.job
+            WHERE k.key = wanted AND k.job = holder
+              AND CASE WHEN j.id IS NULL THEN k.until IS NOT NULL ELSE j.state = 'running' OR j.name <> called END
+        ) THEN
+            RETURN;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Lock the waiting jobs that a batch may replace, by id like `cancel` and `retry`, so that none waits for another.
+CREATE FUNCTION lock_replaceable(batch jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM (
+        SELECT DISTINCT h.job, h.called FROM (
+            SELECT (SELECT k.job FROM keys AS k WHERE k.key = j ->> 7) AS job, j ->> 0 AS id, j ->> 2 AS called
+            FROM jsonb_array_elements(batch) AS e (j) WHERE (j ->> 14)::boolean OFFSET 0
+        ) AS h WHERE h.job <> h.id ORDER BY h.job
+    ) AS k CROSS JOIN LATERAL (
+        SELECT FROM jobs AS j WHERE j.id = k.job AND j.name = k.called AND j.state <> 'running' FOR UPDATE) AS j;
+END $$;
+
+-- Give waiting jobs what the batch brought for them, at these places: of several for one job, the last.
+CREATE FUNCTION replace_waiting(ids text[], places bigint[], batch jsonb, now bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE jobs
+    SET args = b.j ->> 6, priority = (b.j ->> 4)::integer, run_at = least(b.run_at, jobs.created_at + b.longest),
+        state = CASE WHEN least(b.run_at, jobs.created_at + b.longest) <= now THEN 'queued' ELSE 'scheduled' END
+    FROM (
+        SELECT o.id, o.j, (o.j ->> 5)::bigint AS run_at, (o.j ->> 15)::bigint AS longest FROM (
+            SELECT DISTINCT ON (p.id) p.id, batch -> (p.place - 1)::integer AS j
+            FROM unnest(ids, places) AS p (id, place) ORDER BY p.id, p.place DESC
+        ) AS o
+    ) AS b
+    WHERE jobs.id = b.id;
+END $$;
+
+-- Add jobs, in order; gives those that are not added because another holds their key, each with the holder, and whether
+-- that one was waiting and has what this one brought.
+-- A job: id, queue, name, tenant, priority, run_at, args, key, mode, until, failures, crashes, created_at, parent,
+-- replaces, debounce_for.
 -- Waits for a transaction that is taking the same key, for so many milliseconds; the caller's own setting comes back.
 CREATE FUNCTION add(batch jsonb, now bigint, expected uuid, patience integer, channel text)
-RETURNS TABLE (job text, holder text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (job text, holder text, replaced boolean) LANGUAGE plpgsql AS $$
 DECLARE
     one record;
     winner text; -- of the key before, if it is of this batch: it is not in the table yet
+    won_name text;
     won_key text;
     won_until bigint;
     refused text[] := '{}';
+    outdated text[] := '{}'; -- the jobs that wait for what is at these places
+    places bigint[] := '{}';
     before text := current_setting('lock_timeout');
 BEGIN
     IF expected <> (SELECT id FROM about) THEN
@@ -71,8 +129,12 @@ BEGIN
     END IF;
     IF jsonb_path_exists(batch, '$[*][7] ? (@ != null)') THEN
         PERFORM set_config('lock_timeout', patience::text, true);
+        IF jsonb_path_exists(batch, '$[*][14] ? (@ == true)') THEN
+            PERFORM lock_replaceable(batch);
+        END IF;
         FOR one IN -- by key, so that two batches never wait for each other; of one key the first of the batch counts
-            SELECT j ->> 0 AS id, j ->> 7 AS key, (j ->> 9)::bigint AS until, j ->> 13 AS parent
+            SELECT j ->> 0 AS id, j ->> 2 AS name, j ->> 7 AS key, (j ->> 9)::bigint AS until, j ->> 13 AS parent,
+                   (j ->> 14)::boolean AS replaces, place
             FROM jsonb_array_elements(batch) WITH ORDINALITY AS e (j, place)
             WHERE j ->> 7 IS NOT NULL
               AND NOT EXISTS (SELECT FROM jobs WHERE jobs.id = j ->> 0)
@@ -81,16 +143,26 @@ BEGIN
         LOOP
             IF one.key = won_key AND one.parent IS DISTINCT FROM winner AND (won_until <= now) IS NOT TRUE THEN
                 holder := winner;
+                replaced := one.replaces AND one.name = won_name;
+            ELSIF one.replaces THEN
+                SELECT t.holder, t.waits INTO holder, replaced
+                FROM take_key_or_holder(one.id, one.name, one.key, one.until, now, one.parent) AS t;
             ELSE
+                replaced := false;
                 holder := take_key(one.id, one.key, one.until, now, one.parent);
             END IF;
             IF holder = one.id THEN
                 winner := one.id;
+                won_name := one.name;
                 won_key := one.key;
                 won_until := one.until;
             ELSE
                 job := one.id;
                 refused := refused || one.id;
+                IF replaced THEN
+                    outdated := outdated || holder;
+                    places := places || one.place;
+                END IF;
                 RETURN NEXT;
             END IF;
         END LOOP;
@@ -104,6 +176,9 @@ BEGIN
     FROM jsonb_array_elements(batch) AS e (j)
     WHERE j ->> 0 <> ALL (refused) AND NOT EXISTS (SELECT FROM ended WHERE ended.id = j ->> 0)
     ON CONFLICT (id) DO NOTHING;
+    IF places <> '{}' THEN
+        PERFORM replace_waiting(outdated, places, batch, now);
+    END IF;
     IF channel IS NOT NULL THEN
         PERFORM pg_notify(channel, '');
     END IF;

@@ -160,7 +160,7 @@ BEGIN
         rescued := ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
     END IF;
     next_at := next_moment();
-    IF next_at < now THEN
-        next_at := now;
+    IF next_at <= now THEN -- either there is more, or it is in the hands of a transaction, which may be a long one
+        next_at := now + CASE WHEN due = most OR cardinality(rescued) = most THEN 0 ELSE 1000000 END;
     END IF;
 END $$;

@@ -17,6 +17,11 @@ local function unpack_job(packed)
   return job
 end
 
+-- What never changes of a job, but when it is replaced: queue, priority, key, mode, until, name, tenant, created_at, args.
+local function fixed_of(job)
+  return select(2, cmsgpack.unpack_limit(job[FIXED], 9, 0))
+end
+
 local function pack_job(job)
   local state = job[STATE]
   if state == 'q' or state == 's' then
@@ -89,8 +94,8 @@ local function take(key, member)
   args[#args + 1] = member
 end
 
-local function save(id, job)
-  local packed = pack_job(job)
+local function save(id, job, packed)
+  packed = packed or pack_job(job)
   local args = gather('HSET', JOBS)
   local n = #args
   args[n + 1], args[n + 2] = id, packed
@@ -144,6 +149,15 @@ local function rehead(queue)
   end
 end
 
+-- Forget the first job of a line, before its priority changes: `rehead` looks at its place only.
+local function behead(queue)
+  local old = redis.call('HGET', HEAD_OF, queue)
+  if old then
+    redis.call('ZREM', HEADS, old)
+    redis.call('HDEL', HEAD_OF, queue)
+  end
+end
+
 local counted = {}
 
 local function count(state, queue, n)
@@ -174,8 +188,8 @@ local function leave(id, job)
   end
 end
 
--- Put a job where its state belongs, and save it.
-local function enter(id, job)
+-- Put a job where its state belongs, and save it (as it stands, if it is packed already).
+local function enter(id, job, packed)
   local state, queue = job[STATE], job[QUEUE]
   count(state, queue, 1)
   if state == 'q' then
@@ -190,7 +204,7 @@ local function enter(id, job)
     put(ended_in(state, queue), 0, id)
     if job[KEEP_UNTIL] then put(EXPIRY, job[KEEP_UNTIL], id) end
   end
-  return save(id, job)
+  return save(id, job, packed)
 end
 
 -- Write what has gathered. A job moves once at most in one script, so the order among different places is of no account.
