@@ -152,3 +152,12 @@ def time_of(server: RedisServer) -> datetime:
     assert isinstance(answer, list)
     seconds, us = map(str, answer)
     return from_us(int(seconds) * 1_000_000 + int(us))
+
+
+async def test_a_schema_that_is_no_number_of_ours_is_left_alone(redis_server: RedisServer) -> None:
+    redis_server.ask("SET", "{theirs}:schema", "v2-final")
+    url = f"{redis_server.url}?prefix=theirs"
+    with pytest.raises(StoreDamaged, match=r"something else than jobs is under the prefix .* give another \?prefix="):
+        await RedisStore(url).__aenter__()
+    with pytest.raises(StoreDamaged, match="something else than jobs"):
+        await RedisSchema(url).taken()

@@ -27,11 +27,22 @@ async def check(link: Link, where: str) -> None:
     """
     info = await _info(link)
     refuse_old(info, where)
-    schema = int(await link.run(script("open"), NEWEST, again=True))
+    schema = number_of(await link.run(script("open"), NEWEST, again=True), where)
     if schema > NEWEST:
         raise StoreDamaged(f"the jobs at {where} were written by a newer Lamplighter: upgrade this one.")
     for warning in warnings(info, await _save_points(link), where):
         _log.warning("%s", warning)
+
+
+def number_of(schema: bytes, where: str) -> int:
+    """The number of a schema.
+
+    Raises:
+        StoreDamaged: it is none, so somebody else's key is under our prefix.
+    """
+    if not schema.isdigit():
+        raise StoreDamaged(f"something else than jobs is under the prefix at {where}: give another ?prefix=.")
+    return int(schema)
 
 
 def refuse_old(info: Mapping[str, str], where: str) -> None:

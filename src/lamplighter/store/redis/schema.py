@@ -11,7 +11,7 @@ from typing import Self
 
 from lamplighter.core.secret import redact_url
 from lamplighter.store.migrate import Choose, Step
-from lamplighter.store.redis.check import NEWEST
+from lamplighter.store.redis.check import NEWEST, number_of
 from lamplighter.store.redis.link import Link
 from lamplighter.store.redis.scripts import script
 from lamplighter.store.redis.url import parse
@@ -39,11 +39,11 @@ class RedisSchema:
 
     async def taken(self) -> list[Step]:
         async with self._linked() as link:
-            return _up_to(await link.run(script("schema"), again=True))
+            return self._up_to(await link.run(script("schema"), again=True))
 
     async def take(self, choose: Choose) -> list[Step]:
         async with self._linked() as link:
-            steps = choose(_up_to(await link.run(script("schema"), again=True)))
+            steps = choose(self._up_to(await link.run(script("schema"), again=True)))
             if steps:
                 await link.run(script("open"), NEWEST, again=True)
             return steps
@@ -56,8 +56,7 @@ class RedisSchema:
         finally:
             await link.close()
 
-
-def _up_to(number: bytes | None) -> list[Step]:
-    found = int(number or 0)
-    unknown = [Step(found, "post", "of a newer version")] if found > NEWEST else []
-    return [step for step in STEPS if step.number <= found] + unknown
+    def _up_to(self, number: bytes | None) -> list[Step]:
+        found = 0 if number is None else number_of(number, self._shown)
+        unknown = [Step(found, "post", "of a newer version")] if found > NEWEST else []
+        return [step for step in STEPS if step.number <= found] + unknown
