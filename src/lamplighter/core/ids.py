@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _lock = threading.Lock()
 _last = 0
@@ -17,3 +19,14 @@ def new_id(now_us: int) -> str:
         _last = stamp = max(stamp, _last + 1)
     digits = f"{stamp >> 12:012x}7{stamp & 0xFFF:03x}{random.getrandbits(62) | 1 << 63:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+@contextmanager
+def counted_anew() -> Iterator[None]:
+    """For a simulation: meanwhile ids follow from its clock and dice alone, whatever ids were made before."""
+    global _last  # noqa: PLW0603 - as above
+    before, _last = _last, 0
+    try:
+        yield
+    finally:
+        _last = before
