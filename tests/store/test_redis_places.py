@@ -64,6 +64,7 @@ async def test_sentinel_leads_to_the_new_master_after_a_failover(watched: RedisS
         await anext(hints)
         master.kill()
         [after] = await add(store, job())
+        await asyncio.to_thread(watched.wait_for_failover, master)  # the sentinel that we ask may hear of it later
         assert watched.master is not master
         assert is_master(watched.master)
         assert await ids_of(store) == [after, before]

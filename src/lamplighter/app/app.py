@@ -285,7 +285,7 @@ class App(Generic[D]):
             StoreDamaged: it ended for that reason; raised when the block ends.
         """
         self._refuse_unless_open()
-        worker = self._worker(concurrency, queues, grace, lease)
+        worker = self._worker(self._worker_options(concurrency, queues, grace, lease))
         task = asyncio.create_task(worker.run(), name="lamplighter-worker")
         task.add_done_callback(_log_a_failure)
         try:
@@ -304,15 +304,15 @@ class App(Generic[D]):
         has come due; or until the worker has to stop."""
         await until_idle(self.store, self._clock, worker)
 
-    def _worker(
+    def _worker_options(
         self, concurrency: int | None, queues: Sequence[str] | None, grace: timedelta | None, lease: timedelta | None
-    ) -> Worker:
+    ) -> WorkerOptions:
         if concurrency is not None and concurrency < 1:
             raise ConfigError(f"a worker of concurrency={concurrency} would run nothing: give 1 or more.")
         if lease is not None and lease < SHORTEST_LEASE:
             raise ConfigError(f"lease={lease} is too short to be renewed in time: give {SHORTEST_LEASE} or more.")
         settings = self.settings
-        options = WorkerOptions(
+        return WorkerOptions(
             concurrency=settings.concurrency if concurrency is None else concurrency,
             queues=settings.queues if queues is None else queues,
             grace=settings.grace if grace is None else grace,
@@ -320,6 +320,8 @@ class App(Generic[D]):
             kept=Kept(settings.keep_done, settings.keep_failed),
             keep=Keep(settings.keep_done_count, settings.keep_failed_count),
         )
+
+    def _worker(self, options: WorkerOptions) -> Worker:
         return Worker(
             self.store,
             self._registry,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from lamplighter.core.clock import from_us
@@ -31,3 +33,14 @@ def made_at(id_: str) -> datetime | None:
         return None
     milliseconds = int(id_[:8] + id_[9:13], 16)
     return from_us(milliseconds * 1000) if milliseconds <= _LATEST else None
+
+
+@contextmanager
+def counted_anew() -> Iterator[None]:
+    """For a simulation: meanwhile ids follow from its clock and dice alone, whatever ids were made before."""
+    global _last  # noqa: PLW0603 - as above
+    before, _last = _last, 0
+    try:
+        yield
+    finally:
+        _last = before

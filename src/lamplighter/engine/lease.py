@@ -1,10 +1,8 @@
-"""Renews the leases of running jobs, from a thread of its own: a handler that blocks the loop must not lose them."""
+"""Renews the leases of running jobs, aside from the loop: a handler that blocks that must not lose them."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -13,6 +11,7 @@ import msgspec
 from lamplighter.core.clock import Clock
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.model import Beat, Beaten, Record
+from lamplighter.engine.aside import Aside
 from lamplighter.engine.run import Run
 from lamplighter.engine.timekeeping import keep_time
 from lamplighter.store.alarm import Alarm
@@ -45,9 +44,9 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Keeper:
-    """The thread that beats.
+    """Beats, in the thread that `aside` is.
 
-    `runs` lists what runs now, oldest first; `stop` and `lost` are called, on its thread, with those that were asked
+    `runs` lists what runs now, oldest first; `stop` and `lost` are called, in that thread, with those that were asked
     to stop, and those whose lease is someone else's.
     """
 
@@ -62,6 +61,7 @@ class Keeper:
         presence: Callable[[], Presence],
         stop: Callable[[list[Run]], object],
         lost: Callable[[list[Run]], object],
+        aside: Aside,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -74,23 +74,20 @@ class Keeper:
         self._lost = lost
         self._alarm = Alarm()
         self._closing = False
-        self._thread = threading.Thread(target=self._serve, name="lamplighter-leases", daemon=True)
+        self._aside = aside
 
     def start(self) -> None:
         """Begin to beat."""
-        self._thread.start()
+        self._aside.start(self._beat_on)
 
     def close(self) -> None:
         """Beat no more, and take the worker's presence back."""
         self._closing = True
         self._alarm.ring()
 
-    def join(self) -> None:
+    async def ended(self) -> None:
         """Wait until that is done. Not for ever: a store that hangs must not keep the worker from ending."""
-        self._thread.join(self._lease.total_seconds())
-
-    def _serve(self) -> None:
-        asyncio.run(self._beat_on())
+        await self._aside.ended(self._lease.total_seconds())
 
     async def _beat_on(self) -> None:
         told = False

@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from lamplighter.core.definition import Registry
 from lamplighter.core.duration import format_duration
 from lamplighter.core.events import Bus, Event, EventKind
 from lamplighter.core.model import ATTEMPT_ENDS, Claimed, Keep, NewJob, Outcome, State, Swept
+from lamplighter.engine.aside import Aside, InThread
 from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
 from lamplighter.engine.janitor import Janitor
@@ -45,7 +46,10 @@ _EVENT_OF: dict[str, EventKind] = {
 
 
 class WorkerOptions(Struct, frozen=True, kw_only=True):
-    """How a worker works. `grace`: how long running jobs may go on once it stops. No `queues` means all."""
+    """How a worker works. `grace`: how long running jobs may go on once it stops. No `queues` means all.
+
+    `name`: the worker's, the only one of its kind; by default made up. `aside`: where it renews leases.
+    """
 
     concurrency: int = 100
     queues: Sequence[str] = ()
@@ -53,6 +57,8 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     grace: timedelta = timedelta(seconds=30)
     kept: Kept = Kept()
     keep: Keep = Keep()
+    name: str = ""
+    aside: Callable[[], Aside] = InThread
 
 
 class Worker:
@@ -69,7 +75,7 @@ class Worker:
         schedules: Sequence[Entry] = (),
         options: WorkerOptions,
     ) -> None:
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = options.name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._store = store
         self._bus = bus
         self._clock = clock
@@ -108,6 +114,7 @@ class Worker:
             presence=self._presence,
             stop=lambda runs: self._loop.call_soon_threadsafe(self._ask_to_stop, runs),
             lost=lambda runs: self._loop.call_soon_threadsafe(self._lose, runs),
+            aside=options.aside(),
         )
 
     @property
@@ -194,7 +201,7 @@ class Worker:
             await self._ended(finishing, max(self._options.grace, self._options.lease))
         finally:
             self._keeper.close()
-        await asyncio.to_thread(self._keeper.join)
+        await self._keeper.ended()
 
     async def _ended(self, task: asyncio.Task[None], patience: timedelta) -> None:
         """Wait for a loop that was told to end. One that still waits for its store when the time is over is cancelled;

@@ -53,7 +53,7 @@ class MemoryStore:
         self._failures: defaultdict[str, deque[Failure]] = defaultdict(lambda: deque(maxlen=FAILURES_KEPT))
         self._paused: set[str] = set()
         self._records: dict[tuple[str, str], Record] = {}
-        self._alarms: set[Alarm] = set()
+        self._alarms: dict[Alarm, None] = {}  # in an order, unlike a set: a simulation has to repeat itself
 
     @property
     def url(self) -> str:
@@ -170,14 +170,14 @@ class MemoryStore:
     async def wake(self) -> AsyncIterator[None]:
         alarm = Alarm()
         with self._lock:
-            self._alarms.add(alarm)
+            self._alarms[alarm] = None
         try:
             while True:
                 await alarm.sleep(None)
                 yield
         finally:
             with self._lock:
-                self._alarms.discard(alarm)
+                del self._alarms[alarm]
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -14,8 +14,6 @@ from lamplighter.testing.verify.jobs import CRON, CRON_EVERY, PREFIX
 from lamplighter.testing.verify.lines import Line
 from lamplighter.testing.verify.tasks import HELD, LINKS, Task, is_kept, proper_end
 
-DRIFT = 0.05  # seconds that the wall clock may be set by, while jobs wait
-
 
 class Promise(Struct, frozen=True):
     """What must be none. `broken` tells each case, with the job's id."""
@@ -37,7 +35,7 @@ class Doubled(Struct, frozen=True):
 def lost(history: History) -> Iterator[str]:
     """Jobs that the store acknowledged, and that never had their effect or are not there."""
     for job, line in history.acknowledged.items():
-        if history.was_lost_with(line.at):
+        if history.was_lost_with(line.at) or job in history.unwanted:
             continue
         this, view = history.task(line.number), history.views.get(job)
         if proper_end(this.kind) is State.DONE and job not in history.effects and not _has_other_end(view):
@@ -60,8 +58,11 @@ def _lost_links(history: History) -> Iterator[str]:
     steps: defaultdict[int, set[int]] = defaultdict(set)
     for lines in history.effects.values():
         steps[lines[0].number].add(lines[0].step)
+    cut = {history.acknowledged[job].number for job in history.unwanted if job in history.acknowledged}
     for line in history.acknowledged.values():
         if line.step or history.was_lost_with(line.at) or history.task(line.number).kind != "chain":
+            continue
+        if line.number in cut:
             continue
         missing = set(range(LINKS)) - steps[line.number]
         if missing and steps[line.number]:
@@ -90,6 +91,9 @@ def _excuse(history: History, first: Attempt, again: Attempt) -> Fault | None:
     but for a store that may lose its last moments."""
     if first.is_accepted and first.settled is not None:
         return history.was_lost_with(first.settled)
+    if first.verb == "release" and first.settled is not None and first.ended is not None:
+        # its handler had had its effect, and was cut short before it returned, because its worker stopped
+        return Fault(kind="handed back", at=first.ended, until=first.settled, hit=(first.who,))
     met = (
         fault
         for fault in (*history.faults, *history.stalls)
@@ -137,6 +141,8 @@ def dead(history: History) -> Iterator[str]:
     for view in history.found.views:
         if view.state not in ENDED or view.state is State.DONE:
             continue
+        if view.state is State.CANCELLED and view.id in history.unwanted:
+            continue
         if view.name != f"{PREFIX}doomed" or view.state is State.CANCELLED:
             yield f"{view.id} ({view.name.removeprefix(PREFIX)}) is {view.state}: {view.reason or 'no reason'}"
 
@@ -175,7 +181,7 @@ def early(history: History) -> Iterator[str]:
         this = history.task(line.number) if line else None
         if line is None or this is None or this.kind != "scheduled" or attempts[0].begun is None:
             continue
-        ahead = line.since + this.delay - DRIFT - attempts[0].begun
+        ahead = line.since + this.delay - history.drift - attempts[0].begun
         if ahead > 0:
             yield f"{job} began {ahead:.2f} s before it was due"
 
@@ -202,7 +208,7 @@ def leftovers(history: History) -> Iterator[str]:
         elif free and wanted.get(key):
             yield f"the key {key!r} is free, though {wanted[key]} holds it for {HELD:.0f} s"
     for job, line in history.acknowledged.items():
-        if job in history.views and not is_kept(history.task(line.number).kind):
+        if job in history.views and job not in history.unwanted and not is_kept(history.task(line.number).kind):
             yield f"{job} ({history.task(line.number).kind}) is still in the store, though it was not to be kept"
     yield from history.found.leftovers
 

@@ -13,6 +13,8 @@ from lamplighter.core.model import JobView
 from lamplighter.testing.verify.lines import Line
 from lamplighter.testing.verify.tasks import Task, blocking, task
 
+DRIFT = 0.05  # seconds that a wall clock may be off, or set by, while jobs wait
+
 
 class Fault(Struct, frozen=True, kw_only=True):
     """One fault: from when to when (monotonic), and which processes it hit (none named: all).
@@ -78,6 +80,7 @@ class History:
         lines: Iterable[Line],
         faults: Sequence[Fault],
         found: Found,
+        drift: float = DRIFT,
     ) -> None:
         self.seed = seed
         self.jobs = jobs
@@ -85,6 +88,7 @@ class History:
         self.lines = list(lines)
         self.faults = faults
         self.found = found
+        self.drift = drift
 
     def task(self, number: int) -> Task:
         """The task of that number; those past the workload's are of the fault `block`."""
@@ -104,6 +108,11 @@ class History:
     def withdrawn(self) -> set[str]:
         """The jobs whose transaction was rolled back."""
         return {line.job for line in self.lines if line.what == "withdrawn"}
+
+    @cached_property
+    def unwanted(self) -> set[str]:
+        """The jobs that an operator cancelled, or meant to."""
+        return {line.job for line in self.lines if line.what == "unwanted"}
 
     @cached_property
     def attempts(self) -> dict[str, list[Attempt]]:

@@ -51,9 +51,17 @@ AnyJob = Job[Recorder, [int], None] | Job[Recorder, [int, int], None]
 class Jobs:
     """The app and its jobs."""
 
-    def __init__(self, store: Store, recorder: Recorder, *, clock: Clock | None = None, crons: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        recorder: Recorder,
+        *,
+        clock: Clock | None = None,
+        crons: bool = False,
+        app: Callable[..., App[Recorder]] = App,
+    ) -> None:
         settings = Settings(keep_done_count=1_000_000_000, keep_failed_count=1_000_000_000)
-        self.app: App[Recorder] = App(store, deps=recorder, settings=settings, clock=clock)
+        self.app: App[Recorder] = app(store, deps=recorder, settings=settings, clock=clock)
         self._chain: Job[Recorder, [int, int], None] = self.app.job("verify.chain", **_ALWAYS_AGAIN)(self._link)
         self._jobs: dict[Kind, Job[Recorder, [int], None]] = {
             kind: self.app.job(f"{PREFIX}{kind}", **_ALWAYS_AGAIN, **_kept(kind))(handler)
@@ -152,7 +160,7 @@ async def _doomed(ctx: C, number: int) -> None:
 async def _snooze(ctx: C, number: int) -> None:
     """Not before its moment. That is counted from when it was made, or it would differ from attempt to attempt."""
     with effect(ctx, number):
-        early = _made_at(ctx.id) + ctx.deps.task(number).delay - time.time()
+        early = _made_at(ctx.id) + ctx.deps.task(number).delay - ctx.deps.journal.real()
         if early > 0:
             raise Snooze(timedelta(seconds=min(early, 1.0)))
 

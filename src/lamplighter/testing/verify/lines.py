@@ -25,6 +25,7 @@ What = Literal[
     "added",  # the store acknowledged a new job (`detail`: its unique key)
     "held",  # the store answered that the key is held, so there is no new job
     "withdrawn",  # the transaction that added it was rolled back
+    "unwanted",  # an operator is about to cancel it
     "doubtful",  # the store answered with an error: the job may be there or not
 ]
 
@@ -69,7 +70,15 @@ class Journal:
         detail: str = "",
     ) -> Line:
         """A line about now."""
-        return Line(time.monotonic(), time.time(), self.who, what, job, fence, number, step, since, detail)
+        return Line(self.passed(), self.real(), self.who, what, job, fence, number, step, since, detail)
+
+    def passed(self) -> float:
+        """The monotonic clock."""
+        return time.monotonic()
+
+    def real(self) -> float:
+        """The wall clock, in seconds since 1970."""
+        return time.time()
 
     def close(self) -> None:
         """Let go of the file."""

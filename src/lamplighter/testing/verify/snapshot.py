@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from lamplighter.core.clock import to_us, utcnow
+from lamplighter.core.clock import Clock, to_us, utcnow
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import JobView, Keep, NewJob, State, Unique, Where
 from lamplighter.engine.lease import KIND
@@ -33,36 +33,35 @@ async def rescues(store: Store, views: Iterable[JobView]) -> dict[tuple[str, int
     return {(job, one.fence): one.at.timestamp() for job, found in failures for one in found if one.kind == "crash"}
 
 
-async def prune(store: Store) -> None:
+async def prune(store: Store, clock: Clock = utcnow) -> None:
     """Forget what need not be kept any longer: whatever is there after that was not to be forgotten."""
     most = 1_000_000_000
-    while await store.prune(Keep(most, most), limit=PAGE, now=utcnow()):
+    while await store.prune(Keep(most, most), limit=PAGE, now=clock()):
         pass
 
 
-async def free_keys(store: Store, keys: Iterable[str]) -> dict[str, bool]:
+async def free_keys(store: Store, keys: Iterable[str], clock: Clock = utcnow) -> dict[str, bool]:
     """Which of these unique keys are free: a job that takes one is added, and cancelled again."""
     wanted = sorted(set(keys))
     free: dict[str, bool] = {}
     for start in range(0, len(wanted), PAGE):
         some = wanted[start : start + PAGE]
-        now = utcnow()
-        added = await store.add([_probe(key) for key in some], now=now)
+        now = clock()
+        added = await store.add([_probe(key, now) for key in some], now=now)
         free |= {key: one.created for key, one in zip(some, added, strict=True)}
         while (await store.cancel(Where(queues=(PROBES,)), limit=PAGE, now=now, keep_until=now)).ended:
             pass
     return free
 
 
-def _probe(key: str) -> NewJob:
-    now = utcnow()
+def _probe(key: str, now: datetime) -> NewJob:
     unique = Unique(key, "active")
     return NewJob(id=new_id(to_us(now)), name=PROBES, queue=PROBES, run_at=now + FAR, unique=unique)
 
 
-async def leftovers(store: Store, views: Iterable[JobView]) -> list[str]:
+async def leftovers(store: Store, views: Iterable[JobView], clock: Clock = utcnow) -> list[str]:
     """Counts that do not fit the jobs that there are, and workers that are said to be alive."""
-    return [*await _wrong_counts(store, views), *await _dead_workers(store)]
+    return [*await _wrong_counts(store, views), *await _dead_workers(store, clock)]
 
 
 async def _wrong_counts(store: Store, views: Iterable[JobView]) -> list[str]:
@@ -75,5 +74,5 @@ async def _wrong_counts(store: Store, views: Iterable[JobView]) -> list[str]:
     ]
 
 
-async def _dead_workers(store: Store) -> list[str]:
-    return [f"worker {one.name} is said to be alive" for one in await store.records(KIND, now=utcnow())]
+async def _dead_workers(store: Store, clock: Clock) -> list[str]:
+    return [f"worker {one.name} is said to be alive" for one in await store.records(KIND, now=clock())]
