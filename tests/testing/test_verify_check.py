@@ -119,6 +119,19 @@ def test_nothing_excuses_an_effect_after_the_end_was_accepted(story: Story) -> N
     assert case == "j0 had its effect again after the store had accepted its end (fences 1 and 2)"
 
 
+def test_a_second_effect_is_excused_where_the_first_attempt_was_handed_back(story: Story) -> None:
+    story.added("j1", SHORT).ran("j1", SHORT, 1, "w1").accepted("j1", 1, "w1", "release")
+    story.ran("j1", SHORT, 2, "w2").accepted("j1", 2, "w2").holds("j1", SHORT)
+    [one] = doubled(story.history)
+    assert one.excuse is not None
+    assert one.excuse.kind == "handed back"
+
+
+def test_what_an_operator_cancelled_is_neither_lost_nor_a_false_dead_letter(story: Story) -> None:
+    story.added("j1", SHORT).tell("unwanted", "j1", who="operator").holds("j1", SHORT, State.CANCELLED)
+    assert {name: cases for name, cases in check(story.history).items() if cases} == {}
+
+
 def test_two_effects_under_one_fence_are_not_excused(story: Story) -> None:
     story.fault("cut").tell("end", "j0", 1, "w2", number=SHORT)
     assert only(story) == ("doubled without cause", "j0 had its effect 2 times under one fence (1)")
