@@ -20,7 +20,7 @@ from lamplighter.demo.world import World, running_world
 
 WORKERS = 3
 KILLS = 12
-LIFETIME = 20  # seconds: each of the world's integrations is refreshed some seven times a minute
+LIFETIME = 40  # seconds: a refresh is due halfway, and twelve kills in a row must be over well before the end
 
 
 @pytest.mark.timeout(300)
