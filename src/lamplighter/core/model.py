@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from lamplighter.core.flow import Order, Turned
+
 
 class State(StrEnum):
     """Where a job is in its life. `LIVE` states move on by themselves; `ENDED` ones only by an operator's hand."""
@@ -88,6 +90,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     `replaces`: a job of the same name that waits and holds its unique key gets its arguments, priority and `run_at`,
     which is then not later than `debounce_for` after that job was created. All else of that job stays.
 
+    `limits`: the keys of the limits that it comes under, such as `provider:google`; it runs when all let it through.
+
     `created_at`, `failures` and `crashes` are of jobs with a past: those that come from another store.
     """
 
@@ -98,6 +102,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     args: str = "{}"
     priority: int = Priority.NORMAL
     tenant: str | None = None
+    limits: tuple[str, ...] = ()
     unique: Unique | None = None
     parent: str | None = None
     replaces: bool = False
@@ -154,7 +159,8 @@ class Failure(Struct, frozen=True, kw_only=True):
 class Outcome(Struct, frozen=True, kw_only=True):
     """How one attempt ended.
 
-    `run_at`: when to try again; `keep_until`: when the ended job may be forgotten (None: never).
+    `run_at`: when to try again; `keep_until`: when the ended job may be forgotten (None: never). `orders`: what gates
+    are to do once it is recorded.
     """
 
     id: str
@@ -165,6 +171,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     failure: Failure | None = None
     keep_until: datetime | None = None
+    orders: tuple[Order, ...] = ()
 
 
 class Beat(NamedTuple):
@@ -183,11 +190,13 @@ class Beaten(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """What time made true: how many came due, which were rescued from dead workers, and when to look again."""
+    """What time made true: how many came due (or may go where they waited), which were rescued from dead workers, when
+    to look again, and which breakers opened or closed since the last sweep."""
 
     due: int
     rescued: list[str]
     next_at: datetime | None
+    turned: tuple[Turned, ...] = ()
 
 
 class Cancelled(NamedTuple):
@@ -208,7 +217,10 @@ class Where(Struct, frozen=True, kw_only=True):
 
 
 class JobView(Struct, frozen=True, kw_only=True):
-    """A job as people see it. `result`, `progress` and `args` are JSON."""
+    """A job as people see it. `result`, `progress` and `args` are JSON.
+
+    `waits_on`: of its `limits`, the one that a queued job waits for; None: it stands in the line of its queue.
+    """
 
     id: str
     name: str
@@ -223,6 +235,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     failures: int
     crashes: int
     unique: Unique | None
+    limits: tuple[str, ...]
+    waits_on: str | None
     worker: str | None
     started_at: datetime | None
     lease_until: datetime | None

@@ -1,26 +1,32 @@
-"""Jobs by id, and in order: each stands in the line of its queue and state."""
+"""Jobs by id, and in order: each stands among those of its queue and state."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from heapq import merge, nlargest
+from heapq import merge, nlargest, nsmallest
 from itertools import islice, takewhile
 from typing import Any
 
-from lamplighter.core.model import ENDED, JobView, Keep, QueueStats, State, Where
+from lamplighter.core.model import ENDED, WAITING, JobView, Keep, QueueStats, State, Where
+from lamplighter.store.memory.flow import Flow
 
-_Place = tuple[Any, ...]  # where a job stands in its line; its id comes last
+_Place = tuple[Any, ...]  # where a job stands among others; its id comes last
 
 
 class Shelf:
     """Jobs, changed only by `put` and `take_out`, so that a job's place in line never differs from its state."""
 
-    def __init__(self) -> None:
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow  # is told of every queued job
         self._jobs: dict[str, JobView] = {}
-        self._lines: defaultdict[tuple[str, State], list[_Place]] = defaultdict(list)
+        self._by_state: defaultdict[tuple[str, State], list[_Place]] = defaultdict(list)
+        self._waiting: Counter[tuple[str, str]] = Counter()  # jobs of a queue's tenant
+
+    def __getitem__(self, id_: str) -> JobView:
+        return self._jobs[id_]
 
     def __contains__(self, id_: str) -> bool:
         return id_ in self._jobs
@@ -29,36 +35,52 @@ class Shelf:
         """Add a job, or write it over the one of its id."""
         self.take_out(job.id)
         self._jobs[job.id] = job
-        insort(self._lines[job.queue, job.state], _place(job))
+        insort(self._by_state[job.queue, job.state], _place(job))
+        if job.state in WAITING:
+            self._waiting[job.queue, job.tenant or ""] += 1
+        if job.state is State.QUEUED:
+            self._flow.enter(job)
 
     def take_out(self, id_: str) -> None:
         """Remove a job, if it is there."""
-        if job := self._jobs.pop(id_, None):
-            line = self._lines[job.queue, job.state]
-            del line[bisect_left(line, _place(job))]
+        job = self._jobs.pop(id_, None)
+        if job is None:
+            return
+        line = self._by_state[job.queue, job.state]
+        del line[bisect_left(line, _place(job))]
+        if job.state in WAITING:
+            self._waiting[job.queue, job.tenant or ""] -= 1
+        if job.state is State.QUEUED:
+            self._flow.leave(job)
 
     def held(self, id_: str, fence: int) -> JobView | None:
         """The running job of this attempt; None when its worker lost it."""
         job = self._jobs.get(id_)
         return job if job and job.state is State.RUNNING and job.fence == fence else None
 
-    def most_urgent(self, queues: Sequence[str], paused: Collection[str], limit: int) -> list[JobView]:
-        """Queued jobs of these queues (none: of all) that are not paused, the most urgent first."""
-        lines = [
-            line
-            for (queue, state), line in self._lines.items()
-            if state is State.QUEUED and queue not in paused and (not queues or queue in queues)
-        ]
-        return [self._jobs[place[-1]] for place in islice(merge(*lines), limit)]
+    def waiting(self, queue: str, tenant: str | None = None) -> int:
+        """How many jobs of a queue wait: of one tenant ("" where jobs have none), or of all."""
+        if tenant is not None:
+            return self._waiting[queue, tenant]
+        return sum(len(self._by_state.get((queue, state), ())) for state in WAITING)
+
+    def oldest_waiting(self, queue: str, tenant: str | None, n: int) -> list[JobView]:
+        """The first of those by id."""
+        found = (
+            job
+            for job in self._jobs.values()
+            if job.state in WAITING and job.queue == queue and (tenant is None or (job.tenant or "") == tenant)
+        )
+        return nsmallest(n, found, key=lambda job: job.id)
 
     def up_to(self, now: datetime, state: State, limit: int) -> list[JobView]:
         """Scheduled jobs that are due, or running ones whose lease ran out, the earliest first."""
-        come = takewhile(lambda place: place[0] <= now, merge(*self._lines_of(state)))
+        come = takewhile(lambda place: place[0] <= now, merge(*self._in_state(state)))
         return [self._jobs[place[-1]] for place in islice(come, limit)]
 
     def next_moment(self) -> datetime | None:
         """When the earliest scheduled job is due or the earliest lease runs out."""
-        waiting = [*self._lines_of(State.SCHEDULED), *self._lines_of(State.RUNNING)]
+        waiting = [*self._in_state(State.SCHEDULED), *self._in_state(State.RUNNING)]
         return min((line[0][0] for line in waiting), default=None)
 
     def find(self, where: Where, among: Collection[State], limit: int, before: str | None = None) -> list[JobView]:
@@ -79,25 +101,23 @@ class Shelf:
     def crowded(self, keep: Keep) -> list[str]:
         """The oldest ended jobs of each queue and state beyond those to keep."""
         most = {State.DONE: keep.done, State.FAILED: keep.failed, State.CANCELLED: keep.failed}
-        lines = [(line, most[state]) for (_, state), line in self._lines.items() if state in ENDED]
+        lines = [(line, most[state]) for (_, state), line in self._by_state.items() if state in ENDED]
         return [place[-1] for line, kept in lines for place in line[: max(0, len(line) - kept)]]
 
     def stats(self, paused: Collection[str]) -> list[QueueStats]:
         """How long each line is."""
-        queues = sorted({queue for queue, _ in self._lines}.union(paused))
+        queues = sorted({queue for queue, _ in self._by_state}.union(paused))
         return [QueueStats(queue=queue, paused=queue in paused, **self._counts(queue)) for queue in queues]
 
     def _counts(self, queue: str) -> dict[str, int]:
-        return {state.value: len(self._lines.get((queue, state), ())) for state in State}
+        return {state.value: len(self._by_state.get((queue, state), ())) for state in State}
 
-    def _lines_of(self, state: State) -> list[list[_Place]]:
-        return [line for (_, of), line in self._lines.items() if of is state and line]
+    def _in_state(self, state: State) -> list[list[_Place]]:
+        return [line for (_, of), line in self._by_state.items() if of is state and line]
 
 
 def _place(job: JobView) -> _Place:
     match job.state:
-        case State.QUEUED:
-            return -job.priority, job.run_at, job.id
         case State.SCHEDULED:
             return job.run_at, job.id
         case State.RUNNING:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import NoReturn, Self
+from typing import NamedTuple, NoReturn, Self
 
 from msgspec.structs import replace
 
 from lamplighter.core.errors import TransactionUnsupported
+from lamplighter.core.flow import GateView, Order, ShareView
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     ENDED,
@@ -36,10 +37,23 @@ from lamplighter.core.model import (
     Where,
 )
 from lamplighter.store.alarm import Alarm
+from lamplighter.store.memory.flow import Flow
 from lamplighter.store.memory.keys import Keys, over
 from lamplighter.store.memory.shelf import Shelf
+from lamplighter.store.rules import DROPPED, queue_full
 
 FAILURES_KEPT = 20
+MOST_PARKED = 1000  # jobs that one claim finds to be before a shut gate
+
+_WELL = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
+
+
+class Claim(NamedTuple):
+    """For whom a claim is, until when, and as of when."""
+
+    worker: str
+    lease_until: datetime
+    now: datetime
 
 
 class MemoryStore:
@@ -47,7 +61,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._jobs = Shelf()
+        self._flow = Flow(self._text)
+        self._jobs = Shelf(self._flow)
         self._keys = Keys()
         self._uniques: dict[str, Unique] = {}
         self._failures: defaultdict[str, deque[Failure]] = defaultdict(lambda: deque(maxlen=FAILURES_KEPT))
@@ -69,7 +84,11 @@ class MemoryStore:
         if tx is not None:
             self.add_within(tx, jobs, now=now)
         with self._changing():
-            return [self._add(job, now) for job in jobs]
+            new = list({job.id: job for job in reversed(jobs) if job.id not in self._jobs}.values())
+            self._refuse_full(new)
+            added = [self._add(job, now) for job in jobs]
+            self._drop_oldest(new, now)
+            return added
 
     def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> NoReturn:  # noqa: ARG002 - joins none
         raise TransactionUnsupported(
@@ -80,12 +99,18 @@ class MemoryStore:
         self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
     ) -> list[Claimed]:
         with self._lock:
-            found = self._jobs.most_urgent(queues, self._paused, limit)
-            return [self._start(job, worker, now + lease, now) for job in found]
+            self._let_go(now)
+            claimed, done = self._claim(queues, limit, Claim(worker, now + lease, now))
+        if not done:
+            self._ring()
+        return claimed
 
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
         with self._changing():
-            return [outcome.id for outcome in outcomes if self._finish(outcome, now)]
+            ended = [(outcome, job) for outcome in outcomes if (job := self._finish(outcome, now))]
+            self._flow.settle([(job, _WELL.get(outcome.verb)) for outcome, job in ended], now)
+            self._flow.obey([order for outcome, _ in ended for order in outcome.orders], now)
+            return [job.id for _, job in ended]
 
     async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
         with self._lock:
@@ -95,7 +120,7 @@ class MemoryStore:
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
         with self._lock:
-            next_at = self._jobs.next_moment()
+            next_at = self._next_moment()
             if next_at is None or next_at > now:
                 return Swept(0, [], next_at)  # and tell nobody: who sweeps when told of changes would never rest
         with self._changing():
@@ -105,8 +130,10 @@ class MemoryStore:
             abandoned = self._jobs.up_to(now, State.RUNNING, limit)
             for job in abandoned:
                 self._rescue(job, now)
-            next_at = self._jobs.next_moment()
-            return Swept(len(due), [job.id for job in abandoned], next_at and max(now, next_at))
+            self._flow.settle([(job, None) for job in abandoned], now)
+            let_go, turned = self._let_go(now), self._flow.turned()
+            next_at = self._next_moment()
+            return Swept(len(due) + let_go, [job.id for job in abandoned], next_at and max(now, next_at), turned)
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         with self._changing():
@@ -132,6 +159,7 @@ class MemoryStore:
             for id_ in doomed:
                 self._forget(id_)
             self._keys.expire(now)
+            self._flow.prune(now)
             self._records = {key: record for key, record in self._records.items() if not over(record.expires_at, now)}
             return len(doomed)
 
@@ -152,17 +180,31 @@ class MemoryStore:
             (self._paused.add if paused else self._paused.discard)(queue)
 
     async def put(self, record: Record) -> None:
-        with self._lock:
+        with self._changing():
             self._records[record.kind, record.name] = record
+            self._flow.rule_changed(record.kind, record.name)
 
     async def drop(self, kind: str, name: str) -> None:
-        with self._lock:
+        with self._changing():
             self._records.pop((kind, name), None)
+            self._flow.rule_changed(kind, name)
 
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         with self._lock:
             found = [record for record in self._records.values() if record.kind == kind]
         return sorted((r for r in found if not over(r.expires_at, now)), key=lambda r: r.name)
+
+    async def order(self, orders: Sequence[Order], *, now: datetime) -> None:
+        with self._changing():
+            self._flow.obey(orders, now)
+
+    async def gates(self, keys: Sequence[str] = (), *, limit: int, now: datetime) -> list[GateView]:
+        with self._lock:
+            return self._flow.views(keys, limit, now)
+
+    async def shares(self, queue: str, *, limit: int) -> list[ShareView]:
+        with self._lock:
+            return self._flow.lines.views(queue, limit)
 
     async def time(self) -> datetime | None:
         return None
@@ -184,9 +226,72 @@ class MemoryStore:
         """Hold the lock, then tell whoever waits for changes. Claims tell nobody, or fetchers would wake each other."""
         with self._lock:
             yield
+        self._ring()
+
+    def _ring(self) -> None:
+        with self._lock:
             alarms = tuple(self._alarms)
         for alarm in alarms:
             alarm.ring()
+
+    def _text(self, kind: str, name: str) -> str | None:
+        record = self._records.get((kind, name))
+        return record and record.value
+
+    def _next_moment(self) -> datetime | None:
+        moments = self._jobs.next_moment(), self._flow.next_moment()
+        return min((moment for moment in moments if moment), default=None)
+
+    def _refuse_full(self, new: Sequence[NewJob]) -> None:
+        for (queue, tenant), n in _bounded(new):
+            rule = self._flow.queue_rule(queue)
+            most = rule.most if tenant is None else rule.most_per_tenant
+            if most is not None and not rule.drop and self._jobs.waiting(queue, tenant) + n > most:
+                raise queue_full(queue, tenant, most)
+
+    def _drop_oldest(self, new: Sequence[NewJob], now: datetime) -> None:
+        for (queue, tenant), _ in _bounded(new):
+            rule = self._flow.queue_rule(queue)
+            most = rule.most if tenant is None else rule.most_per_tenant
+            if most is not None and rule.drop:
+                excess = self._jobs.waiting(queue, tenant) - most
+                for job in self._jobs.oldest_waiting(queue, tenant, max(0, excess)):
+                    self._end(replace(job, reason=DROPPED), State.CANCELLED, now)
+
+    def _let_go(self, now: datetime) -> int:
+        """Have those stand in the line of their queue again whose gate has room for them."""
+        ids = self._flow.let_go(now, self._jobs.__getitem__)
+        for id_ in ids:
+            self._jobs.put(replace(self._jobs[id_], waits_on=None))
+        return len(ids)
+
+    def _claim(self, queues: Sequence[str], limit: int, claim: Claim) -> tuple[list[Claimed], bool]:
+        """What was claimed, and whether there is nothing more to claim for so many."""
+        claimed: list[Claimed] = []
+        parked = 0
+        for class_ in self._flow.lines.classes(queues, self._paused):
+            while len(claimed) < limit:
+                if parked >= MOST_PARKED:
+                    return claimed, False
+                planned = self._flow.plan(class_, limit - len(claimed))
+                taken = [pick for pick in planned if self._admit(self._jobs[pick.id], claim)]
+                self._flow.serve(class_, taken)
+                claimed += [self._claimed(pick.id) for pick in taken]
+                parked += len(planned) - len(taken)
+                if len(taken) == len(planned):
+                    break
+        return claimed, True
+
+    def _admit(self, job: JobView, claim: Claim) -> bool:
+        """Start a job, or have it wait before the first gate that does not let it through."""
+        if key := self._flow.shut(job, claim.now):
+            self._flow.park(job, key, claim.now)
+            self._jobs.put(replace(job, waits_on=key))
+            self._flow.parked(job)
+            return False
+        self._start(job, claim)
+        self._flow.start(job, claim.now)
+        return True
 
     def _add(self, new: NewJob, now: datetime) -> Added:
         if new.id in self._jobs:
@@ -204,22 +309,28 @@ class MemoryStore:
         for job in waiting:
             latest = new.run_at if new.debounce_for is None else job.created_at + new.debounce_for
             run_at = min(new.run_at, latest)
-            state = _wait(run_at, now)
-            self._jobs.put(replace(job, args=new.args, priority=new.priority, run_at=run_at, state=state))
+            self._jobs.take_out(job.id)
+            self._flow.forget(job.id)
+            brought = replace(job, args=new.args, priority=new.priority, run_at=run_at)
+            self._jobs.put(replace(brought, state=_wait(run_at, now), waits_on=None))
         return bool(waiting)
 
-    def _start(self, job: JobView, worker: str, lease_until: datetime, now: datetime) -> Claimed:
+    def _start(self, job: JobView, claim: Claim) -> None:
         unique = self._uniques.get(job.id)
         if unique and unique.mode == "pending":
             self._keys.let_go(job.id, unique)
-        job = replace(job, state=State.RUNNING, fence=job.fence + 1, worker=worker, progress=None)
-        self._jobs.put(replace(job, started_at=now, lease_until=lease_until))
+        job = replace(job, state=State.RUNNING, fence=job.fence + 1, worker=claim.worker, progress=None)
+        self._jobs.put(replace(job, started_at=claim.now, lease_until=claim.lease_until))
+
+    def _claimed(self, id_: str) -> Claimed:
+        job = self._jobs[id_]
         return Claimed(*(getattr(job, field) for field in Claimed._fields))
 
-    def _finish(self, outcome: Outcome, now: datetime) -> bool:
-        job = self._jobs.held(outcome.id, outcome.fence)
+    def _finish(self, outcome: Outcome, now: datetime) -> JobView | None:
+        """Record how an attempt ended; returns the job as it ran, if it was its worker's still."""
+        job = found = self._jobs.held(outcome.id, outcome.fence)
         if job is None:
-            return False
+            return None
         _, target, spends = ATTEMPT_ENDS[outcome.verb]
         if outcome.failure:
             self._failures[job.id].append(outcome.failure)
@@ -230,13 +341,14 @@ class MemoryStore:
             self._end(replace(job, reason="asked to stop"), State.CANCELLED, now)
         else:
             self._return(replace(job, run_at=outcome.run_at or job.run_at), target, now)
-        return True
+        return found
 
     def _renew(self, beat: Beat, lease_until: datetime) -> JobView | None:
         job = self._jobs.held(beat.id, beat.fence)
         if job:
             progress = job.progress if beat.progress is None else beat.progress
-            self._jobs.put(replace(job, lease_until=lease_until, progress=progress))
+            longest = max(lease_until, job.lease_until or lease_until)  # a beat that comes late takes nothing back
+            self._jobs.put(replace(job, lease_until=longest, progress=progress))
         return job
 
     def _rescue(self, job: JobView, now: datetime) -> None:
@@ -264,7 +376,8 @@ class MemoryStore:
             self._forget(job.id)
         else:
             job = replace(job, state=state, ended_at=now, lease_until=None, stopping=False, progress=None)
-            self._jobs.put(job)
+            self._jobs.put(replace(job, waits_on=None))
+            self._flow.forget(job.id)
 
     def _revive(self, job: JobView, now: datetime) -> None:
         unique = self._uniques.get(job.id)
@@ -275,8 +388,15 @@ class MemoryStore:
 
     def _forget(self, id_: str) -> None:
         self._jobs.take_out(id_)
+        self._flow.forget(id_)
         self._uniques.pop(id_, None)
         self._failures.pop(id_, None)
+
+
+def _bounded(new: Sequence[NewJob]) -> Iterator[tuple[tuple[str, str | None], int]]:
+    """The queues and the tenants that new jobs are of, each with how many (None: in the whole queue)."""
+    yield from Counter[tuple[str, str | None]]((job.queue, None) for job in new).items()
+    yield from Counter[tuple[str, str | None]]((job.queue, job.tenant or "") for job in new).items()
 
 
 def _wait(run_at: datetime, now: datetime) -> State:
@@ -298,6 +418,8 @@ def _view(new: NewJob, now: datetime) -> JobView:
         failures=new.failures,
         crashes=new.crashes,
         unique=new.unique,
+        limits=new.limits,
+        waits_on=None,
         worker=None,
         started_at=None,
         lease_until=None,

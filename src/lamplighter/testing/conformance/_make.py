@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lamplighter.core.clock import to_us
+from lamplighter.core.flow import GateView
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import Claimed, Failure, JobView, NewJob, Outcome, Unique, Verb, Where
 from lamplighter.store.base import Store
+from lamplighter.store.rules import Rule, record_of
 
 OpenAgain = Callable[[], Store]
 
@@ -90,3 +92,14 @@ async def ids_of(store: Store, where: Where = EVERY) -> list[str]:
 def failure(attempt: Claimed, message: str = "no answer", *, at: datetime = NOW) -> Failure:
     """Why an attempt failed."""
     return Failure(fence=attempt.fence, at=at, kind="error", error="OSError", message=message, traceback="Traceback: …")
+
+
+async def rule(store: Store, name: str, rule_: Rule) -> None:
+    """Set the rule of a limit, a queue or a tenant."""
+    await store.put(record_of(name, rule_))
+
+
+async def gate(store: Store, key: str, *, now: datetime = NOW) -> GateView:
+    """A gate as people see it."""
+    [view] = await store.gates([key], limit=2, now=now)
+    return view

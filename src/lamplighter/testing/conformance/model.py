@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
@@ -19,9 +20,22 @@ from hypothesis.stateful import (
 )
 
 from lamplighter.core.clock import to_us
+from lamplighter.core.errors import QueueFull
+from lamplighter.core.flow import (
+    LIMIT,
+    QUEUE,
+    TENANT,
+    GateRule,
+    Order,
+    OrderVerb,
+    QueueRule,
+    ShareView,
+    TenantRule,
+)
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
+    Added,
     Beat,
     Claimed,
     Failure,
@@ -38,6 +52,7 @@ from lamplighter.core.model import (
 )
 from lamplighter.store.base import Store
 from lamplighter.store.memory import MemoryStore
+from lamplighter.store.rules import Rule, record_of
 from lamplighter.testing.conformance._make import EVERY, LEASE, MANY, NOW, failure, job, later
 
 T = TypeVar("T")
@@ -63,9 +78,43 @@ _states = st.just(()) | st.lists(st.sampled_from(State), min_size=1, max_size=2)
 _modes = st.sampled_from(["pending", "active", "period"])
 _uniques = st.none() | st.tuples(st.sampled_from(["k", "k", "k", "l"]), _modes)  # jobs must meet to differ
 _replaces = st.sampled_from([(False, None), (True, None), (True, 20)])  # and how long it debounces
-# queue, priority, run_at, key, until (in seconds), and whether it replaces
-Draft = tuple[str, int, int, tuple[str, UniqueMode] | None, int, tuple[bool, int | None]]
-_drafts = st.tuples(_queues, st.sampled_from([0, 0, 10]), _seconds, _uniques, st.integers(1, 90), _replaces)
+_tenants = st.sampled_from([None, "t", "t", "u", "v"])
+_gates = st.sampled_from(["one:x", "rate:x", "api:x", "api:y"])
+_limits = st.just(()) | st.lists(_gates, min_size=1, max_size=2, unique=True).map(tuple)
+_weights = st.builds(TenantRule, weight=st.integers(1, 5))
+_shared = st.builds(
+    QueueRule,
+    charge=st.sampled_from(["jobs", "time"]),
+    most=st.none() | st.integers(3, 6),
+    most_per_tenant=st.none() | st.integers(2, 4),
+    drop=st.booleans(),
+)
+Ordered = tuple[str, OrderVerb, int | None]
+_order_verbs: st.SearchStrategy[OrderVerb] = st.sampled_from(["penalize", "open", "close"])
+_orders: st.SearchStrategy[Ordered] = st.tuples(_gates, _order_verbs, st.integers(1, 60))
+SECOND = 1_000_000
+_RULES = {
+    "one": GateRule(running=1),
+    "two": GateRule(running=2),
+    "rate": GateRule(interval=15 * SECOND, burst=2),
+    "api": GateRule(percent=50, at_least=2, open_for=20 * SECOND, longest=30 * SECOND, within=90 * SECOND),
+    "all": GateRule(running=2, interval=5 * SECOND, percent=60, at_least=3, open_for=10 * SECOND),
+    "none": GateRule(),
+}
+
+
+# queue, priority, run_at, key, until (in seconds), whether it replaces, tenant and limits
+Draft = tuple[str, int, int, tuple[str, UniqueMode] | None, int, tuple[bool, int | None], str | None, tuple[str, ...]]
+_drafts = st.tuples(
+    _queues,
+    st.sampled_from([0, 0, 10]),
+    _seconds,
+    _uniques,
+    st.integers(1, 90),
+    _replaces,
+    _tenants,
+    _limits,
+)
 
 
 class Histories(RuleBasedStateMachine):
@@ -98,6 +147,8 @@ class Histories(RuleBasedStateMachine):
     def start_with_a_few_jobs(self, drafts: list[Draft]) -> None:
         """Without them most histories would be those of an empty store, in which nothing can go wrong."""
         self.run(empty(self.store))
+        for name in ("one", "rate", "api"):
+            self.put_rule(name, _RULES[name])
         self.add_batch(drafts, None)
 
     def add_batch(self, drafts: list[Draft], parent: str | None) -> None:
@@ -112,11 +163,13 @@ class Histories(RuleBasedStateMachine):
                 args=f"[{len(self.jobs) + n}]",
                 replaces=replaces,
                 debounce_for=None if longest is None else timedelta(seconds=longest),
+                tenant=tenant,
+                limits=limits,
             )
-            for n, (queue, priority, seconds, key, lasts, (replaces, longest)) in enumerate(drafts)
+            for n, (queue, priority, seconds, key, lasts, (replaces, longest), tenant, limits) in enumerate(drafts)
         ]
-        self.both(lambda store: store.add(batch, now=self.now))
-        self.jobs += batch
+        if self.both(lambda store: added(store, batch, self.now)):
+            self.jobs += batch
 
     @rule(drafts=st.lists(_drafts, min_size=1, max_size=3))
     def add(self, drafts: list[Draft]) -> None:
@@ -131,16 +184,16 @@ class Histories(RuleBasedStateMachine):
     def add_again(self, which: list[int]) -> None:
         known = {view.id for view in self.run(self.oracle.page(EVERY, limit=MANY))}
         batch = [new for new in pick(self.jobs, which) if new.id in known]
-        self.both(lambda store: store.add(batch, now=self.now))
+        self.both(lambda store: added(store, batch, self.now))
 
     @rule(queues=st.lists(_queues, max_size=2), limit=st.integers(1, 4), worker=st.sampled_from(["w-1", "w-2"]))
     def claim(self, queues: list[str], limit: int, worker: str) -> None:
         self.attempts += self.both(lambda store: store.claim(queues, limit, worker=worker, lease=LEASE, now=self.now))
 
     @precondition(lambda self: self.attempts)
-    @rule(which=_picks, verb=_verbs, again=_seconds, keep=_maybe_seconds)
-    def finish(self, which: list[int], verb: Verb, again: int, keep: int | None) -> None:
-        self.finish_all(pick(self.attempts, which), verb, again, keep)
+    @rule(which=_picks, verb=_verbs, again=_seconds, keep=_maybe_seconds, order=st.none() | _orders)
+    def finish(self, which: list[int], verb: Verb, again: int, keep: int | None, order: Ordered | None) -> None:
+        self.finish_all(pick(self.attempts, which), verb, again, keep, order)
 
     @rule(limit=st.integers(1, 3), verb=_verbs, again=_seconds, keep=_maybe_seconds)
     def work(self, limit: int, verb: Verb, again: int, keep: int | None) -> None:
@@ -159,7 +212,9 @@ class Histories(RuleBasedStateMachine):
             self.both(lambda store: store.cancel(Where(ids=ids), limit=MANY, now=self.now))
         self.sweep(30)
 
-    def finish_all(self, attempts: list[Claimed], verb: Verb, again: int, keep: int | None) -> None:
+    def finish_all(
+        self, attempts: list[Claimed], verb: Verb, again: int, keep: int | None, order: Ordered | None = None
+    ) -> None:
         outcomes = [
             Outcome(
                 id=attempt.id,
@@ -170,6 +225,7 @@ class Histories(RuleBasedStateMachine):
                 reason=None if verb == "done" else "because",
                 failure=failure(attempt, at=self.now) if ATTEMPT_ENDS[verb].spends else None,
                 keep_until=self.after(keep),
+                orders=() if order is None else (self.order_of(order),),
             )
             for attempt in attempts
         ]
@@ -196,6 +252,33 @@ class Histories(RuleBasedStateMachine):
         where = Where(ids=tuple(new.id for new in pick(self.jobs, which)), states=states)
         self.both(lambda store: store.retry(where, limit=limit, now=self.now))
 
+    @rule(order=_orders)
+    def order(self, order: Ordered) -> None:
+        self.both(lambda store: store.order([self.order_of(order)], now=self.now))
+
+    def order_of(self, order: Ordered) -> Order:
+        key, verb, seconds = order
+        return Order(key, verb, None if verb == "close" else self.after(seconds))
+
+    @rule(name=st.sampled_from(["one", "rate", "api"]), of=st.sampled_from(list(_RULES)))
+    def change_limit(self, name: str, of: str) -> None:
+        self.put_rule(name, _RULES[of])
+
+    @rule(name=st.sampled_from(["one", "rate", "api"]))
+    def drop_limit(self, name: str) -> None:
+        self.both(lambda store: store.drop("limit", name))
+
+    @rule(tenant=st.sampled_from(["", "t", "u"]), weight=_weights)
+    def weigh(self, tenant: str, weight: TenantRule) -> None:
+        self.put_rule(tenant, weight)
+
+    @rule(queue=_queues, how=_shared)
+    def share(self, queue: str, how: QueueRule) -> None:
+        self.put_rule(queue, how)
+
+    def put_rule(self, name: str, rule_: Rule) -> None:
+        self.both(lambda store: store.put(record_of(name, rule_)))
+
     @rule(keep=st.builds(Keep, st.integers(0, 4), st.integers(0, 4)))
     def prune(self, keep: Keep) -> None:
         self.both(lambda store: store.prune(keep, limit=MANY, now=self.now))
@@ -214,6 +297,9 @@ class Histories(RuleBasedStateMachine):
     def the_stores_hold_the_same(self) -> None:
         self.both(lambda store: store.page(EVERY, limit=MANY))
         self.both(busy)
+        self.both(lambda store: store.gates(limit=MANY, now=self.now))
+        for queue in ("a", "b"):
+            self.both(partial(shares, queue=queue))
         recent = [attempt.id for attempt in self.attempts[-2:]]
         self.both(lambda store: failures_of(store, recent))
 
@@ -226,6 +312,18 @@ def pick(known: list[T], which: list[int]) -> list[T]:
 async def busy(store: Store) -> list[QueueStats]:
     """The counts of queues that hold jobs or are paused: a store may or may not remember other queues."""
     return [stats for stats in await store.stats() if stats != QueueStats(queue=stats.queue, paused=False)]
+
+
+async def added(store: Store, batch: list[NewJob], now: datetime) -> list[Added]:
+    """What became of a batch; nothing where its queue is full."""
+    try:
+        return await store.add(batch, now=now)
+    except QueueFull:
+        return []
+
+
+async def shares(store: Store, queue: str) -> list[ShareView]:
+    return await store.shares(queue, limit=MANY)
 
 
 async def failures_of(store: Store, ids: list[str]) -> list[list[Failure]]:
@@ -241,8 +339,13 @@ async def empty(store: Store) -> None:
     running = await store.page(Where(states=(State.RUNNING,)), limit=MANY)
     await store.finish([Outcome(id=view.id, fence=view.fence, verb="done") for view in running], now=end)
     await store.prune(Keep(0, 0), limit=MANY, now=end)
-    for record in await store.records("model", now=NOW):
-        await store.drop(record.kind, record.name)
+    for kind in ("model", LIMIT, QUEUE, TENANT):
+        for record in await store.records(kind, now=NOW):
+            await store.drop(kind, record.name)
+    gates = await store.gates(limit=MANY, now=NOW)
+    await store.order([Order(view.key, "close") for view in gates], now=end)
+    await store.sweep(MANY, now=end)
+    await store.prune(Keep(0, 0), limit=MANY, now=later(2e9))  # what breakers counted is over by then
 
 
 def compare(store: Store, how: settings = HISTORIES) -> None:

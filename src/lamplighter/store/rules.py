@@ -1,0 +1,43 @@
+"""The rules of flow control, as the records that processes share."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TypeVar
+
+import msgspec
+
+from lamplighter.core.errors import QueueFull
+from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule
+from lamplighter.core.model import Record
+
+Rule = GateRule | QueueRule | TenantRule
+DROPPED = "dropped: its queue was full, and it was the oldest that waited"
+R = TypeVar("R", GateRule, QueueRule, TenantRule)
+
+_KINDS: dict[type[Rule], str] = {GateRule: LIMIT, QueueRule: QUEUE, TenantRule: TENANT}
+
+
+def record_of(name: str, rule: Rule) -> Record:
+    """The record that holds the rule of a limit, queue or tenant."""
+    return Record(kind=_KINDS[type(rule)], name=name, value=msgspec.json.encode(rule).decode())
+
+
+@lru_cache(maxsize=4096)
+def read_rule(text: str | None, kind: type[R]) -> R:
+    """A rule from the text of its record; the default one where there is none, or it cannot be read."""
+    if text is None:
+        return kind()
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError:
+        return kind()
+
+
+def queue_full(queue: str, tenant: str | None, most: int) -> QueueFull:
+    """The error of a batch that does not fit (`tenant`: into that tenant's part of the queue)."""
+    whose = f" of tenant {tenant!r}" if tenant else ""
+    return QueueFull(
+        f"the queue {queue!r} takes {most:,} waiting jobs{whose}, and these are too many for it: add them later, fewer "
+        "at once, or raise its bound."
+    )
