@@ -15,6 +15,7 @@ from lamplighter.core.errors import (
     JobFailed,
     LamplighterError,
     NoResult,
+    QueueFull,
     ResultTimeout,
     StoreDamaged,
     StoreError,
@@ -24,6 +25,7 @@ from lamplighter.core.errors import (
     UnknownJob,
 )
 from lamplighter.core.events import Event
+from lamplighter.core.limit import Breaker, Rate
 from lamplighter.core.model import Failure, JobView, Priority, State
 from lamplighter.core.retry import Attempt, RetryPolicy, exponential, fixed, linear, never
 from lamplighter.core.secret import Secret
@@ -38,6 +40,7 @@ __all__ = [
     "BadArguments",
     "BadCron",
     "Blocker",
+    "Breaker",
     "Cancel",
     "ConfigError",
     "Ctx",
@@ -55,6 +58,8 @@ __all__ = [
     "NoResult",
     "Options",
     "Priority",
+    "QueueFull",
+    "Rate",
     "ResultTimeout",
     "Retry",
     "RetryPolicy",

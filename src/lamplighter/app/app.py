@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -17,6 +17,7 @@ from lamplighter.app.idle import until_idle
 from lamplighter.app.job import AsyncJob, Job, Register, SyncJob
 from lamplighter.app.limits import check_crashes, check_kept, check_memory, timeout_in_seconds
 from lamplighter.app.results import Results
+from lamplighter.app.rules import Rules
 from lamplighter.app.why import Blocker, why
 from lamplighter.core.clock import Clock, WallClock
 from lamplighter.core.codec import Codec
@@ -26,6 +27,8 @@ from lamplighter.core.definition import Definition, Registry, how_it_runs
 from lamplighter.core.draft import Draft, Options, checked
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.events import Bus, Event, Listener
+from lamplighter.core.flow import GateView, Order
+from lamplighter.core.limit import Breaker, Rate, WhenFull, gate_rule, queue_rule, tenant_rule
 from lamplighter.core.model import Added, Keep, NewJob
 from lamplighter.core.retry import RetryPolicy, exponential
 from lamplighter.engine.context import CURRENT_JOB
@@ -35,6 +38,7 @@ from lamplighter.engine.timekeeping import keep_time
 from lamplighter.engine.worker import Worker, WorkerOptions
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
+from lamplighter.store.rules import record_of
 
 D = TypeVar("D")
 P = ParamSpec("P")
@@ -87,6 +91,7 @@ class App(Generic[D]):
         self._registry = Registry()
         self._bus = Bus()
         self._entries: dict[str, Entry] = {}
+        self._rules = Rules(self.store, self._clock)
         self._results = Results(self.store)
         self._lifespans: list[Lifespan] = []
         self._open: list[AsyncExitStack] = []
@@ -113,6 +118,7 @@ class App(Generic[D]):
     async def _enter(self, stack: AsyncExitStack, lifespans: Sequence[Lifespan]) -> None:
         await stack.enter_async_context(self.store)
         await keep_time(self._clock, self.store)
+        await self._rules.declare()
         for lifespan in lifespans:  # which may enqueue: the app counts as open
             await stack.enter_async_context(lifespan())
 
@@ -156,6 +162,7 @@ class App(Generic[D]):
         if callable(name):
             raise ConfigError("@app.job is called before it decorates: write @app.job() with parentheses.")
         defaults = checked(options)
+        self._rules.check(defaults.get("limits", ()))
 
         def register(function: Callable[..., Any]) -> Job[D, Any, Any]:
             called = name or function.__name__
@@ -178,6 +185,75 @@ class App(Generic[D]):
 
         return register  # type: ignore[return-value]  # which kind it is shows only when the function does
 
+    def limit(
+        self, name: str, *, running: int | None = None, rate: Rate | None = None, breaker: Breaker | None = None
+    ) -> None:
+        """Declare a limit, for jobs to come under: `@app.job(limits=["name:{argument}"])`. It counts over all workers.
+
+        Each value has a key of its own, such as `provider:google`, with its own slots, pace and breaker. A job starts
+        when all of its limits let it through; while it waits for that, it costs nothing and spends no attempt.
+
+        Args:
+            name: letters, digits, dots, dashes and underscores.
+            running: how many jobs of one key may run at once.
+            rate: how many of one key may start in a time.
+            breaker: when to leave a key alone that keeps failing.
+
+        Raises:
+            ConfigError: something here cannot be, or the name is taken.
+        """
+        self._rules.limit(name, gate_rule(name, running=running, rate=rate, breaker=breaker))
+
+    def queue(
+        self,
+        name: str,
+        *,
+        charge: Literal["jobs", "time"] = "jobs",
+        most_waiting: int | None = None,
+        most_waiting_per_tenant: int | None = None,
+        when_full: WhenFull = "refuse",
+    ) -> None:
+        """Declare how a queue is shared out among tenants, and how many jobs may wait in it.
+
+        Args:
+            name: of the queue.
+            charge: tenants take turns by "jobs", or by the "time" that their jobs run.
+            most_waiting: how many jobs may wait; more are refused with QueueFull.
+            most_waiting_per_tenant: how many of one tenant.
+            when_full: "refuse" what does not fit, or "drop-oldest": cancel those that wait longest.
+
+        Raises:
+            ConfigError: something here cannot be, or the queue was declared already.
+        """
+        rule = queue_rule(
+            name,
+            charge=charge,
+            most_waiting=most_waiting,
+            most_waiting_per_tenant=most_waiting_per_tenant,
+            when_full=when_full,
+        )
+        self._rules.queue(name, rule)
+
+    async def weigh(self, tenant: str, weight: int) -> None:
+        """Give a tenant `weight` (1 to 100, 1 by default) times the turns of one of weight 1, in every queue.
+
+        Raises:
+            ConfigError: the weight cannot be, or the app is not open.
+        """
+        rule = tenant_rule(tenant, weight)
+        self._refuse_unless_open()
+        await self.store.put(record_of(tenant, rule))
+
+    async def gates(self, *keys: str, limit: int = 1000) -> list[GateView]:
+        """How the gates of these keys stand, such as `provider:google`; of none, all where anything is the matter."""
+        self._refuse_unless_open()
+        return await self.store.gates(keys, limit=limit, now=self._clock())
+
+    async def order(self, *orders: Order) -> None:
+        """Have gates penalize, open or close, as `core.flow.Order` says: what an operator does in an outage."""
+        self._refuse_unless_open()
+        await self.store.order(orders, now=self._clock())
+
     async def enqueue(self, drafts: Iterable[Draft[R]], *, tx: object = None) -> list[Handle[R]]:
         """Add many jobs, durably, a thousand in each round trip; one handle each, in order.
 
@@ -185,6 +261,7 @@ class App(Generic[D]):
 
         Raises:
             ConfigError: the app is not open.
+            QueueFull: a queue has no room for them; those of the batches before are added.
             StoreUnavailable: the store cannot be reached; those of the batches before are added.
             TransactionUnsupported: `tx` is not a transaction that the store can join.
         """
@@ -341,7 +418,9 @@ class App(Generic[D]):
 
     def _jobs(self, drafts: list[Draft[R]], parent: str | None = None) -> list[NewJob]:
         now, parent = self._clock(), parent or CURRENT_JOB.get()
-        return [draft.new_job(now, parent=parent) for draft in drafts]
+        jobs = [draft.new_job(now, parent=parent) for draft in drafts]
+        self._rules.check(key for job in jobs for key in job.limits)
+        return jobs
 
     def _handles(self, drafts: list[Draft[R]], added: list[Added]) -> list[Handle[R]]:
         return [self._handle(draft, one) for draft, one in zip(drafts, added, strict=True)]
@@ -371,6 +450,7 @@ class App(Generic[D]):
 
     def _schedule(self, schedule: Schedule, draft: Draft[Any], name: str | None, misfire: Misfire) -> None:
         called = name or draft.definition.name
+        self._rules.check(draft.options.get("limits", ()))
         if called in self._entries:
             raise ConfigError(f"two schedules are named {called!r}: give one of them another name=.")
         self._entries[called] = Entry(name=called, schedule=schedule, draft=draft, misfire=misfire)

@@ -29,4 +29,13 @@ async def until_idle(store: Store, clock: Clock, worker: Worker) -> None:
 async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
     swept = await store.sweep(MOST_AT_ONCE, now=clock())
     stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
-    return not swept.due and worker.is_idle and not any(one.queued or one.running for one in stats)
+    if swept.due or not worker.is_idle or any(one.running for one in stats):
+        return False
+    queued = sum(one.queued for one in stats)
+    return not queued or queued <= await _shut_out(store, clock)
+
+
+async def _shut_out(store: Store, clock: Clock) -> int:
+    """How many jobs wait before gates that are shut until a later time, like jobs that are scheduled for it."""
+    gates = await store.gates(limit=MOST_AT_ONCE, now=clock())
+    return sum(gate.waiting for gate in gates if gate.held or gate.opens_at is not None)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from lamplighter.core.errors import TooLarge
+from lamplighter.core.errors import BadArguments, TooLarge
+from lamplighter.core.flow import Order, OrderVerb
 
 D = TypeVar("D")
 
 LARGEST_PROGRESS = 4096  # bytes of JSON: it is written with every beat
+LONGEST_ORDER = timedelta(days=365)
 
 CURRENT_JOB: ContextVar[str | None] = ContextVar("lamplighter_current_job", default=None)
 """The id of the job that runs in this context: what it adds are its children, to which it may hand its unique key."""
@@ -24,7 +26,7 @@ class Ctx(Generic[D]):
     `attempt` counts from 1; attempts that were snoozed, or handed back by a stopping worker, do not count.
     """
 
-    __slots__ = ("_progress", "attempt", "deps", "id", "name", "queue", "run_at", "stopping", "tenant")
+    __slots__ = ("_orders", "_progress", "attempt", "deps", "id", "name", "queue", "run_at", "stopping", "tenant")
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class Ctx(Generic[D]):
         self.stopping = False
         """True once this attempt should end soon: a loop in a thread looks at it now and then."""
         self._progress: str | None = None
+        self._orders: list[tuple[str, OrderVerb, timedelta]] = []
 
     @property
     def idempotency_key(self) -> str:
@@ -65,6 +68,28 @@ class Ctx(Generic[D]):
             raise TooLarge(f"the progress note takes more than {LARGEST_PROGRESS} bytes: shorten it.")
         self._progress = text.decode()
 
+    def penalize(self, key: str, retry_after: float | timedelta) -> None:
+        """Let no job of a limit's key start for a while (seconds), e.g. `ctx.penalize("provider:google", 30)` for what
+        an answer of 429 says. It counts once this attempt has ended: then raise `Snooze` or `Retry`.
+
+        Raises:
+            BadArguments: the time is negative, or more than a year.
+        """
+        self.order(key, "penalize", _time(retry_after))
+
+    def trip(self, key: str, open_for: float | timedelta) -> None:
+        """Open the breaker of a limit's key for a while (seconds), whatever its failure ratio is: when that is over,
+        one job tries. It counts once this attempt has ended. Raises what `penalize` raises."""
+        self.order(key, "open", _time(open_for))
+
+    def order(self, key: str, verb: OrderVerb, lasts: timedelta) -> None:
+        """What a gate is to do once this attempt has ended."""
+        self._orders.append((key, verb, lasts))
+
+    def orders(self, now: datetime) -> tuple[Order, ...]:
+        """All of that, as of the end of the attempt."""
+        return tuple(Order(key, verb, now + lasts) for key, verb, lasts in self._orders)
+
     def take_progress(self) -> str | None:
         """What was told since it was last taken, as JSON."""
         told, self._progress = self._progress, None
@@ -78,3 +103,14 @@ class Ctx(Generic[D]):
     def tell(self, progress: str) -> None:
         """Progress as JSON, from the process that the handler runs in."""
         self._progress = progress
+
+
+def _time(lasts: float | timedelta) -> timedelta:
+    try:
+        time = lasts if isinstance(lasts, timedelta) else timedelta(seconds=lasts)
+        fits = timedelta() <= time <= LONGEST_ORDER
+    except (OverflowError, ValueError):
+        fits = False
+    if not fits:
+        raise BadArguments(f"a limit cannot be shut for {lasts} s: give between 0 and a year.")
+    return time

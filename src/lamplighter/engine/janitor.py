@@ -47,7 +47,7 @@ class Janitor:
         """Sweep as things come due, for ever."""
         while True:
             swept = await until_available(self._sweep, "look for jobs that are due")
-            if swept.due or swept.rescued:
+            if swept.due or swept.rescued or swept.turned:
                 self._swept(swept)
             if swept.due < MOST_AT_ONCE and len(swept.rescued) < MOST_AT_ONCE:
                 await self._rest(swept)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lamplighter.core.clock import Clock
 from lamplighter.core.definition import Definition, Registry
@@ -70,7 +71,12 @@ class Runner(Struct, frozen=True):
         return Run(job, self.registry.find(job.name), self.deps, self.clock())
 
     async def run(self, run: Run) -> Outcome:
-        """How the attempt ended; raises nothing."""
+        """How the attempt ended, and what its limits are to do then; raises nothing."""
+        outcome = await self._outcome(run)
+        orders = run.ctx.orders(self.clock())
+        return replace(outcome, orders=orders) if orders else outcome
+
+    async def _outcome(self, run: Run) -> Outcome:
         verdicts = Verdicts(run.job, run.definition, self.kept, self.clock)
         run.begun = True
         if run.asked is not None:

@@ -274,10 +274,15 @@ class Worker:
         self._emit(kind if won else "lost", run.job, reason=reason or None)
 
     def _swept(self, swept: Swept) -> None:
+        for key, opened in swept.turned:
+            _log.warning("The breaker of %s is %s.", key, "open: its jobs wait" if opened else "closed again")
         self._fetcher.ring()
         if self._bus.heard:
             for job in swept.rescued:
                 self._bus.emit(Event(kind="rescued", job=job, at=self._clock()))
+            for key, opened in swept.turned:
+                kind: EventKind = "breaker_opened" if opened else "breaker_closed"
+                self._bus.emit(Event(kind=kind, job="", at=self._clock(), key=key))
 
     def _fired(self, entry: Entry, jobs: list[NewJob]) -> None:
         self._fetcher.ring()

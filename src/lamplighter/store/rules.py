@@ -23,9 +23,14 @@ def record_of(name: str, rule: Rule) -> Record:
     return Record(kind=_KINDS[type(rule)], name=name, value=msgspec.json.encode(rule).decode())
 
 
-@lru_cache(maxsize=4096)
 def read_rule(text: str | None, kind: type[R]) -> R:
     """A rule from the text of its record; the default one where there is none, or it cannot be read."""
+    rule: R = _read(text, kind)
+    return rule
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str | None, kind: type[R]) -> R:
     if text is None:
         return kind()
     try:

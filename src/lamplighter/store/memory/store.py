@@ -236,7 +236,7 @@ class MemoryStore:
 
     def _text(self, kind: str, name: str) -> str | None:
         record = self._records.get((kind, name))
-        return record and record.value
+        return None if record is None else record.value
 
     def _next_moment(self) -> datetime | None:
         moments = self._jobs.next_moment(), self._flow.next_moment()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamplighter.core.flow import GateRule, Order, Turned
-from lamplighter.core.model import Claimed, NewJob, Verb
+from lamplighter.core.model import Claimed, NewJob, Outcome, Verb
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import (
     LEASE,
@@ -39,7 +39,7 @@ async def attempts(store: Store, n: int, verb: Verb, *, at: float = 0, key: str 
     await store.finish([ended(attempt, verb) for attempt in claimed], now=later(at))
 
 
-def ended(attempt: Claimed, verb: Verb) -> object:
+def ended(attempt: Claimed, verb: Verb) -> Outcome:
     why = failure(attempt) if verb in {"fail", "retry"} else None
     return outcome(attempt, verb, failure=why, run_at=later(10_000), keep_until=later(20_000))
 
@@ -79,7 +79,7 @@ async def test_what_says_nothing_counts_as_nothing(store: Store) -> None:
     await rule(store, "api", RULE)
     await attempts(store, 2, "fail")
     for verb in ("snooze", "cancel"):
-        await attempts(store, 4, verb)  # type: ignore[arg-type]
+        await attempts(store, 4, verb)
     view = await gate(store, "api:a")
     assert (view.state, view.oks, view.bads) == ("closed", 0, 2)
 

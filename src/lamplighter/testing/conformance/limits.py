@@ -101,7 +101,7 @@ async def test_every_way_to_end_gives_the_slot_back(store: Store) -> None:
     for verb in ("done", "fail", "retry", "snooze", "release", "cancel"):
         await add(store, limited(f"one:{verb}"))
         [attempt] = await claim(store)
-        await end(store, attempt, verb, run_at=later(1000))  # type: ignore[arg-type]
+        await end(store, attempt, verb, run_at=later(1000))
         await store.cancel(Where(states=(State.SCHEDULED, State.QUEUED)), limit=MANY, now=NOW)
         assert (await gate(store, f"one:{verb}")).running == 0, verb
 
@@ -149,6 +149,19 @@ async def test_tenants_take_turns_before_a_gate_too(store: Store) -> None:
         await store.finish([outcome(attempt, "done") for attempt in attempts], now=NOW)
         order += [attempt.tenant for attempt in await claim(store)]
     assert Counter(order) == {"a": 3, "b": 3}, f"the tenants took no turns: {order}"
+
+
+async def test_a_job_that_was_let_go_and_came_too_late_keeps_its_place(store: Store) -> None:
+    await rule(store, "one", ONE)
+    _, second, _ = await add(store, *(limited(tenant="a") for _ in range(3)))
+    [first] = await claim(store)
+    await end(store, first, "done")
+    await store.sweep(10, now=NOW)
+    await add(store, limited(tenant="b"))
+    [other] = await claim(store)
+    assert other.tenant == "b", "the newcomer's tenant had its turn"
+    await end(store, other, "done")
+    assert await ids(store) == [second]
 
 
 async def test_a_waiting_job_of_higher_priority_goes_first(store: Store) -> None:

@@ -79,7 +79,8 @@ _modes = st.sampled_from(["pending", "active", "period"])
 _uniques = st.none() | st.tuples(st.sampled_from(["k", "k", "k", "l"]), _modes)  # jobs must meet to differ
 _replaces = st.sampled_from([(False, None), (True, None), (True, 20)])  # and how long it debounces
 _tenants = st.sampled_from([None, "t", "t", "u", "v"])
-_gates = st.sampled_from(["one:x", "rate:x", "api:x", "api:y"])
+GATES = ("one:x", "rate:x", "api:x", "api:y")
+_gates = st.sampled_from(GATES)
 _limits = st.just(()) | st.lists(_gates, min_size=1, max_size=2, unique=True).map(tuple)
 _weights = st.builds(TenantRule, weight=st.integers(1, 5))
 _shared = st.builds(
@@ -102,6 +103,15 @@ _RULES = {
     "none": GateRule(),
 }
 
+
+Change = Ordered | tuple[str, Rule | None]
+_limit_names = st.sampled_from(["one", "rate", "api"])
+_changes: st.SearchStrategy[Change] = st.one_of(
+    _orders,
+    st.tuples(_limit_names, st.sampled_from([None, *_RULES.values()])),
+    st.tuples(st.sampled_from(["", "t", "u"]), _weights),
+    st.tuples(_queues, _shared),
+)
 
 # queue, priority, run_at, key, until (in seconds), whether it replaces, tenant and limits
 Draft = tuple[str, int, int, tuple[str, UniqueMode] | None, int, tuple[bool, int | None], str | None, tuple[str, ...]]
@@ -195,6 +205,16 @@ class Histories(RuleBasedStateMachine):
     def finish(self, which: list[int], verb: Verb, again: int, keep: int | None, order: Ordered | None) -> None:
         self.finish_all(pick(self.attempts, which), verb, again, keep, order)
 
+    @precondition(lambda self: self.lost())
+    @rule(which=_picks, verb=_verbs)
+    def finish_too_late(self, which: list[int], verb: Verb) -> None:
+        """A worker that lost its lease knows nothing of it, and a newer attempt is under way."""
+        self.finish_all(pick(self.lost(), which), verb, 5, None)
+
+    def lost(self) -> list[Claimed]:
+        newest = {attempt.id: attempt.fence for attempt in self.attempts}
+        return [attempt for attempt in self.attempts if attempt.fence < newest[attempt.id]]
+
     @rule(limit=st.integers(1, 3), verb=_verbs, again=_seconds, keep=_maybe_seconds)
     def work(self, limit: int, verb: Verb, again: int, keep: int | None) -> None:
         """Claim and finish: the life of most jobs, which single rules seldom put together."""
@@ -252,29 +272,20 @@ class Histories(RuleBasedStateMachine):
         where = Where(ids=tuple(new.id for new in pick(self.jobs, which)), states=states)
         self.both(lambda store: store.retry(where, limit=limit, now=self.now))
 
-    @rule(order=_orders)
-    def order(self, order: Ordered) -> None:
-        self.both(lambda store: store.order([self.order_of(order)], now=self.now))
+    @rule(change=_changes)
+    def govern(self, change: Change) -> None:
+        """Something of flow control: one rule for all of it, or histories would be of little else."""
+        match change:
+            case (str() as key, "penalize" | "open" | "close" as verb, int() as seconds):
+                self.both(lambda store: store.order([self.order_of((key, verb, seconds))], now=self.now))
+            case (str() as name, None):
+                self.both(lambda store: store.drop(LIMIT, name))
+            case (str() as name, GateRule() | TenantRule() | QueueRule() as rule_):
+                self.put_rule(name, rule_)
 
     def order_of(self, order: Ordered) -> Order:
         key, verb, seconds = order
         return Order(key, verb, None if verb == "close" else self.after(seconds))
-
-    @rule(name=st.sampled_from(["one", "rate", "api"]), of=st.sampled_from(list(_RULES)))
-    def change_limit(self, name: str, of: str) -> None:
-        self.put_rule(name, _RULES[of])
-
-    @rule(name=st.sampled_from(["one", "rate", "api"]))
-    def drop_limit(self, name: str) -> None:
-        self.both(lambda store: store.drop("limit", name))
-
-    @rule(tenant=st.sampled_from(["", "t", "u"]), weight=_weights)
-    def weigh(self, tenant: str, weight: TenantRule) -> None:
-        self.put_rule(tenant, weight)
-
-    @rule(queue=_queues, how=_shared)
-    def share(self, queue: str, how: QueueRule) -> None:
-        self.put_rule(queue, how)
 
     def put_rule(self, name: str, rule_: Rule) -> None:
         self.both(lambda store: store.put(record_of(name, rule_)))
@@ -298,6 +309,7 @@ class Histories(RuleBasedStateMachine):
         self.both(lambda store: store.page(EVERY, limit=MANY))
         self.both(busy)
         self.both(lambda store: store.gates(limit=MANY, now=self.now))
+        self.both(lambda store: store.gates(GATES, limit=MANY, now=self.now))
         for queue in ("a", "b"):
             self.both(partial(shares, queue=queue))
         recent = [attempt.id for attempt in self.attempts[-2:]]
