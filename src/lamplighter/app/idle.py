@@ -8,7 +8,7 @@ from lamplighter.core.clock import Clock
 from lamplighter.engine.worker import Worker
 from lamplighter.store.base import Store
 
-MOST_AT_ONCE = 1000  # jobs in one sweep
+MOST_GATES = 1000  # that are looked at
 PAUSE = 0.002  # seconds between looks
 
 
@@ -27,7 +27,7 @@ async def until_idle(store: Store, clock: Clock, worker: Worker) -> None:
 
 
 async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
-    swept = await store.sweep(MOST_AT_ONCE, now=clock())
+    swept = await worker.sweep()
     stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
     if swept.due or not worker.is_idle or any(one.running for one in stats):
         return False
@@ -37,5 +37,5 @@ async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
 
 async def _shut_out(store: Store, clock: Clock) -> int:
     """How many jobs wait before gates that are shut until a later time, like jobs that are scheduled for it."""
-    gates = await store.gates(limit=MOST_AT_ONCE, now=clock())
+    gates = await store.gates(limit=MOST_GATES, now=clock())
     return sum(gate.waiting for gate in gates if gate.held or gate.opens_at is not None)

@@ -14,9 +14,11 @@ from lamplighter.cli import (
     crons,
     integrations,
     jobs,
+    limits,
     migrate,
     move,
     queues,
+    tenants,
     up,
     verify,
     why,
@@ -46,6 +48,8 @@ jobs.group.command("move")(move.move)
 crons.group.command("why")(why.why_cron)
 cli.add_typer(jobs.group, name="jobs")
 cli.add_typer(queues.group, name="queues")
+cli.add_typer(limits.group, name="limits")
+cli.add_typer(tenants.group, name="tenants")
 cli.add_typer(crons.group, name="crons")
 cli.add_typer(workers.group, name="workers")
 cli.add_typer(integrations.group, name="integrations")

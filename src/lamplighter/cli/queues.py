@@ -28,6 +28,27 @@ def list_queues(*, store: StoreUrl = None, json: Json = False) -> None:
 
 
 @group.command()
+def shares(
+    queue: Queue,
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many lines at most.")] = 20,
+    store: StoreUrl = None,
+    json: Json = False,
+) -> None:
+    """List the tenants that have jobs to run in a queue, in the order of their turns.
+
+    The tenant with the lowest tag is next; each job that it starts puts its tag up. Jobs that wait for a limit are not
+    counted: see `lamplighter limits list`.
+    """
+    found = with_store(store, lambda opened: opened.shares(queue, limit=limit))
+    if json:
+        print_json({"queue": queue, "shares": [msgspec.to_builtins(share) for share in found]})
+    else:
+        rows = [(share.tenant or "(none)", share.priority, share.queued, share.tag) for share in found]
+        print_table(("tenant", "priority", "queued", "tag"), rows, empty=f"Nothing is to be run in queue {queue}.")
+
+
+@group.command()
 def pause(queue: Queue, *, store: StoreUrl = None, json: Json = False) -> None:
     """Let no worker take jobs from a queue. Running jobs go on."""
     _set(queue, store, paused=True, json=json)

@@ -22,7 +22,7 @@ from lamplighter.core.model import ATTEMPT_ENDS, Claimed, Keep, NewJob, Outcome,
 from lamplighter.engine.aside import Aside, InThread
 from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
-from lamplighter.engine.janitor import Janitor
+from lamplighter.engine.janitor import MOST_AT_ONCE, Janitor
 from lamplighter.engine.lease import Keeper, Presence, beat_interval
 from lamplighter.engine.listen import listen
 from lamplighter.engine.outcome import Kept
@@ -130,6 +130,13 @@ class Worker:
     def is_stopping(self) -> bool:
         """Whether it was told to stop, or had to."""
         return self._stop.is_set()
+
+    async def sweep(self) -> Swept:
+        """Look at once for what has come due, instead of within a second."""
+        swept = await self._store.sweep(MOST_AT_ONCE, now=self._clock())
+        if swept.due or swept.rescued or swept.turned:
+            self._swept(swept)
+        return swept
 
     def stop(self) -> None:
         """Begin to stop: claim nothing more, let running jobs go on for their grace time, hand back the rest."""
