@@ -49,3 +49,16 @@ def test_what_cannot_be_measured_is_refused(cli: Program) -> None:
 def test_percentiles_of_one_value_are_that_value() -> None:
     assert percentile([3.0], 50) == percentile([3.0], 99) == 3.0
     assert percentile([float(n) for n in range(101)], 99) == 99
+
+
+def test_fairness_is_measured_and_holds(cli: Program) -> None:
+    sizes = ("--backlog", "1000", "--claims", "1000", "--jobs", "100", "--workers", "2")
+    answer = cli("bench", "fairness", "--store", "sqlite:///bench.db", *sizes, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    told = answer.json
+    assert told["first_turn_claims"] == 1
+    assert told["worst_share_percent"] <= 10
+    assert 0 < told["most_together"] <= 5
+    assert 0 < told["most_in_a_second"] <= 100
+    [queue] = cli("queues", "--store", "sqlite:///bench.db", "--json").json["queues"]
+    assert queue["queued"] == queue["scheduled"] == queue["running"] == 0

@@ -12,6 +12,7 @@ from lamplighter.cli import (
     bench,
     config,
     crons,
+    fairness,
     integrations,
     jobs,
     limits,
@@ -55,7 +56,8 @@ cli.add_typer(workers.group, name="workers")
 cli.add_typer(integrations.group, name="integrations")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
-cli.command("bench")(bench.bench)
+bench.group.command("fairness")(fairness.fairness)
+cli.add_typer(bench.group, name="bench")
 cli.command("verify")(verify.verify)
 cli.command("version")(config.show_version)
 
