@@ -79,12 +79,11 @@ async def costs(bench: Bench, jobs: int, step: Step) -> tuple[float, float]:
     plain, one = bench.noop, bench.noop.using(tenant="t-1")
     ways: list[Callable[[int], BenchJob]] = [lambda _: plain, lambda _: one, lambda n: _limited(bench, n)]
     speeds: list[list[float]] = [[], [], []]
-    done = 0
-    for _ in range(ROUNDS):
-        for way, found in zip(ways, speeds, strict=True):
-            await bench.app.enqueue(way(n).draft(f"i-{n}", f"t-{n % 100}") for n in range(jobs))
-            found.append(await drain(bench.app, jobs, BATCH, lambda now, before=done: step(before + now)))
-            done += jobs
+    for done in range(0, ROUNDS * len(ways) * jobs, jobs):
+        way = done // jobs % len(ways)
+        await bench.app.enqueue(ways[way](n).draft(f"i-{n}", f"t-{n % 100}") for n in range(jobs))
+        speeds[way].append(await drain(bench.app, jobs, BATCH, lambda _: None))
+        step(done + jobs)
     without, with_one, with_all = (statistics.median(found) for found in speeds)
     return round(with_one / without, 3), round(with_all / without, 3)
 

@@ -282,7 +282,10 @@ class Worker:
 
     def _swept(self, swept: Swept) -> None:
         for key, opened in swept.turned:
-            _log.warning("The breaker of %s is %s.", key, "open: its jobs wait" if opened else "closed again")
+            if opened:
+                _log.warning("The breaker of %s is open: its jobs wait.", key)
+            else:
+                _log.info("The breaker of %s is closed again.", key)
         self._fetcher.ring()
         if self._bus.heard:
             for job in swept.rescued:
