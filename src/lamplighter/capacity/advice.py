@@ -17,8 +17,9 @@ from lamplighter.integrations.provider import MOST_AT_ONCE
 
 CYCLES = 3  # what came together is flattest to be seen in its first rounds; later ones repeat them
 TRIES = 14  # halvings on the way to a limit: well below its last shown digit
-RUNS = TRIES + 6  # of the model for one provider, at most
+RUNS = TRIES + 7  # of the model for one provider, at most
 ROOM = 1.25  # of a limit, over what is needed in the long run: a tenth of it is lost to bursts
+SPARE = 1.5  # of slots, for answers that take longer than most
 IMMEDIATE = timedelta(milliseconds=1)
 
 
@@ -96,8 +97,12 @@ class _Trial:
         return self._with_limit(limit, "keeps up")
 
     def limited(self) -> Option | None:
-        """The lowest limit at which no token is over, if there is one; but none beyond the quota."""
-        return self._with_limit(self._lowest(), "lowest that is in time") if self._natural.peak_per_s else None
+        """The lowest limit at which no token is over; where none is enough, the highest that there may be."""
+        if not self._natural.peak_per_s:
+            return None
+        if not self._is_enough(self._most):
+            return self._with_limit(self._most, "the highest there may be")
+        return self._with_limit(self._lowest(), "the lowest that is in time")
 
     def spread(self) -> Option | None:
         """Integrations that are connected over one round, without a limit; None where they come over a longer time."""
@@ -114,13 +119,11 @@ class _Trial:
         return MOST_AT_ONCE if quota is None else min(MOST_AT_ONCE, quota / self._plan.workers)
 
     def _with_limit(self, limit: float, why: str) -> Option:
-        slots = math.ceil(limit * self._plan.latency.total_seconds())
+        slots = math.ceil(limit * self._plan.latency.total_seconds() * SPARE)
         return _option(f"limit {limit:g}/s: {why}", self._run(limit=limit), limit=limit, at_once=max(1, slots))
 
     def _lowest(self) -> float:
         most = self._most
-        if not self._is_enough(most):
-            return most
         least = min(most, self._natural.needs_per_s / self._plan.workers / 2)
         for _ in range(TRIES):
             middle = math.sqrt(least * most)

@@ -24,6 +24,12 @@ class Curve:
         self._peak = max(self._peak, amount)
         self._late = max(self._late, late)
 
+    @property
+    def busiest(self) -> int:
+        """The first minute whose busiest second is that of all, but for rounding."""
+        most = max(self.peak_per_s) * 0.999
+        return next(minute for minute, peak in enumerate(self.peak_per_s) if peak >= most)
+
     def end_minute(self) -> None:
         """The seconds to come belong to the next."""
         self.per_minute.append(self._sum)

@@ -119,7 +119,7 @@ def _figures(stream: Stream, plan: Plan) -> Figures:
         mean_per_s=stream.served / seconds,
         peak_per_s=peak,
         chance_per_s=_by_chance(peak, stream, plan),
-        peak_at=MINUTE * curve.peak_per_s.index(peak),
+        peak_at=MINUTE * curve.busiest,
         peak_per_minute=max(curve.per_minute),
         late_p50=stream.lateness.percentile(50, stream.served),
         late_p99=stream.lateness.percentile(99, stream.served),

@@ -80,7 +80,7 @@ def simulate(
     svg: Svg = None,
     json: Json = False,
 ) -> None:
-    """Work out the load of integrations and schedules before they are there.
+    """Work out the load that integrations and schedules will make.
 
     How many refreshes a second each provider will see, how late they begin, and which limit or spread flattens that;
     with an app, which of its schedules come together. Nothing is sent, opened or run. Ends with 1 if tokens would

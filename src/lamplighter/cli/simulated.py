@@ -111,8 +111,7 @@ def _line(name: str, width: int, values: Sequence[float], unit: str) -> str:
 
 
 def _busiest_hour(curve: Curve) -> Sequence[float]:
-    peak = curve.peak_per_s.index(max(curve.peak_per_s))
-    first = max(0, min(peak - BEFORE_PEAK, len(curve.peak_per_s) - HOUR))
+    first = max(0, min(curve.busiest - BEFORE_PEAK, len(curve.peak_per_s) - HOUR))
     return curve.peak_per_s[first : first + HOUR]
 
 

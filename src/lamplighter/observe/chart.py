@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 BLOCKS = "▁▂▃▄▅▆▇█"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe, Ito: told apart by all eyes
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 240, 70, 20, 46, 30  # of one panel and its margins, in pixels
+SMALLEST = 1e-300  # that a grid tells from nothing
 LINES = 4  # that a panel's height is divided by
 
 
@@ -48,7 +50,7 @@ def svg(panels: Sequence[Panel]) -> str:
 
 def _panel(panel: Panel) -> Iterator[str]:
     top = nice(max((max(series.values, default=0) for series in panel.series), default=0))
-    yield f'<text x="{LEFT}" y="18" font-weight="bold">{escape(panel.title)}</text>'
+    yield f'<text x="{LEFT}" y="18" font-weight="bold">{_text(panel.title)}</text>'
     yield from _grid(top)
     yield from _ticks(panel.ticks)
     x = float(LEFT)
@@ -56,7 +58,7 @@ def _panel(panel: Panel) -> Iterator[str]:
         colour = COLOURS[number % len(COLOURS)]
         yield f'<path d="{_path(series.values, top)}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
         yield f'<rect x="{x:g}" y="27" width="10" height="10" fill="{colour}"/>'
-        yield f'<text x="{x + 14:g}" y="36">{escape(series.name)}</text>'
+        yield f'<text x="{x + 14:g}" y="36">{_text(series.name)}</text>'
         x += 30 + 7.5 * len(series.name)
 
 
@@ -70,7 +72,7 @@ def _grid(top: float) -> Iterator[str]:
 def _ticks(ticks: Sequence[tuple[float, str]]) -> Iterator[str]:
     for share, name in ticks:
         x = LEFT + share * (WIDTH - LEFT - RIGHT)
-        yield f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(name)}</text>'
+        yield f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{_text(name)}</text>'
 
 
 def _path(values: Sequence[float], top: float) -> str:
@@ -78,6 +80,11 @@ def _path(values: Sequence[float], top: float) -> str:
     width = (WIDTH - LEFT - RIGHT) / max(1, len(values))
     steps = [f"V{_y(value, top):.1f}H{LEFT + width * (number + 1):.1f}" for number, value in enumerate(values)]
     return f"M{LEFT} {_y(0, top):g}" + "".join(steps)
+
+
+def _text(text: str) -> str:
+    """Fit for XML, which bears no control characters at all."""
+    return escape("".join(one if one.isprintable() else "?" for one in text))
 
 
 def _y(value: float, top: float) -> float:
@@ -89,5 +96,5 @@ def nice(value: float) -> float:
     """The first of 1, 2, 4, 5, 8 or 10 times a power of ten that is as large, so that a grid has short numbers."""
     if value <= 0:
         return 1.0
-    power = 10.0 ** (len(str(int(value))) - 1) if value >= 1 else 10.0 ** -len(str(int(1 / value)))
+    power = 10.0 ** math.floor(math.log10(max(value, SMALLEST)))
     return next(times * power for times in (1, 2, 4, 5, 8, 10, 20) if times * power >= value)
