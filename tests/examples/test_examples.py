@@ -26,7 +26,7 @@ def run(name: str, folder: Path) -> str:
 
 
 def test_each_example_is_tested_here() -> None:
-    tested = {"hello.py", "in_a_web_app.py", "unique.py", "why_it_waits.py", "with_your_data.py"}
+    tested = {"hello.py", "in_a_web_app.py", "plan_capacity.py", "unique.py", "why_it_waits.py", "with_your_data.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
 
 
@@ -40,6 +40,13 @@ def test_a_job_that_waits_says_why(tmp_path: Path) -> None:
     assert paused == "paused: its queue mail is paused: `lamplighter queues resume mail` lets it go on."
     assert no_worker.startswith("no_worker: no worker is alive: start one")
     assert greeting == "Good evening, Ada (attempt 1)"
+
+
+def test_the_load_of_a_million_is_told_before_they_are_there(tmp_path: Path) -> None:
+    needs, *options, advice = run("plan_capacity.py", tmp_path).splitlines()
+    assert needs == "needs 309/s, at most 361/s, 45 minutes late"
+    assert options[1] == "no limit: 16,667/s, the latest 0 minutes late"
+    assert advice.endswith("Or connected over 54m: 349/s in the busiest second, none late, and no token runs out.")
 
 
 def test_what_is_asked_for_again_is_put_off_or_kept_out(tmp_path: Path) -> None:

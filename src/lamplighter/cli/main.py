@@ -17,6 +17,7 @@ from lamplighter.cli import (
     migrate,
     move,
     queues,
+    simulate,
     up,
     verify,
     why,
@@ -53,6 +54,7 @@ cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
 cli.command("bench")(bench.bench)
 cli.command("verify")(verify.verify)
+cli.command("simulate")(simulate.simulate)
 cli.command("version")(config.show_version)
 
 
