@@ -17,7 +17,7 @@ from tests.cli.shop import Shop
 GROUPS = ("jobs", "queues", "crons", "workers", "integrations")
 STATES = ("scheduled", "queued", "running", "done", "failed", "cancelled")
 SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
-COMMANDS = ("up", "work", *GROUPS, "config", "migrate", "bench", "verify", "version")
+COMMANDS = ("up", "work", *GROUPS, "config", "migrate", "bench", "verify", "simulate", "version")
 
 
 def test_help_groups_every_command_and_cuts_no_sentence_short(cli: Program) -> None:

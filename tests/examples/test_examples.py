@@ -33,6 +33,7 @@ def test_each_example_is_tested_here() -> None:
         "hello.py",
         "in_a_web_app.py",
         "limits.py",
+        "plan_capacity.py",
         "unique.py",
         "why_it_waits.py",
         "with_your_data.py",
@@ -79,6 +80,13 @@ def test_a_full_queue_refuses_or_drops(tmp_path: Path) -> None:
     refused, *frames = run("full_queue.py", tmp_path).splitlines()
     assert refused.startswith("the queue 'imports' takes 3 waiting jobs of tenant 'acme'")
     assert [frame.partition(" - ")[0] for frame in frames] == ["cancelled", "cancelled", "queued", "queued"]
+
+
+def test_the_load_of_a_million_is_told_before_they_are_there(tmp_path: Path) -> None:
+    needs, *options, advice = run("plan_capacity.py", tmp_path).splitlines()
+    assert needs == "needs 309/s, at most 361/s, 45 minutes late"
+    assert options[1] == "no limit: 16,667/s, the latest 0 minutes late"
+    assert advice.endswith("Or connected over 54m: 349/s in the busiest second, none late, and no token runs out.")
 
 
 def test_what_is_asked_for_again_is_put_off_or_kept_out(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +128,13 @@ def test_a_withdrawn_probe_lets_the_next_one_through() -> None:
     gate.succeeded(NOW + SECOND)
     gate.withdraw(NOW + SECOND)
     assert gate.breaker.state is BreakerState.CLOSED
+
+
+@given(st.floats(0.1, 500), st.integers(1, 20))
+def test_while_some_always_wait_as_many_go_as_it_says(limit: float, burst: int) -> None:
+    pace = Pace(max(limit, float(burst)), burst)
+    now, gone = NOW, 0
+    while gone < 200:
+        wait = pace.admit(now)
+        now, gone = (now, gone + 1) if wait is None else (now + wait, gone)
+    assert (gone - burst) / ((now - NOW) / SECOND) == pytest.approx(pace.per_second, rel=0.01)

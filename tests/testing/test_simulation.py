@@ -119,6 +119,24 @@ def test_an_hour_passes_at_once(loop: VirtualLoop) -> None:
     assert loop.time() == 3600
 
 
+def test_a_run_that_takes_more_turns_than_it_may_is_ended() -> None:
+    async def spin() -> None:
+        while True:  # noqa: ASYNC110 - that is what is tested
+            await asyncio.sleep(0)
+
+    loop = VirtualLoop(random.Random(1), most_turns=50)
+    try:
+        with pytest.raises(Standstill, match="the run had taken 50 turns: something spins"):
+            loop.run_until_complete(spin())
+    finally:
+        [task] = asyncio.all_tasks(loop)
+        task.cancel()
+        loop._most_turns = 100
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        loop.close()
+
+
 def test_a_frozen_process_has_its_turns_later(loop: VirtualLoop) -> None:
     told: list[tuple[str, float]] = []
 

@@ -325,6 +325,11 @@ class App(Generic[D]):
         """What it goes by: the wall clock, or in tests another."""
         return self._clock
 
+    @property
+    def schedules(self) -> tuple[Entry, ...]:
+        """What `cron` and `every` put on schedules, in that order."""
+        return tuple(self._entries.values())
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event of this process; call what is returned to end that."""
         return self._bus.listen(listener)
@@ -405,7 +410,7 @@ class App(Generic[D]):
             deps=self.deps,
             bus=self._bus,
             clock=self._clock,
-            schedules=tuple(self._entries.values()),
+            schedules=self.schedules,
             options=options,
         )
 

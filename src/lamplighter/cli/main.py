@@ -19,6 +19,7 @@ from lamplighter.cli import (
     migrate,
     move,
     queues,
+    simulate,
     tenants,
     up,
     verify,
@@ -59,6 +60,7 @@ cli.command("config")(config.config)
 bench.group.command("fairness")(fairness.fairness)
 cli.add_typer(bench.group, name="bench")
 cli.command("verify")(verify.verify)
+cli.command("simulate")(simulate.simulate)
 cli.command("version")(config.show_version)
 
 

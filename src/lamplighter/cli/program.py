@@ -17,7 +17,7 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 SECTIONS = {
     "Run": ("up", "work"),
     "Look and mend": ("jobs", "queues", "limits", "tenants", "crons", "workers", "integrations"),
-    "Set up": ("config", "migrate", "bench", "verify", "version"),
+    "Set up": ("config", "migrate", "bench", "verify", "simulate", "version"),
 }
 
 

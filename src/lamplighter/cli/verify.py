@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -14,11 +12,10 @@ import typer
 
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, count, print_json, print_table, say
+from lamplighter.cli.progress import progress
 from lamplighter.core.config import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lamplighter.testing.verify import Report
 
 Where = Annotated[
@@ -74,7 +71,7 @@ def verify(
         lease=lease,
         appendfsync=appendfsync,
     )
-    with _progress() as step:
+    with progress() as step:
         report = run_async(_until_told(run(plan, say=_quiet if json else say, step=step)))
     if json:
         print_json(msgspec.to_builtins(report))
@@ -100,21 +97,6 @@ async def _until_told(work: Coroutine[Any, Any, Report]) -> Report:
     if running.cancelled():
         raise typer.Exit(1)
     return running.result()
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr, where that is a terminal."""
-    from rich.console import Console  # noqa: PLC0415 - `--help` need not wait for these
-    from rich.progress import Progress  # noqa: PLC0415
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        task = bars.add_task("starting", total=None)
-
-        def step(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=min(done, total), total=total)
-
-        yield step
 
 
 def _quiet(_: str) -> None:

@@ -72,13 +72,17 @@ class Breaker:
             self._until = now + max(retry_after or timedelta(), pause_limit(self._openings))
 
 
+def pace_of(limit: float) -> Pace:
+    """The pace of a provider that is asked at most `limit` times in any second."""
+    return Pace(limit, burst=max(1, int(limit / 10)))
+
+
 class Gate:
     """Breaker and pace of one provider, as one question."""
 
     def __init__(self, provider: Provider) -> None:
-        limit = provider.max_per_second
         self.breaker = Breaker()
-        self.pace = Pace(limit, burst=max(1, int(limit / 10)))
+        self.pace = pace_of(provider.max_per_second)
 
     def admit(self, now: datetime, key: str | None = None) -> timedelta | None:
         """None: send one request, and report `succeeded`, `failed` or `withdraw`. Otherwise ask again after that long.

@@ -29,6 +29,11 @@ class Pace:
         self._gone: deque[datetime] = deque(maxlen=math.ceil(limit))  # the last that went
         self._latest = EPOCH
 
+    @property
+    def per_second(self) -> float:
+        """How many go in a second in the long run, while there are always some that wait."""
+        return SECOND / self._interval
+
     def admit(self, now: datetime) -> timedelta | None:
         """None: go. Otherwise ask again after that long."""
         self._look(now)

@@ -94,12 +94,13 @@ def load_facts(operator_file: Path | None = None) -> dict[str, ProviderFacts]:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        return msgspec.convert(tomllib.loads(_bounded(path)), dict[str, dict[str, Any]])
+        return msgspec.convert(tomllib.loads(bounded(path)), dict[str, dict[str, Any]])
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not TOML, not UTF-8, not tables
         raise ConfigError(f"cannot read the provider file {path} ({error}): write one [slug] table each.") from error
 
 
-def _bounded(path: Path) -> str:
+def bounded(path: Path) -> str:
+    """The text of a file that an operator wrote. Raises OSError, or ValueError if it is too large or no UTF-8."""
     with path.open("rb") as file:
         data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:

@@ -32,12 +32,13 @@ class Standstill(Exception):
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs what `run_until_complete` is given, without waiting and without a thread."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, *, most_turns: int = MOST_TURNS) -> None:
         super().__init__()
         self.turns = 0
         self.errors: list[str] = []
         """What asyncio had to say of tasks whose errors nobody saw."""
         self._dice = dice
+        self._most_turns = most_turns
         self._now = 0.0
         self._orders = count()
         self._timers: list[tuple[float, int, str, asyncio.TimerHandle]] = []
@@ -121,8 +122,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _turn(self) -> None:
         self.turns += 1
-        if self.turns > MOST_TURNS:
-            raise Standstill(f"at {self._now:.3f} s the run had taken {MOST_TURNS:,} turns: something spins.")
+        if self.turns > self._most_turns:
+            raise Standstill(f"at {self._now:.3f} s the run had taken {self._most_turns:,} turns: something spins.")
         if not self._ready_processes:
             self._jump()
             return
