@@ -14,10 +14,11 @@ import pytest
 from tests.cli.program import PROGRAM, SOON, Program, environment
 from tests.cli.shop import Shop
 
-GROUPS = ("jobs", "queues", "crons", "workers", "integrations")
+NOUNS = ("jobs", "queues", "limits", "tenants", "crons", "workers", "integrations")
+GROUPS = (*NOUNS, "bench")
 STATES = ("scheduled", "queued", "running", "done", "failed", "cancelled")
 SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
-COMMANDS = ("up", "work", *GROUPS, "config", "migrate", "bench", "verify", "simulate", "version")
+COMMANDS = ("up", "work", *NOUNS, "config", "migrate", "bench", "verify", "simulate", "version")
 
 
 def test_help_groups_every_command_and_cuts_no_sentence_short(cli: Program) -> None:
