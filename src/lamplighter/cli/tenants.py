@@ -14,7 +14,7 @@ from lamplighter.core.flow import TENANT, TenantRule
 from lamplighter.core.limit import tenant_rule
 from lamplighter.store.rules import read_rule, record_of
 
-group = typer.Typer(cls=Noun, help="See and set how many turns each tenant has in the queues that they share.")
+group = typer.Typer(cls=Noun, help="See and set how many turns each tenant has in queues.")
 
 Tenant = Annotated[str, typer.Argument(metavar="TENANT", help="Which tenant.")]
 
