@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -10,12 +11,12 @@ from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, Order, QueueRule, TenantRule
 from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome, Record, Verb
 from lamplighter.store.pack import Row, pack
-from lamplighter.store.rules import read_rule
+from lamplighter.store.rules import Rule, read_rule
 
-_RULES: dict[str, type[GateRule | QueueRule | TenantRule]] = {
-    LIMIT: GateRule,
-    QUEUE: QueueRule,
-    TENANT: TenantRule,
+_RULES: dict[str, Callable[[str], Rule]] = {
+    LIMIT: partial(read_rule, kind=GateRule),
+    QUEUE: partial(read_rule, kind=QueueRule),
+    TENANT: partial(read_rule, kind=TenantRule),
 }
 _WELL: dict[Verb, bool] = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
@@ -46,8 +47,8 @@ def orders(given: Sequence[Order]) -> str:
 
 def rule(record: Record) -> str | None:
     """The rule that a record holds, as numbers that are sure to be some; None where it is of another kind."""
-    kind = _RULES.get(record.kind)
-    return kind and msgspec.json.encode(read_rule(record.value, kind)).decode()
+    read = _RULES.get(record.kind)
+    return read and msgspec.json.encode(read(record.value)).decode()
 
 
 def _order(order: Order) -> Row:
