@@ -13,6 +13,25 @@ SELECT queue, state, count(*)
 FROM (SELECT queue, state FROM SCHEMA.jobs UNION ALL SELECT queue, state FROM SCHEMA.ended) AS j
 GROUP BY queue, state ORDER BY 1, 2
 """
+_WAIT_COUNTED = (
+    "SELECT queue, tenant, priority, state, gate, n FROM SCHEMA.waiting_totals WHERE n <> 0 ORDER BY 1, 2, 3, 4, 5"
+)
+_WAIT_RECOUNTED = """
+SELECT queue, coalesce(tenant, ''), priority, state, coalesce(waits_on, ''), count(*) FROM SCHEMA.jobs
+WHERE state <> 'running' GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+"""
+# Gates that hold more or fewer slots than jobs run. Then lines that have jobs and are not active, or the reverse.
+_WRONG_GATES = """
+SELECT g.key, g.running, j.n FROM SCHEMA.gates AS g FULL JOIN (
+    SELECT l.key, count(*) AS n FROM SCHEMA.jobs CROSS JOIN unnest(limits) AS l (key) WHERE state = 'running' GROUP BY 1
+) AS j ON j.key = g.key WHERE coalesce(g.running, 0) <> coalesce(j.n, 0)
+"""
+_WRONG_LINES = """
+SELECT l.queue, l.tenant FROM (SELECT * FROM SCHEMA.lines WHERE active) AS l FULL JOIN (
+    SELECT DISTINCT queue, priority, coalesce(tenant, '') AS tenant FROM SCHEMA.jobs
+    WHERE state = 'queued' AND waits_on IS NULL
+) AS j ON j.queue = l.queue AND j.priority = l.priority AND j.tenant = l.tenant WHERE j.queue IS NULL OR l.queue IS NULL
+"""
 # Who waits for a lock that another session has.
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND query LIKE $1"
 
@@ -37,7 +56,16 @@ class Behind:
     async def counts_are_right(self) -> bool:
         """Whether what was counted along the way is what there is."""
         async with self.connection.transaction(isolation="repeatable_read"):
-            return await self.rows(_COUNTED) == await self.rows(_RECOUNTED)
+            return await self.rows(_COUNTED) == await self.rows(_RECOUNTED) and await self.rows(
+                _WAIT_COUNTED
+            ) == await self.rows(_WAIT_RECOUNTED)
+
+    async def flow_is_right(self) -> bool:
+        """Whether lines and gates are what the jobs say, once what was appended is folded, and nobody is at it."""
+        await self.connection.execute(f"SET search_path = {self.schema}")
+        await self.connection.execute("SELECT fold_gates(), fold_lines()")
+        await self.connection.execute("RESET search_path")
+        return await self.rows(_WRONG_GATES) == await self.rows(_WRONG_LINES) == []
 
     async def until_waiting(self, how_many: int = 1) -> None:
         """Until so many calls to the store of this schema wait for another session."""

@@ -1,4 +1,7 @@
-"""A million queued jobs, a million ended ones and a large future, made within seconds."""
+"""A million queued jobs, a million ended ones and a large future, made within seconds.
+
+The queue SHARED is of thousands of tenants, LIMITED of jobs with limits, and all of STUCK wait before shut gates.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from lamplighter.testing.conformance._make import NOW
 
 QUEUED, SCHEDULED, RUNNING, ENDED = 1_000_000, 200_000, 10_000, 1_000_000
 QUEUES = 20
+SHARED, LIMITED, STUCK = "q-7", "q-8", "q-9"
 
 # Triggers are off: the counts are written as what they would have come to. Ids rise with time, as real ones do. The
 # server believes that the tables are empty, as it does soon after many jobs came at once.
@@ -33,15 +37,21 @@ SELECT 'e-' || lpad(n::text, 8, '0'), 'q-' || n % {QUEUES}, 'send',
        NOW - n, NOW + n * 1000000::bigint, 'null'
 FROM generate_series(1, {ENDED}) AS n;
 INSERT INTO SCHEMA.jobs (id, queue, name, state, priority, run_at, created_at, args, worker, started_at, lease_until,
-                         unique_key, unique_mode)
+                         unique_key, unique_mode, tenant, limits, waits_on, place)
 SELECT 'l-' || lpad(n::text, 8, '0'), 'q-' || n % {QUEUES}, 'send', s.state, (n % 3) * 10,
        CASE s.state WHEN 'scheduled' THEN NOW + n * 1000000::bigint ELSE NOW - n END, NOW,
        '{{}}', CASE s.state WHEN 'running' THEN 'w-1' END,
        CASE s.state WHEN 'running' THEN NOW END, CASE s.state WHEN 'running' THEN NOW + n * 1000000::bigint END,
-       CASE WHEN n % 10 = 0 THEN 'key-' || n END, CASE WHEN n % 10 = 0 THEN 'active' END
+       CASE WHEN n % 10 = 0 THEN 'key-' || n END, CASE WHEN n % 10 = 0 THEN 'active' END,
+       CASE q.queue WHEN '{SHARED}' THEN 't-' || n / {QUEUES} % 5000 END,
+       CASE q.queue WHEN '{LIMITED}' THEN ARRAY['loose:' || n / {QUEUES} % 1000, 'paced:' || n / {QUEUES} % 1000]
+                    WHEN '{STUCK}' THEN ARRAY['shut:' || n / {QUEUES} % 30000] END,
+       CASE WHEN q.queue = '{STUCK}' AND s.state = 'queued' THEN 'shut:' || n / {QUEUES} % 30000 END,
+       CASE WHEN q.queue = '{STUCK}' AND s.state = 'queued' THEN 0 END
 FROM generate_series(1, {RUNNING + SCHEDULED + QUEUED}) AS n,
      LATERAL (SELECT CASE WHEN n <= {RUNNING} THEN 'running' WHEN n <= {RUNNING + SCHEDULED} THEN 'scheduled'
-                     ELSE 'queued' END AS state) AS s;
+                     ELSE 'queued' END AS state) AS s,
+     LATERAL (SELECT 'q-' || n % {QUEUES} AS queue) AS q;
 INSERT INTO SCHEMA.keys (key, job) SELECT unique_key, id FROM SCHEMA.jobs WHERE unique_key IS NOT NULL;
 INSERT INTO SCHEMA.failures (job, fence, at, kind, error, message, traceback)
 SELECT 'e-' || lpad(n::text, 8, '0'), 1, NOW, 'error', 'OSError', 'no answer', '' FROM generate_series(1, 200000) AS n;
@@ -57,6 +67,13 @@ FROM SCHEMA.jobs WHERE state <> 'running' GROUP BY 1, 2, 3, 4, 5;
 INSERT INTO SCHEMA.lines SELECT DISTINCT queue, priority, coalesce(tenant, ''), 0, true FROM SCHEMA.jobs
 WHERE state = 'queued' AND waits_on IS NULL;
 INSERT INTO SCHEMA.classes (queue, priority) SELECT DISTINCT queue, priority FROM SCHEMA.lines;
+INSERT INTO SCHEMA.rules
+SELECT u.name, u.running, u.every, 1000000, NULL, 10, 60000000, 30000000, 600000000
+FROM (VALUES ('shut', 0, NULL), ('loose', 1000000, NULL), ('paced', NULL, 1)) AS u (name, running, every);
+INSERT INTO SCHEMA.waits (key, queue, look_at)
+SELECT DISTINCT waits_on, queue, NOW + 2000000000000000::bigint FROM SCHEMA.jobs WHERE waits_on IS NOT NULL;
+INSERT INTO SCHEMA.gates (key, running)
+SELECT key, 1 FROM SCHEMA.waits UNION ALL SELECT 'loose:' || n, 1 FROM generate_series(0, 999) AS n;
 DROP TABLE dropped;
 SET session_replication_role = origin;
 """

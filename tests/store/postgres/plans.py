@@ -22,11 +22,11 @@ SET auto_explain.log_triggers = off;
 SET auto_explain.log_format = json;
 SET client_min_messages = log;
 """
-_HEAPS = {"jobs", "ended", "failures", "keys"}
+_HEAPS = {"jobs", "ended", "failures", "keys", "lines", "gates", "waits"}
 
 
 class Read(NamedTuple):
-    """`buffers`: pages of 8 kB; `rows`: the most that one step of a plan looked at; `scans`: whole tables of jobs."""
+    """`buffers`: pages of 8 kB; `rows`: the most that one step of a plan looked at; `scans`: of whole tables."""
 
     buffers: int
     rows: int

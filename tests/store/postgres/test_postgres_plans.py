@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from tests.store.postgres.behind import Behind
-from tests.store.postgres.crowd import RUNNING, SCHEDULED, gather_a_crowd
+from tests.store.postgres.crowd import LIMITED, RUNNING, SCHEDULED, SHARED, STUCK, gather_a_crowd
 from tests.store.postgres.plans import Read, Watched
 
 from lamplighter.core.clock import to_us
+from lamplighter.core.flow import Order
 from lamplighter.core.model import ENDED, LIVE, MOVES, Beat, Claimed, Failure, NewJob, Outcome, State, Where
 from lamplighter.store.postgres import PostgresStore, rows
 from lamplighter.store.postgres.queries import Queries
@@ -48,6 +49,9 @@ def calls(sql: Queries, database: object) -> dict[str, Call]:
     return {
         "claim": (sql["claim"], [], BATCH, "w", NOW_US, NOW_US),
         "claim from one queue": (sql["claim"], ["q-3"], BATCH, "w", NOW_US, NOW_US),
+        "claim from one of many tenants": (sql["claim"], [SHARED], BATCH, "w", NOW_US, NOW_US),
+        "claim what has limits": (sql["claim"], [LIMITED], BATCH, "w", NOW_US, NOW_US),
+        "claim where all wait before gates": (sql["claim"], [STUCK], BATCH, "w", NOW_US, NOW_US),
         "claim one": (sql["claim"], [], 1, "w", NOW_US, NOW_US),
         "claim from an empty queue": (sql["claim"], ["q-none"], BATCH, "w", NOW_US, NOW_US),
         "add": adding([job() for _ in range(BATCH)]),
@@ -69,6 +73,9 @@ def calls(sql: Queries, database: object) -> dict[str, Call]:
         "prune what is too much": (sql["prune"], 40_000, 1, BATCH, NOW_US),
         "prune when there is nothing": (sql["prune"], NEVER, NEVER, BATCH, NOW_US),
         "stats": (sql["totals"],),
+        "shares": (sql["shares"], "q-3", BATCH),
+        "gates": (sql["gates"], [f"loose:{n}" for n in range(BATCH)], BATCH, NOW_US),
+        "order": (sql["order"], rows.orders([Order("loose:1", "penalize", NOW)]), NOW_US),
         "failures": (sql["failures"], OVER[0]),
     }
 

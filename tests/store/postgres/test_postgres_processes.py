@@ -20,6 +20,7 @@ StartChild = Callable[..., Child]
 # Any call, with any of a few keys, again and again; each attempt that it won is told.
 ANYTHING = """
 import asyncio, random, sys
+from lamplighter.core.flow import GateRule
 from lamplighter.core.model import Beat, Keep, State, Where
 from lamplighter.store.open import open_store
 from lamplighter.testing.conformance._make import *
@@ -32,7 +33,9 @@ async def do_anything(store, worker, rounds):
     for _ in range(rounds):
         match dice.randrange(9):
             case 0 | 1:
-                batch = [unique(f"k-{dice.randrange(8)}", mode=mode()) for _ in range(3)] + [job(queue="other")]
+                limited = dict(tenant=dice.choice("tuv"), limits=(f"two:{dice.randrange(3)}",))
+                batch = [unique(f"k-{dice.randrange(8)}", mode=mode()) for _ in range(3)]
+                batch.append(job(queue="other", **limited))
                 await store.add(batch, now=NOW)
             case 2 | 3:
                 mine += await claim(store, dice.randrange(1, 5), worker=worker)
@@ -57,6 +60,7 @@ async def do_anything(store, worker, rounds):
 
 async def main():
     async with open_store(sys.argv[1]) as store:
+        await rule(store, "two", GateRule(running=2))
         print("ready")
         sys.stdin.readline()
         await asyncio.gather(*(do_anything(store, f"w-{sys.argv[2]}-{n}", 100) for n in range(4)))
@@ -103,6 +107,7 @@ async def test_whatever_processes_do_at_once_the_counts_and_keys_are_right(
     won = [line for one in ends for line in (await one)[0].split()]
     assert len(won) == len(set(won)), "an attempt was won twice"
     assert await behind.counts_are_right()
+    assert await behind.flow_is_right()
     assert await behind.rows(STRAY_KEYS) == []
 
 
@@ -118,6 +123,7 @@ async def test_processes_that_are_killed_leave_counts_and_keys_right(
     await asyncio.gather(*(asyncio.to_thread(child.communicate) for child in children))
     await behind.until(AT_WORK, 0)
     assert await behind.counts_are_right()
+    assert await behind.flow_is_right()
     assert await behind.rows(STRAY_KEYS) == []
     while (await store.sweep(1000, now=NOW + LEASE)).rescued:
         pass

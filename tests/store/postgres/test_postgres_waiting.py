@@ -11,6 +11,7 @@ import pytest
 from tests.store.postgres.behind import Behind
 
 from lamplighter.core.errors import StoreUnavailable
+from lamplighter.core.flow import GateRule, Order
 from lamplighter.core.model import Added, Beat, Keep, NewJob, State, UniqueMode, Where
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
@@ -28,6 +29,7 @@ from lamplighter.testing.conformance._make import (
     job,
     later,
     outcome,
+    rule,
     see,
     started,
     unique,
@@ -194,6 +196,59 @@ async def test_batches_with_the_same_keys_in_opposite_order_do_not_lock_each_oth
         added = await asyncio.gather(*((store, twin)[n % 2].add(order, now=NOW) for n, order in enumerate(orders)))
     assert sum(one.created for answer in added for one in answer) == 40
     assert len(await ids_of(store)) == 40
+
+
+async def test_an_owner_that_takes_long_holds_up_only_other_owners(
+    store: PostgresStore, long: asyncpg.Connection, behind: Behind
+) -> None:
+    await rule(store, "two", GateRule(running=2))
+    attempt = await started(store, job(limits=("two:a",), tenant="t"))
+    await add(store, job(), job())
+    await long.execute(f"SELECT FROM {behind.schema}.claim('{{}}', 1, 'w', 9, 9)")
+    async with patient(store) as other:
+        [added] = await add(other, job(limits=("two:a",), tenant="t"))
+        await other.beat([Beat(attempt.id, attempt.fence)], lease=LEASE, now=NOW)
+        await other.order([Order("two:b", "open")], now=NOW)
+        await end(other, attempt, "retry", run_at=later(1), orders=(Order("two:a", "penalize", later(9)),))
+        assert (await other.sweep(10, now=later(1))).due == 1
+        assert (await other.cancel(Where(ids=(added,)), limit=1, now=NOW)).ended == [added]
+        await other.prune(Keep(), limit=10, now=NOW)
+        waiting = asyncio.create_task(claim(other, 9))
+        await behind.until_waiting()
+        await long.execute("COMMIT")
+        assert [one.queue for one in await waiting] == ["mail"]
+    assert [view.key for view in await store.gates(limit=9, now=NOW)] == ["two:a", "two:b"]
+
+
+async def test_a_long_transaction_that_adds_jobs_of_a_tenant_with_limits_holds_up_no_claim(
+    store: PostgresStore, long: asyncpg.Connection
+) -> None:
+    await rule(store, "one", GateRule(running=1))
+    both = {"tenant": "t", "limits": ("one:a",)}
+    await store.add([job(**both)], now=NOW, tx=long)
+    [seen] = await add(store, job(**both))
+    [attempt] = await claim(store)
+    await end(store, attempt, "done")
+    await long.execute("COMMIT")
+    [late] = await claim(store)
+    assert attempt.id == seen
+    assert late.tenant == "t"
+
+
+async def test_a_job_that_a_long_transaction_replaces_keeps_nobody_back_before_a_gate(
+    store: PostgresStore, long: asyncpg.Connection
+) -> None:
+    await rule(store, "one", GateRule(running=1))
+    running = await started(store, job(limits=("one:a",)))
+    [held, _] = await add(store, unique(limits=("one:a",)), next_one := job(limits=("one:a",)))
+    assert await claim(store) == []
+    await store.add([unique(limits=("one:a",), replaces=True)], now=NOW, tx=long)
+    await end(store, running, "done")
+    [attempt] = await claim(store)
+    assert attempt.id == next_one.id
+    await long.execute("ROLLBACK")
+    await end(store, attempt, "done")
+    assert [one.id for one in await claim(store, now=later(2))] == [held]
 
 
 def brings(key: str = "the key", **changes: Any) -> NewJob:

@@ -58,10 +58,11 @@ INSERT INTO SCHEMA.paused (queue) VALUES ($1) ON CONFLICT DO NOTHING
 DELETE FROM SCHEMA.paused WHERE queue = $1
 
 -- :put Write a record over the one of its kind and name.
-SELECT SCHEMA.put($1, $2, $3, $4::bigint, $5::jsonb)
+INSERT INTO SCHEMA.records (kind, name, value, expires_at, rule) VALUES ($1, $2, $3, $4, $5::jsonb)
+ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at, rule = excluded.rule
 
 -- :drop Delete a record.
-SELECT SCHEMA.drop_record($1, $2)
+DELETE FROM SCHEMA.records WHERE kind = $1 AND name = $2
 
 -- :records The records of a kind that are still good.
 SELECT name, value, expires_at FROM SCHEMA.records

@@ -8,21 +8,27 @@ $$;
 
 -- Put together what was counted, once it is worth it. One at a time: who comes second has nothing to do.
 CREATE FUNCTION fold_counts(worth_it integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    empty tid[];
 BEGIN
     IF (SELECT count(*) FROM (SELECT FROM count_changes LIMIT worth_it) AS changes) < worth_it
         OR NOT alone('counts') THEN
         RETURN;
     END IF;
     WITH changes AS (
-        DELETE FROM count_changes RETURNING *
+        DELETE FROM count_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM count_changes LIMIT 10000)) RETURNING *
+    ), in_all AS (
+        INSERT INTO counts SELECT queue, state, sum(n) FROM changes GROUP BY queue, state HAVING sum(n) <> 0
+        ON CONFLICT (queue, state) DO UPDATE SET n = counts.n + excluded.n
     ), of_those_that_wait AS (
         INSERT INTO waiting (queue, tenant, priority, state, gate, n)
         SELECT queue, tenant, priority, state, coalesce(gate, ''), sum(n) FROM changes WHERE tenant IS NOT NULL
         GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0
         ON CONFLICT (queue, tenant, priority, state, gate) DO UPDATE SET n = waiting.n + excluded.n
+        RETURNING ctid AS row, n
     )
-    INSERT INTO counts SELECT queue, state, sum(n) FROM changes GROUP BY queue, state HAVING sum(n) <> 0
-    ON CONFLICT (queue, state) DO UPDATE SET n = counts.n + excluded.n;
+    SELECT array_agg(w.row) INTO empty FROM of_those_that_wait AS w WHERE w.n = 0;
+    DELETE FROM waiting WHERE ctid = ANY (empty) AND n = 0; -- or there would be a row of each gate there ever was
 END $$;
 
 -- Give a job a key if that is free, over, or its parent's to hand on; returns who holds it then. A holder that is gone

@@ -82,7 +82,7 @@ DECLARE
     with_breakers text[];
 BEGIN
     IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.limits IS NOT NULL) THEN
-        with_breakers := ARRAY(SELECT name FROM records WHERE kind = 'limit' AND rule ? 'percent');
+        with_breakers := ARRAY(SELECT name FROM rules WHERE percent IS NOT NULL);
         INSERT INTO gate_changes (key, verb, at, freed, oks, bads, plain)
         SELECT l.key, 'settle', now, count(*), count(*) FILTER (WHERE m.well), count(*) FILTER (WHERE NOT m.well),
                limit_of(l.key) <> ALL (with_breakers)

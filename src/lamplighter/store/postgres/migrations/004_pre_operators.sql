@@ -91,7 +91,6 @@ BEGIN
     DELETE FROM failures WHERE job = ANY (doomed);
     PERFORM fold_counts(1);
     DELETE FROM counts WHERE n = 0;
-    DELETE FROM waiting WHERE n = 0;
     PERFORM forget_idle(now);
     DELETE FROM keys WHERE key = ANY (ARRAY( -- but for those that a transaction is taking over
         SELECT key FROM keys WHERE until <= now ORDER BY until FOR UPDATE SKIP LOCKED));

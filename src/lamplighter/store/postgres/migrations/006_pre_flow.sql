@@ -55,15 +55,41 @@ CREATE INDEX waits_to_look_at ON waits (look_at) WHERE look_at IS NOT NULL;
 -- How far the last `forget_idle` came in the gates: it goes through them a thousand at a time.
 ALTER TABLE about ADD gates_seen text COLLATE "C" NOT NULL DEFAULT '';
 
--- What a limit allows at each of its keys, with what `GateRule` says where a rule says nothing.
-CREATE VIEW rules AS
-SELECT name, (rule ->> 'running')::bigint AS running, (rule ->> 'interval')::bigint AS every,
-       coalesce((rule ->> 'interval')::bigint, 0) * (coalesce((rule ->> 'burst')::bigint, 1) - 1) AS tolerance,
-       (rule ->> 'percent')::bigint AS percent, coalesce((rule ->> 'at_least')::bigint, 10) AS at_least,
-       coalesce((rule ->> 'within')::bigint, 60000000) AS within,
-       coalesce((rule ->> 'open_for')::bigint, 30000000) AS open_for,
-       coalesce((rule ->> 'longest')::bigint, 600000000) AS longest
-FROM records WHERE kind = 'limit';
+-- What a limit allows at each of its keys, as its record has it, with what `GateRule` says where that says nothing.
+CREATE TABLE rules (
+    name      text COLLATE "C" PRIMARY KEY,
+    running   bigint,
+    every     bigint,
+    tolerance bigint NOT NULL,
+    percent   bigint,
+    at_least  bigint NOT NULL,
+    within    bigint NOT NULL,
+    open_for  bigint NOT NULL,
+    longest   bigint NOT NULL
+);
+
+CREATE FUNCTION rule_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    old_or_new records := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+    DELETE FROM rules WHERE name = old_or_new.name;
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO rules
+        SELECT NEW.name, r.running, r.interval, coalesce(r.interval, 0) * (coalesce(r.burst, 1) - 1), r.percent,
+               coalesce(r.at_least, 10), coalesce(r.within, 60000000), coalesce(r.open_for, 30000000),
+               coalesce(r.longest, 600000000)
+        FROM jsonb_to_record(coalesce(NEW.rule, '{}')) AS r (
+            running bigint, interval bigint, burst bigint, percent bigint, at_least bigint, within bigint,
+            open_for bigint, longest bigint);
+    END IF;
+    INSERT INTO gate_changes (key, verb) VALUES (old_or_new.name, 'rule');
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER rule_written AFTER INSERT OR UPDATE ON records
+    FOR EACH ROW WHEN (NEW.kind = 'limit') EXECUTE FUNCTION rule_changed();
+CREATE TRIGGER rule_dropped AFTER DELETE ON records
+    FOR EACH ROW WHEN (OLD.kind = 'limit') EXECUTE FUNCTION rule_changed();
 
 -- The name of the limit that a key belongs to.
 CREATE FUNCTION limit_of(key text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT split_part(key, ':', 1) $$;
@@ -175,13 +201,12 @@ CREATE FUNCTION own() RETURNS void LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock((1818324332::bigint << 32) + 'lines'::regclass::oid::bigint);
 $$;
 
--- Whether the gates have to be brought up to what happened now: for a breaker, or an order, or because somebody waits for
--- slots; and before it is too much.
+-- Whether the gates have to be brought up to what happened at once: for a breaker, or an order, or because somebody waits for
+-- slots. What is plain otherwise is left to sweeps, which fold it in bulk.
 CREATE FUNCTION must_fold_gates() RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM gate_changes WHERE NOT plain)
-        OR EXISTS (SELECT FROM waits) AND EXISTS (SELECT FROM gate_changes)
-        OR (SELECT count(*) FROM (SELECT FROM gate_changes LIMIT 1000) AS c) = 1000;
+        OR EXISTS (SELECT FROM waits) AND EXISTS (SELECT FROM gate_changes);
 END $$;
 
 -- Bring the gates up to what happened.
@@ -191,6 +216,15 @@ DECLARE
     involved text[]; -- the gates at which more happened than that slots came free
 BEGIN
     IF NOT EXISTS (SELECT FROM gate_changes) THEN
+        RETURN;
+    END IF;
+    IF NOT must_fold_gates() THEN -- the same as below, for what is most of it
+        WITH gone AS (
+            DELETE FROM gate_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM gate_changes WHERE plain LIMIT 10000))
+            RETURNING key, freed
+        )
+        UPDATE gates AS g SET running = greatest(0, g.running - c.freed)
+        FROM (SELECT key, sum(freed) AS freed FROM gone GROUP BY key) AS c WHERE g.key = c.key;
         RETURN;
     END IF;
     WITH gone AS (
@@ -334,13 +368,14 @@ BEGIN
     DELETE FROM lines AS l USING (
         SELECT i.* FROM classes AS c CROSS JOIN LATERAL (
             SELECT l.queue, l.priority, l.tenant FROM lines AS l
-            WHERE l.queue = c.queue AND l.priority = c.priority AND NOT l.active AND (l.tag <= c.served OR NOT EXISTS (
-                SELECT FROM lines AS a WHERE a.queue = c.queue AND a.priority = c.priority AND a.active))
+            WHERE l.queue = c.queue AND l.priority = c.priority AND NOT l.active AND l.tag <= CASE WHEN EXISTS (
+                SELECT FROM lines AS a WHERE a.queue = c.queue AND a.priority = c.priority AND a.active OFFSET 0
+            ) THEN c.served ELSE 9223372036854775807 END
         ) AS i LIMIT 1000
     ) AS i
     WHERE l.queue = i.queue AND l.priority = i.priority AND l.tenant = i.tenant;
     DELETE FROM classes AS c
-    WHERE NOT EXISTS (SELECT FROM lines AS l WHERE l.queue = c.queue AND l.priority = c.priority);
+    WHERE NOT EXISTS (SELECT FROM lines AS l WHERE l.queue = c.queue AND l.priority = c.priority OFFSET 0);
     SELECT gates_seen INTO from_key FROM about;
     seen := ARRAY(SELECT key FROM gates WHERE key > from_key ORDER BY key LIMIT 1000);
     DELETE FROM gates AS d WHERE d.key = ANY (ARRAY(
@@ -348,7 +383,7 @@ BEGIN
         WHERE NOT (g.running > 0 OR g.held OR g.openings > 0 OR g.told) AND greatest(g.until, g.tat) <= now
           AND NOT (g.oks + g.bads > 0 AND now < g.since + coalesce((
               SELECT r.within FROM rules AS r WHERE r.name = limit_of(g.key)), 60000000))
-          AND NOT EXISTS (SELECT FROM waits AS w WHERE w.key = g.key)));
+          AND NOT EXISTS (SELECT FROM waits AS w WHERE w.key = g.key OFFSET 0)));
     UPDATE about SET gates_seen = CASE WHEN cardinality(seen) < 1000 THEN '' ELSE seen[1000] END
     WHERE cardinality(seen) = 1000 OR from_key <> '';
 END $$;
@@ -370,19 +405,18 @@ RETURNS TABLE (key text, running bigint, tat bigint, until bigint, openings inte
 BEGIN
     PERFORM own();
     PERFORM fold_gates();
+    IF cardinality(keys) = 0 THEN
+        keys := ARRAY(
+            SELECT g.key FROM gates AS g WHERE g.running > 0 OR g.held OR g.openings > 0 OR g.until > moment
+            UNION SELECT w.key FROM waits AS w ORDER BY 1 LIMIT most);
+    END IF;
     RETURN QUERY
         SELECT k.key, g.running, g.tat, g.until, g.openings, g.probing, g.held, g.oks, g.bads, g.since, g.told,
                (SELECT r.value FROM records AS r WHERE r.kind = 'limit' AND r.name = limit_of(k.key)),
-               coalesce((SELECT sum(t.n)::bigint FROM waiting_totals AS t WHERE t.gate = k.key), 0)
-        FROM (
-            SELECT DISTINCT b.key FROM (
-                SELECT u.key COLLATE "C" AS key FROM unnest(keys) AS u (key)
-                UNION ALL SELECT g.key FROM gates AS g
-                WHERE cardinality(keys) = 0 AND (g.running > 0 OR g.held OR g.openings > 0 OR g.until > moment)
-                UNION ALL SELECT w.key FROM waits AS w WHERE cardinality(keys) = 0
-            ) AS b ORDER BY b.key LIMIT most
-        ) AS k
-        LEFT JOIN gates AS g ON g.key = k.key ORDER BY k.key;
+               coalesce((SELECT sum(t.n)::bigint FROM waiting_totals AS t WHERE t.gate = k.key AND t.gate <> ''), 0)
+        FROM (SELECT DISTINCT u.key COLLATE "C" AS key FROM unnest(keys) AS u (key) ORDER BY 1 LIMIT most) AS k
+        LEFT JOIN LATERAL (SELECT * FROM gates AS g WHERE g.key = k.key OFFSET 0) AS g ON true
+        ORDER BY k.key;
 END $$;
 
 -- The lines of a queue that have jobs: by priority, then who is next.
@@ -402,24 +436,4 @@ BEGIN
               AND t.gate = ''
         ) AS t
         ORDER BY l.priority DESC, l.tag, l.tenant;
-END $$;
-
--- Write a record over the one of its kind and name. Who waits before a gate whose rule changed is looked at at once.
-CREATE FUNCTION put(of_kind text, called text, new_value text, expiry bigint, new_rule jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO records (kind, name, value, expires_at, rule) VALUES (of_kind, called, new_value, expiry, new_rule)
-    ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at, rule = excluded.rule;
-    IF of_kind = 'limit' THEN
-        INSERT INTO gate_changes (key, verb) VALUES (called, 'rule');
-    END IF;
-END $$;
-
--- Delete a record.
-CREATE FUNCTION drop_record(of_kind text, called text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM records WHERE kind = of_kind AND name = called;
-    IF of_kind = 'limit' THEN
-        INSERT INTO gate_changes (key, verb) VALUES (called, 'rule');
-    END IF;
 END $$;

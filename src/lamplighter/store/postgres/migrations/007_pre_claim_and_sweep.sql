@@ -37,10 +37,11 @@ DECLARE
     tenants text[];
     tags bigint[];
     charges bigint[];
+    weighted boolean := EXISTS (SELECT FROM records WHERE kind = 'tenant');
 BEGIN
     SELECT array_agg(n.tenant), array_agg(n.tag), array_agg(n.charge) INTO tenants, tags, charges FROM (
-        SELECT l.tenant, l.tag, 1000 / weight_in((
-            SELECT r.rule FROM records AS r WHERE r.kind = 'tenant' AND r.name = l.tenant)) AS charge
+        SELECT l.tenant, l.tag, 1000 / weight_in(CASE WHEN weighted THEN (
+            SELECT r.rule FROM records AS r WHERE r.kind = 'tenant' AND r.name = l.tenant) END) AS charge
         FROM lines AS l WHERE l.queue = of_queue AND l.priority = of_priority AND l.active ORDER BY l.tag, l.tenant LIMIT most
     ) AS n;
     IF cardinality(tenants) > 1 THEN
@@ -60,7 +61,8 @@ BEGIN
 END $$;
 
 -- The same where there is more than one line. Of each as many jobs are looked at as its weight makes likely, and one more:
--- those before the first that was not looked at are certain. If these are too few, four times as many are looked at.
+-- those before the first that was not looked at, and that there may be, are certain. If these are too few, four times as
+-- many are looked at.
 CREATE FUNCTION plan_of_many(of_queue text, of_priority integer, served bigint, most integer, tenants text[],
                              tags bigint[], charges bigint[]) RETURNS pick[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -74,16 +76,20 @@ BEGIN
             SELECT n.tenant, n.charge, n.slice, j.id, j.seen, j.limits, j.let_go, j.place, j.nth,
                    CASE j.nth WHEN 0 THEN n.tag ELSE greatest(n.tag, served) + j.nth * n.charge END AS start
             FROM (
-                SELECT *, least(most, depth * ceil(per_charge / charge))::integer AS slice
+                SELECT *, least(most, depth * ceil(per_charge / charge) + 1)::integer AS slice
                 FROM unnest(tenants, tags, charges) AS u (tenant, tag, charge)
             ) AS n CROSS JOIN LATERAL (
-                SELECT o.*, row_number() OVER () - 1 AS nth, count(*) OVER () AS seen FROM (
-                    SELECT j.id, j.limits, j.let_go, j.place FROM jobs AS j
-                    WHERE j.queue = of_queue AND coalesce(j.tenant, '') = n.tenant AND j.priority = of_priority
-                      AND j.state = 'queued' AND j.waits_on IS NULL
-                    ORDER BY j.run_at, j.id LIMIT n.slice + 1 FOR UPDATE SKIP LOCKED
+                SELECT o.*, row_number() OVER () - 1 AS nth, count(*) OVER () - 1 AS seen FROM (
+                    SELECT * FROM (
+                        SELECT j.id, j.limits, j.let_go, j.place FROM jobs AS j
+                        WHERE j.queue = of_queue AND coalesce(j.tenant, '') = n.tenant AND j.priority = of_priority
+                          AND j.state = 'queued' AND j.waits_on IS NULL
+                        ORDER BY j.run_at, j.id LIMIT n.slice FOR UPDATE SKIP LOCKED
+                    ) AS f
+                    UNION ALL SELECT NULL, NULL, NULL, NULL -- the next that there may be
                 ) AS o
             ) AS j
+            WHERE j.id IS NOT NULL OR j.nth = n.slice
         ), ordered AS (
             SELECT l.*, row_number() OVER o AS place_in_all, bool_or(l.nth = l.slice) OVER o AS uncertain
             FROM looked_at AS l WINDOW o AS (ORDER BY l.start, l.tenant, l.nth)
@@ -99,21 +105,20 @@ BEGIN
     END LOOP;
 END $$;
 
--- Which of these jobs, one after the other, all of their limits let through; the others get the first that does not.
-CREATE FUNCTION admitted(picks pick[], moment bigint) RETURNS pick[] LANGUAGE plpgsql AS $$
+-- Which of these jobs, one after the other, all of their limits let through: these take a slot of each. The others get the
+-- first gate that does not.
+CREATE FUNCTION admit(picks pick[], moment bigint) RETURNS pick[] LANGUAGE plpgsql AS $$
 DECLARE
     keys text[];
+    wanted bigint[]; -- how many slots of each gate
     room bigint[];
+    intervals bigint[];
     enough boolean;
-    up_to_date boolean := false;
-    one record;
-    at integer;
-    shut integer;
-    shut_for text[] := array_fill(NULL::text, ARRAY[cardinality(picks)]);
 BEGIN
-    LOOP
-        SELECT array_agg(w.key), array_agg(w.free), bool_and(w.n <= w.free) INTO keys, room, enough FROM (
-            SELECT k.key, k.n, free(a.g, a.r, moment) AS free FROM (
+    FOR nth IN 1..2 LOOP
+        SELECT array_agg(w.key), array_agg(w.n), array_agg(w.free), array_agg(w.every), bool_and(w.n <= w.free)
+        INTO keys, wanted, room, intervals, enough FROM (
+            SELECT k.key, k.n, (a.r).every, free(a.g, a.r, moment) AS free FROM (
                 SELECT l.key, count(*) AS n FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) AS l (key)
                 GROUP BY l.key
             ) AS k CROSS JOIN LATERAL (
@@ -121,13 +126,31 @@ BEGIN
                        (SELECT r FROM rules AS r WHERE r.name = limit_of(k.key)) AS r OFFSET 0
             ) AS a
         ) AS w;
-        IF enough IS NOT FALSE THEN
-            RETURN picks;
-        END IF;
-        EXIT WHEN up_to_date; -- for slots may have come free that the gates do not know of yet
-        PERFORM fold_gates();
-        up_to_date := true;
+        EXIT WHEN enough OR nth = 2;
+        PERFORM fold_gates(); -- for slots may have come free that the gates do not know of yet
     END LOOP;
+    IF NOT enough THEN
+        SELECT o.judged, o.taken INTO picks, wanted FROM one_by_one(picks, keys, room) AS o;
+    END IF;
+    INSERT INTO gates (key, running, tat)
+    SELECT t.key, t.n, CASE WHEN t.every > 0 THEN moment + t.n * t.every ELSE 0 END
+    FROM unnest(keys, wanted, intervals) AS t (key, n, every) WHERE t.n > 0
+    ON CONFLICT (key) DO UPDATE
+    SET running = gates.running + excluded.running, probing = gates.probing OR gates.openings > 0,
+        tat = CASE WHEN excluded.tat = 0 THEN gates.tat ELSE greatest(gates.tat, moment) + excluded.tat - moment END;
+    RETURN picks;
+END $$;
+
+-- Let jobs through gates that have not room for all of them; gives how many went through each, too.
+CREATE FUNCTION one_by_one(picks pick[], keys text[], room bigint[], OUT judged pick[], OUT taken bigint[])
+LANGUAGE plpgsql AS $$
+DECLARE
+    one record;
+    at integer;
+    shut integer;
+    shut_for text[] := array_fill(NULL::text, ARRAY[cardinality(picks)]);
+BEGIN
+    taken := array_fill(0::bigint, ARRAY[cardinality(keys)]);
     FOR one IN
         SELECT p.nth, array_agg(array_position(keys, l.key) ORDER BY l.nth) AS through
         FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) WITH ORDINALITY AS l (key, nth)
@@ -135,7 +158,7 @@ BEGIN
     LOOP
         shut := NULL;
         FOREACH at IN ARRAY one.through LOOP
-            IF room[at] <= 0 THEN
+            IF taken[at] >= room[at] THEN
                 shut := at;
                 EXIT;
             END IF;
@@ -145,25 +168,12 @@ BEGIN
             CONTINUE;
         END IF;
         FOREACH at IN ARRAY one.through LOOP
-            room[at] := room[at] - 1;
+            taken[at] := taken[at] + 1;
         END LOOP;
     END LOOP;
-    RETURN ARRAY(
+    judged := ARRAY(
         SELECT ROW(p.nth, p.start, p.tenant, p.charge, p.id, p.seen, p.limits, p.let_go, p.own, shut_for[p.nth])::pick
         FROM unnest(picks) AS p ORDER BY p.nth);
-END $$;
-
--- Those that start take a slot of each of their gates.
-CREATE FUNCTION take(picks pick[], moment bigint) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO gates (key, running, tat)
-    SELECT k.key, k.n, CASE WHEN (a.r).every > 0 THEN moment + k.n * (a.r).every ELSE 0 END FROM (
-        SELECT l.key, count(*) AS n FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) AS l (key)
-        WHERE p.gate IS NULL GROUP BY l.key
-    ) AS k CROSS JOIN LATERAL (SELECT (SELECT r FROM rules AS r WHERE r.name = limit_of(k.key)) AS r OFFSET 0) AS a
-    ON CONFLICT (key) DO UPDATE
-    SET running = gates.running + excluded.running, probing = gates.probing OR gates.openings > 0,
-        tat = CASE WHEN excluded.tat = 0 THEN gates.tat ELSE greatest(gates.tat, moment) + excluded.tat - moment END;
 END $$;
 
 -- Those that a gate did not let through wait before it: each behind its tenant's last, or where who was let go last stood.
@@ -187,9 +197,10 @@ BEGIN
         FROM parked AS p WINDOW o AS (PARTITION BY p.gate, p.tenant ORDER BY p.nth)
     ), placed AS (
         SELECT c.id, c.gate, coalesce(c.own, c.ahead + greatest(
-            coalesce(last.place, CASE WHEN c.own_of_first IS NULL THEN w.served - c.charge END),
+            coalesce(last.place, CASE WHEN c.own_of_first IS NULL THEN (
+                SELECT w.served FROM waits AS w WHERE w.key = c.gate AND w.queue = of_queue) - c.charge END),
             max(c.own - c.ahead) OVER (PARTITION BY c.gate, c.tenant ORDER BY c.nth))) AS place
-        FROM counted AS c JOIN waits AS w ON w.key = c.gate AND w.queue = of_queue LEFT JOIN LATERAL (
+        FROM counted AS c LEFT JOIN LATERAL (
             SELECT j.place FROM jobs AS j
             WHERE j.waits_on = c.gate AND j.queue = of_queue AND j.priority = of_priority
               AND coalesce(j.tenant, '') = c.tenant
@@ -243,7 +254,6 @@ RETURNS TABLE (id text, fence bigint, name text, queue text, tenant text, args t
 DECLARE
     class record;
     picks pick[];
-    limited boolean;
     taken integer;
     parked integer := 0;
 BEGIN
@@ -267,9 +277,8 @@ BEGIN
             END IF;
             picks := plan(class.of_queue, class.of_priority, class.served, most);
             EXIT WHEN picks = '{}';
-            limited := EXISTS (SELECT FROM unnest(picks) AS p WHERE p.limits IS NOT NULL);
-            IF limited THEN
-                picks := admitted(picks, now);
+            IF EXISTS (SELECT FROM unnest(picks) AS p WHERE p.limits IS NOT NULL) THEN
+                picks := admit(picks, now);
             END IF;
             RETURN QUERY
                 WITH started AS (
@@ -288,9 +297,6 @@ BEGIN
                        s.crashes
                 FROM started AS s ORDER BY s.nth;
             GET DIAGNOSTICS taken = ROW_COUNT;
-            IF limited THEN
-                PERFORM take(picks, now);
-            END IF;
             IF taken < cardinality(picks) THEN
                 PERFORM park(picks, class.of_queue, class.of_priority);
             END IF;
@@ -307,7 +313,8 @@ END $$;
 CREATE FUNCTION next_moment() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM gates WHERE told <> (held OR openings > 0))
-        OR must_fold_gates() THEN
+        OR must_fold_gates()
+        OR (SELECT count(*) FROM (SELECT FROM gate_changes LIMIT 1000) AS c) = 1000 THEN
         RETURN 0;
     END IF;
     RETURN least((SELECT min(run_at) FROM jobs WHERE state = 'scheduled'),
@@ -375,8 +382,7 @@ BEGIN
     FOR one IN
         SELECT oid::regprocedure AS name, prorettype = 'trigger'::regtype AS is_trigger FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace AND (prorettype = 'trigger'::regtype OR proname IN (
-            'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates',
-            'put', 'drop_record'))
+            'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates'))
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one.name, current_schema());
         CONTINUE WHEN one.is_trigger;
