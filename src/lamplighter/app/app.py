@@ -12,10 +12,11 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, over
 
 import msgspec
 
+from lamplighter.app.bounds import check_crashes, check_kept, check_memory, timeout_in_seconds
+from lamplighter.app.gates import Gates
 from lamplighter.app.handle import Handle
 from lamplighter.app.idle import until_idle
 from lamplighter.app.job import AsyncJob, Job, Register, SyncJob
-from lamplighter.app.limits import check_crashes, check_kept, check_memory, timeout_in_seconds
 from lamplighter.app.results import Results
 from lamplighter.app.rules import Rules
 from lamplighter.app.why import Blocker, why
@@ -27,7 +28,6 @@ from lamplighter.core.definition import Definition, Registry, how_it_runs
 from lamplighter.core.draft import Draft, Options, checked
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.events import Bus, Event, Listener
-from lamplighter.core.flow import GateView, Order
 from lamplighter.core.limit import Breaker, Rate, WhenFull, gate_rule, queue_rule, tenant_rule
 from lamplighter.core.model import Added, Keep, NewJob
 from lamplighter.core.retry import RetryPolicy, exponential
@@ -92,6 +92,7 @@ class App(Generic[D]):
         self._bus = Bus()
         self._entries: dict[str, Entry] = {}
         self._rules = Rules(self.store, self._clock)
+        self.gates = Gates(self.store, self._clock)
         self._results = Results(self.store)
         self._lifespans: list[Lifespan] = []
         self._open: list[AsyncExitStack] = []
@@ -243,16 +244,6 @@ class App(Generic[D]):
         rule = tenant_rule(tenant, weight)
         self._refuse_unless_open()
         await self.store.put(record_of(tenant, rule))
-
-    async def gates(self, *keys: str, limit: int = 1000) -> list[GateView]:
-        """How the gates of these keys stand, such as `provider:google`; of none, all where anything is the matter."""
-        self._refuse_unless_open()
-        return await self.store.gates(keys, limit=limit, now=self._clock())
-
-    async def order(self, *orders: Order) -> None:
-        """Have gates penalize, open or close, as `core.flow.Order` says: what an operator does in an outage."""
-        self._refuse_unless_open()
-        await self.store.order(orders, now=self._clock())
 
     async def enqueue(self, drafts: Iterable[Draft[R]], *, tx: object = None) -> list[Handle[R]]:
         """Add many jobs, durably, a thousand in each round trip; one handle each, in order.

@@ -123,12 +123,12 @@ class Flow:
             self._gate(order.key).obey(order, maybe_to_us(order.until), self._rule(order.key), to_us(now))
             self._look_at_once(order.key)
 
-    def rule_changed(self, kind: str, name: str) -> None:
-        """A record was written."""
-        if kind == LIMIT:
-            for key, _ in self._waits:
-                if limit_of(key) == name:
-                    self._look_at_once(key)
+    def rule_changed(self, kind: str, name: str) -> bool:
+        """A record was written; returns whether jobs wait that it may be of interest to."""
+        keys = {key for key, _ in self._waits if kind == LIMIT and limit_of(key) == name}
+        for key in keys:
+            self._look_at_once(key)
+        return bool(keys)
 
     def turned(self) -> tuple[Turned, ...]:
         """Breakers that opened or closed since this was last asked."""

@@ -180,14 +180,18 @@ class MemoryStore:
             (self._paused.add if paused else self._paused.discard)(queue)
 
     async def put(self, record: Record) -> None:
-        with self._changing():
+        with self._lock:
             self._records[record.kind, record.name] = record
-            self._flow.rule_changed(record.kind, record.name)
+            changed = self._flow.rule_changed(record.kind, record.name)
+        if changed:
+            self._ring()
 
     async def drop(self, kind: str, name: str) -> None:
-        with self._changing():
+        with self._lock:
             self._records.pop((kind, name), None)
-            self._flow.rule_changed(kind, name)
+            changed = self._flow.rule_changed(kind, name)
+        if changed:
+            self._ring()
 
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         with self._lock:
