@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lamplighter.core.clock import to_us
@@ -23,6 +24,11 @@ class Moving(NamedTuple):
     stopping: int
     key: str | None
     mode: str | None
+    queue: str = ""
+    priority: int = 0
+    tenant: str = ""
+    started_at: int | None = None
+    limits: Sequence[str] | None = None
 
 
 class Moves:

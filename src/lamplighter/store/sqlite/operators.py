@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lamplighter.core.model import ENDED, LIVE, MOVES, Cancelled, Keep, State, Where
 from lamplighter.store.pack import pack
-from lamplighter.store.sqlite import keys
+from lamplighter.store.sqlite import gates, keys, lines
 from lamplighter.store.sqlite.batch import run, unpack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.keys import KeyMove
@@ -47,6 +47,8 @@ def prune(connection: Connection, keep: Keep, limit: int, now: int) -> int:
     removed = run(connection, "forget", ids=ids)
     run(connection, "forget_failures", ids=ids)
     run(connection, "forget_counts")
+    lines.prune(connection, limit)
+    gates.prune(connection, limit, now)
     run(connection, "expire_keys", now=now)
     run(connection, "expire_records", now=now)
     _shrink(connection)

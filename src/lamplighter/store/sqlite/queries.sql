@@ -23,7 +23,8 @@ WHERE j.name = json_extract(b.value, '$[2]') AND j.state IN ('scheduled', 'queue
 
 -- :replace Give waiting jobs (id, args, priority, run_at, longest after their creation) what others brought.
 UPDATE lamp_jobs
-SET args = b.args, priority = b.priority, run_at = min(b.run_at, coalesce(created_at + b.longest, b.run_at)),
+SET args = b.args, priority = b.priority, gate = NULL, let_go = NULL, place = NULL,
+    run_at = min(b.run_at, coalesce(created_at + b.longest, b.run_at)),
     state = iif(min(b.run_at, coalesce(created_at + b.longest, b.run_at)) <= :now, 'queued', 'scheduled')
 FROM (
     SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS args,
@@ -39,29 +40,21 @@ DELETE FROM lamp_keys WHERE until IS NULL AND (key, job) IN (
 
 -- :add Add jobs; an id that is known already stays as it is.
 INSERT INTO lamp_jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until,
-                       failures, crashes, state, created_at)
+                       failures, crashes, limits, drops, state, created_at)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
        json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
        json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
        json_extract(value, '$[9]'), json_extract(value, '$[10]'), json_extract(value, '$[11]'),
+       json_extract(value, '$[13]'), json_extract(value, '$[14]'),
        iif(json_extract(value, '$[5]') <= :now, 'queued', 'scheduled'), coalesce(json_extract(value, '$[12]'), :now)
 FROM json_each(:rows)
 WHERE NOT EXISTS (SELECT 1 FROM lamp_ended e WHERE e.id = json_extract(value, '$[0]'))
 ON CONFLICT (id) DO NOTHING;
 
--- :claimable The queues that have queued jobs and are not paused.
-SELECT c.queue FROM lamp_counts c LEFT JOIN lamp_queues q ON q.name = c.queue
-WHERE c.state = 'queued' AND c.n > 0 AND coalesce(q.paused, 0) = 0;
-
--- :queued The queued jobs of one queue. (The store merges several of these, in the order of their index.)
-SELECT priority AS p, run_at AS r, id AS i, unique_mode = 'pending' AS k,
-       json_array(id, fence + 1, name, queue, tenant, args, priority, run_at, created_at, failures, crashes) AS job
-FROM lamp_jobs WHERE state = 'queued' AND queue = ?;
-
 -- :start Give queued jobs to a worker under a new fence.
 UPDATE lamp_jobs
 SET state = 'running', fence = fence + 1, worker = :worker, started_at = :now, lease_until = :lease_until,
-    progress = NULL
+    progress = NULL, let_go = NULL, place = NULL
 WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- :let_go_pending_keys Let go the keys that jobs hold only while they wait.
@@ -70,17 +63,19 @@ DELETE FROM lamp_keys WHERE (key, job) IN (
     WHERE id IN (SELECT value FROM json_each(:ids)) AND unique_mode = 'pending');
 
 -- :held Which of these attempts, id and fence, are still their worker's.
-SELECT json_group_array(json_array(j.id, j.fence, j.stopping, j.unique_key, j.unique_mode))
+SELECT json_group_array(json_array(j.id, j.fence, j.stopping, j.unique_key, j.unique_mode, j.queue, j.priority,
+                                   coalesce(j.tenant, ''), j.started_at, json(j.limits)))
 FROM json_each(:rows) a CROSS JOIN lamp_jobs j ON j.id = json_extract(a.value, '$[0]')
 WHERE j.fence = json_extract(a.value, '$[1]') AND j.state = 'running';
 
 -- :end Write live jobs among the ended ones.
 INSERT INTO lamp_ended (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
-                        unique_key, unique_mode, unique_until, worker, started_at, ended_at, keep_until, result, reason)
+                        unique_key, unique_mode, unique_until, worker, started_at, ended_at, keep_until, result, reason,
+                        limits)
 SELECT j.id, j.queue, j.name, j.tenant, json_extract(e.value, '$[1]'), j.priority, j.run_at, j.created_at, j.args,
        j.fence, j.failures + json_extract(e.value, '$[2]'), j.crashes + json_extract(e.value, '$[3]'), j.unique_key,
        j.unique_mode, j.unique_until, j.worker, j.started_at, :now, json_extract(e.value, '$[4]'),
-       json_extract(e.value, '$[5]'), json_extract(e.value, '$[6]')
+       json_extract(e.value, '$[5]'), json_extract(e.value, '$[6]'), j.limits
 FROM json_each(:rows) e CROSS JOIN lamp_jobs j ON j.id = json_extract(e.value, '$[0]');
 
 -- :remove Take jobs out of the live ones.
@@ -89,7 +84,7 @@ DELETE FROM lamp_jobs WHERE id IN (SELECT value FROM json_each(:ids));
 -- :return Send running jobs back to wait.
 UPDATE lamp_jobs
 SET state = b.state, run_at = coalesce(b.run_at, lamp_jobs.run_at), failures = failures + b.failed,
-    crashes = crashes + b.crashed, worker = NULL, started_at = NULL, lease_until = NULL, progress = NULL
+    crashes = crashes + b.crashed, worker = NULL, started_at = NULL, lease_until = NULL, progress = NULL, gate = NULL
 FROM (
     SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
            json_extract(value, '$[2]') AS run_at, json_extract(value, '$[3]') AS failed,
@@ -116,8 +111,8 @@ DELETE FROM lamp_failures WHERE job IN (SELECT value FROM json_each(:ids));
 -- :failures Why attempts of a job failed, oldest first.
 SELECT fence, at, kind, error, message, traceback FROM lamp_failures WHERE job = ? ORDER BY fence;
 
--- :beat Renew leases, and store progress where it came.
-UPDATE lamp_jobs SET lease_until = :lease_until, progress = coalesce(b.progress, lamp_jobs.progress)
+-- :beat Renew leases, shortening none, and store progress where it came.
+UPDATE lamp_jobs SET lease_until = max(lease_until, :lease_until), progress = coalesce(b.progress, lamp_jobs.progress)
 FROM (
     SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS fence, json_extract(value, '$[2]') AS progress
     FROM json_each(:rows)
@@ -135,7 +130,8 @@ UPDATE lamp_jobs SET state = 'queued' WHERE id IN (
     SELECT id FROM lamp_jobs WHERE state = 'scheduled' AND run_at <= :now ORDER BY run_at, id LIMIT max(:limit, 0));
 
 -- :abandoned Running jobs whose lease ran out.
-SELECT json_group_array(json_array(id, fence, stopping, unique_key, unique_mode, worker)) FROM (
+SELECT json_group_array(json_array(id, fence, stopping, unique_key, unique_mode, queue, priority, coalesce(tenant, ''),
+                                   started_at, json(limits), worker)) FROM (
     SELECT * FROM lamp_jobs
     WHERE state = 'running' AND lease_until <= :now ORDER BY lease_until, id LIMIT max(:limit, 0));
 
@@ -148,8 +144,10 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'scheduled';
 
 -- :revive Put ended jobs back among the live ones, with a clean slate; the fence never goes back.
 INSERT INTO lamp_jobs (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, unique_key, unique_mode,
-                       unique_until)
-SELECT id, queue, name, tenant, 'queued', priority, :now, created_at, args, fence, unique_key, unique_mode, unique_until
+                       unique_until, limits, drops)
+SELECT id, queue, name, tenant, 'queued', priority, :now, created_at, args, fence, unique_key, unique_mode, unique_until,
+       limits, (SELECT iif(json_valid(value), json_extract(value, '$.drop'), NULL) FROM lamp_records
+                WHERE kind = 'queue' AND name = queue)
 FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- :revived_keys The keys that revived jobs take again, in the order of the batch.
@@ -181,14 +179,14 @@ DELETE FROM lamp_records WHERE expires_at <= :now;
 
 -- :live_view What people see of a live job. (The store adds the filters.)
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
-       json_array(unique_key, unique_mode, unique_until), worker, started_at, lease_until, stopping, progress,
+       json_array(unique_key, unique_mode, unique_until), limits, gate, worker, started_at, lease_until, stopping, progress,
        NULL AS ended_at, NULL AS keep_until, NULL AS result, NULL AS reason
 FROM lamp_jobs;
 
 -- :ended_view What people see of an ended job.
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
-       json_array(unique_key, unique_mode, unique_until), worker, started_at, NULL AS lease_until, 0 AS stopping,
-       NULL AS progress, ended_at, keep_until, result, reason
+       json_array(unique_key, unique_mode, unique_until), limits, NULL AS gate, worker, started_at,
+       NULL AS lease_until, 0 AS stopping, NULL AS progress, ended_at, keep_until, result, reason
 FROM lamp_ended;
 
 -- :counts How many jobs each queue has in each state.
@@ -199,6 +197,9 @@ SELECT name FROM lamp_queues WHERE paused = 1;
 
 -- :pause Pause a queue or let it go on.
 INSERT INTO lamp_queues (name, paused) VALUES (:queue, :paused) ON CONFLICT (name) DO UPDATE SET paused = excluded.paused;
+
+-- :record The value of a record.
+SELECT value FROM lamp_records WHERE kind = ? AND name = ?;
 
 -- :put Write a record over the one of its kind and name.
 INSERT OR REPLACE INTO lamp_records (kind, name, value, expires_at) VALUES (?, ?, ?, ?);

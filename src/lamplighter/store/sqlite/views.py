@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.model import ENDED, LIVE, Failure, JobView, QueueStats, Record, State, Unique, Where
+from lamplighter.core.flow import Gate, GateRule, GateView, ShareView
+from lamplighter.core.model import ENDED, LIVE, Failure, JobView, QueueStats, State, Unique, Where
 from lamplighter.store.pack import pack
+from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
+from lamplighter.store.sqlite.flow import Flow
 from lamplighter.store.sqlite.queries import SQL, view
 
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
@@ -48,6 +52,7 @@ def _view(*row: Any) -> JobView:
         named[moment] = maybe_from_us(named[moment])
     named["state"] = State(named["state"])
     named["stopping"] = bool(named["stopping"])
+    named["limits"] = tuple(json.loads(named["limits"])) if named["limits"] else ()
     key, mode, until = json.loads(named["unique"])
     named["unique"] = None if key is None else Unique(key, mode, maybe_from_us(until))
     return JobView(**named)
@@ -70,9 +75,35 @@ def stats(connection: Connection) -> list[QueueStats]:
     return [QueueStats(queue=queue, paused=queue in paused, **counts[queue]) for queue in sorted(counts)]
 
 
-def records(connection: Connection, kind: str, now: int) -> list[Record]:
-    """See `base.Store.records`."""
-    return [
-        Record(kind=kind, name=name, value=value, expires_at=maybe_from_us(expires))
-        for kind, name, value, expires in connection.execute(SQL["records"], (kind, now))
-    ]
+def gates(connection: Connection, keys: Sequence[str], limit: int, now: int) -> list[GateView]:
+    """See `base.Store.gates`."""
+    if keys:
+        shown = sorted(set(keys))[: max(limit, 0)]
+    else:
+        shown = [key for (key,) in connection.execute(SQL["busy_gates"], {"now": now, "limit": limit})]
+    flow = Flow(connection, now)
+    flow.gates.load(shown)
+    waiting = dict(unpack(connection, "waiting", keys=pack(shown)))
+    return [_gate(flow.gates[key], flow.rules.gate(key), waiting[key] or 0, now) for key in shown]
+
+
+def _gate(gate: Gate, rule: GateRule, waiting: int, now: int) -> GateView:
+    return GateView(
+        key=gate.key,
+        rule=rule,
+        state=gate.state(now),
+        running=gate.running,
+        waiting=waiting,
+        opens_at=None if gate.free(rule, now) else maybe_from_us(gate.opens_at(rule)),
+        openings=gate.openings,
+        held=gate.held,
+        oks=gate.oks,
+        bads=gate.bads,
+    )
+
+
+def shares(connection: Connection, queue: str, limit: int) -> list[ShareView]:
+    """See `base.Store.shares`."""
+    rows = connection.execute(SQL["shares"], {"queue": queue, "limit": limit})
+    names = ("queue", "priority", "tenant", "queued", "tag")
+    return [ShareView(**dict(zip(names, row, strict=True))) for row in rows]

@@ -1,0 +1,47 @@
+"""The rules of flow control, each read once in a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule, charge_of, limit_of
+from lamplighter.store.pack import pack
+from lamplighter.store.rules import read_rule
+from lamplighter.store.sqlite.batch import unpack
+from lamplighter.store.sqlite.connection import Connection
+
+
+class Rules:
+    """Load the rules that are needed before asking for them: one by one costs a statement each."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._texts: dict[tuple[str, str], str | None] = {}
+
+    def load(self, kind: str, names: Iterable[str]) -> None:
+        """Read rules that are not known yet."""
+        new = [name for name in dict.fromkeys(names) if (kind, name) not in self._texts]
+        if new:
+            self._texts |= {(kind, name): None for name in new}
+            found = unpack(self._connection, "rules", kind=kind, names=pack(new))
+            self._texts |= {(kind, name): text for name, text in found}
+
+    def gate(self, key: str) -> GateRule:
+        """What a key's limit allows."""
+        return read_rule(self._text(LIMIT, limit_of(key)), GateRule)
+
+    def queue(self, name: str) -> QueueRule:
+        """How a queue is shared and bounded."""
+        return read_rule(self._text(QUEUE, name), QueueRule)
+
+    def weight(self, tenant: str) -> int:
+        """A tenant's weight."""
+        return read_rule(self._text(TENANT, tenant), TenantRule).weight
+
+    def charge(self, tenant: str) -> int:
+        """What a tenant is charged for a job."""
+        return charge_of(self.weight(tenant))
+
+    def _text(self, kind: str, name: str) -> str | None:
+        self.load(kind, (name,))
+        return self._texts[kind, name]
