@@ -168,7 +168,7 @@ STORES: tuple[type[Wrapped], ...] = (
 )
 # Each with a seed that shows it.
 ENGINES: dict[Callable[[pytest.MonkeyPatch], None], int] = {
-    trusts_late_claims: 33,
+    trusts_late_claims: 1364,
     gives_up_on_outcomes: 2,
     spends_attempts_on_leaving: 7,
     renews_seldom: 8,
