@@ -111,7 +111,6 @@ def test_sweep_and_prune_read_an_index_in_order(
     [
         "ask_to_stop",
         "beat",
-        "charge_lines",
         "charge_time",
         "end",
         "forget",

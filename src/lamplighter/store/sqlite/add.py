@@ -20,8 +20,8 @@ def add(connection: Connection, jobs: Sequence[NewJob], now: int) -> list[Added]
     bounds = Bounds(connection, jobs)
     bounds.refuse()
     holders = _take_keys(connection, jobs, now) if any(job.unique for job in jobs) else {}
-    rows = pack([_row(job, drops=bounds.drops(job.queue)) for job in jobs if job.id not in holders])
-    run(connection, "add", rows=rows, now=now)
+    rows = pack([_row(job) for job in jobs if job.id not in holders])
+    run(connection, "add", rows=rows, dropping=pack(bounds.dropping()), now=now)
     replaced = _replace(connection, [job for job in jobs if job.id in holders], holders, now)
     bounds.drop_oldest(now)
     return [Added(holders.get(job.id, job.id), job.id not in holders, job.id in replaced) for job in jobs]
@@ -74,8 +74,8 @@ def _until(job: NewJob) -> int | None:
     return to_us(job.unique.until)
 
 
-def _row(job: NewJob, *, drops: bool) -> Row:
+def _row(job: NewJob) -> Row:
     unique = (job.unique.key, job.unique.mode, _until(job)) if job.unique else (None, None, None)
     past = job.failures, job.crashes, maybe_to_us(job.created_at)
-    flow = job.limits or None, drops or None
-    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args, *unique, *past, *flow
+    limits = job.limits or None
+    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args, *unique, *past, limits

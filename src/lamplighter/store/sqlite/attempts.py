@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from lamplighter.core.clock import maybe_to_us
 from lamplighter.core.flow import Order
 from lamplighter.core.model import ATTEMPT_ENDS, ENDED, Beat, Beaten, Outcome, State, Verb
 from lamplighter.store.pack import pack
-from lamplighter.store.sqlite.batch import run, unpack
+from lamplighter.store.sqlite.batch import run, value
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.flow import Flow
 from lamplighter.store.sqlite.moves import Moves, Moving
 from lamplighter.store.sqlite.settle import Ended, settle
+
+_decode = msgspec.json.Decoder(list[Moving]).decode
 
 _WELL: dict[Verb, bool] = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
 
 def held(connection: Connection, attempts: list[tuple[str, int]]) -> dict[tuple[str, int], Moving]:
     """Which of these attempts, id and fence, are still their worker's."""
-    found = [Moving(*row) for row in unpack(connection, "held", rows=pack(attempts))]
+    found = _decode(value(connection, "held", rows=pack(attempts)))
     return {(job.id, job.fence): job for job in found}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from lamplighter.core.clock import from_us
@@ -11,7 +13,7 @@ from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, value
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.flow import Flow
-from lamplighter.store.sqlite.lines import Class, Lines, Row, any_class, classes
+from lamplighter.store.sqlite.lines import Class, Lines, Pick, Row, any_class, classes
 from lamplighter.store.sqlite.waits import Parking, let_go
 
 MOST_PARKED = 1000  # jobs that one claim finds to be before a shut gate
@@ -64,14 +66,23 @@ class _Claim:
         """Take the jobs that are next and that their gates let through; and say how many these did not."""
         lines = Lines(self._flow, class_)
         planned = lines.plan(want)
-        self._gates.load(key for pick in planned for key in pick.job.limits or ())
-        taken = [pick for pick in planned if self._admit(pick.job)]
+        taken = self._admit_all(planned)
         self._parking.write()
         if taken:
-            self._start([pick.job for pick in taken])
+            lines.take_out(taken)
+            self._start([job for _, job in taken])
             self._gates.write()
-            lines.serve(taken)
-        return [_claimed(pick.job) for pick in taken], len(planned) - len(taken)
+        return [_claimed(job) for _, job in taken], len(planned) - len(taken)
+
+    def _admit_all(self, planned: list[Pick]) -> list[Pick]:
+        """Those that their gates let through: all, where every gate has room for all, else one by one."""
+        wanted = Counter(chain.from_iterable(job.limits for _, job in planned if job.limits))
+        if not wanted:
+            return planned
+        self._gates.load(wanted)
+        if self._gates.take_all(wanted):
+            return planned
+        return [(start, job) for start, job in planned if self._admit(job)]
 
     def _admit(self, job: Row) -> bool:
         """Let a job through all of its gates, or have it wait before the first that does not."""

@@ -10,30 +10,30 @@ SELECT EXISTS (SELECT 1 FROM lamp_waits WHERE look_at <= :now);
 -- :classes The queues and priorities, of these queues ([]: of all), that have jobs and are not paused: found by leaps.
 WITH RECURSIVE
 queue (name) AS (
-    SELECT min(queue) FROM lamp_lines INDEXED BY lamp_lines_next WHERE queued > 0
+    SELECT min(queue) FROM lamp_lines INDEXED BY lamp_lines_next WHERE has_jobs = 1
     UNION ALL
-    SELECT (SELECT min(queue) FROM lamp_lines INDEXED BY lamp_lines_next WHERE queued > 0 AND queue > name)
+    SELECT (SELECT min(queue) FROM lamp_lines INDEXED BY lamp_lines_next WHERE has_jobs = 1 AND queue > name)
     FROM queue WHERE name IS NOT NULL
 ),
 class (queue, priority) AS (
-    SELECT name, (SELECT max(priority) FROM lamp_lines l WHERE l.queued > 0 AND l.queue = name) FROM queue
+    SELECT name, (SELECT max(priority) FROM lamp_lines l WHERE l.has_jobs = 1 AND l.queue = name) FROM queue
     WHERE name IS NOT NULL AND (:queues = '[]' OR name IN (SELECT value FROM json_each(:queues)))
       AND NOT EXISTS (SELECT 1 FROM lamp_queues q WHERE q.name = queue.name AND q.paused = 1)
     UNION ALL
     SELECT queue, (SELECT max(priority) FROM lamp_lines l
-                   WHERE l.queued > 0 AND l.queue = class.queue AND l.priority < class.priority)
+                   WHERE l.has_jobs = 1 AND l.queue = class.queue AND l.priority < class.priority)
     FROM class WHERE priority IS NOT NULL
 )
 SELECT json_group_array(json_array(queue, priority)) FROM class WHERE priority IS NOT NULL;
 
 -- :heads When the job is due that is next in each of these queues, with its id, for one priority. (A tenant with the
 -- affinity of its column would not be looked for in the index of an expression: hence the plus.)
-SELECT json_group_array(json_array(q.value, (
+SELECT json_group_array(json_array(q.value, json((
     SELECT json_array(run_at, id) FROM lamp_jobs
     WHERE state = 'queued' AND gate IS NULL AND queue = q.value AND priority = :priority AND coalesce(tenant, '') = (
-        SELECT +l.tenant FROM lamp_lines l WHERE l.queued > 0 AND l.queue = q.value AND l.priority = :priority
+        SELECT +l.tenant FROM lamp_lines l WHERE l.has_jobs = 1 AND l.queue = q.value AND l.priority = :priority
         ORDER BY l.tag, l.tenant LIMIT 1)
-    ORDER BY run_at, id LIMIT 1)))
+    ORDER BY run_at, id LIMIT 1))))
 FROM json_each(:queues) q;
 
 -- :served The highest tag that was served of a queue and priority.
@@ -41,7 +41,7 @@ SELECT coalesce((SELECT served FROM lamp_classes WHERE queue = :queue AND priori
 
 -- :lines The lines of a queue and priority that are next, with how many jobs they have.
 SELECT json_group_array(json_array(tenant, tag, queued)) FROM (
-    SELECT tenant, tag, queued FROM lamp_lines WHERE queued > 0 AND queue = :queue AND priority = :priority
+    SELECT tenant, tag, queued FROM lamp_lines WHERE has_jobs = 1 AND queue = :queue AND priority = :priority
     ORDER BY tag, tenant LIMIT :most);
 
 -- :first The first jobs of each of these tenants' lines, so many of each.
@@ -55,10 +55,11 @@ SELECT '[' || coalesce(group_concat((
         ORDER BY run_at, id LIMIT :most))), '') || ']'
 FROM json_each(:tenants) t;
 
--- :charge_lines Charge tenants (tenant, amount) of a queue and priority, from no earlier than where it is.
-UPDATE lamp_lines SET tag = max(tag, :served) + b.amount
-FROM (SELECT json_extract(value, '$[0]') AS tenant, json_extract(value, '$[1]') AS amount FROM json_each(:rows)) AS b
-WHERE lamp_lines.queue = :queue AND lamp_lines.tenant = b.tenant AND lamp_lines.priority = :priority;
+-- :take_out Take n jobs out of the line of each of these tenants, and charge them, from no earlier than where the line's
+-- queue and priority is.
+UPDATE lamp_lines
+SET tag = max(tag, :served) + :amount, waiting = waiting - :n, queued = queued - :n, has_jobs = queued > :n
+WHERE queue = :queue AND priority = :priority AND tenant IN (SELECT value FROM json_each(:tenants));
 
 -- :serve Remember the highest tag that was served of a queue and priority.
 INSERT INTO lamp_classes (queue, priority, served) VALUES (:queue, :priority, :served)
@@ -74,12 +75,18 @@ FROM (
 WHERE lamp_lines.queue = b.queue AND lamp_lines.tenant = b.tenant AND lamp_lines.priority = b.priority;
 
 -- :shares The lines of a queue that have jobs, who is next first.
-SELECT queue, priority, tenant, queued, tag FROM lamp_lines WHERE queued > 0 AND queue = :queue
+SELECT queue, priority, tenant, queued, tag FROM lamp_lines WHERE has_jobs = 1 AND queue = :queue
 ORDER BY priority DESC, tag, tenant LIMIT max(:limit, 0);
 
 -- :gates What is known of the gates of these keys.
-SELECT json_group_array(json_array(g.key, running, tat, until, openings, probing, held, oks, bads, since, told))
+SELECT json_group_array(json_object(
+    'key', g.key, 'running', running, 'tat', tat, 'until', until, 'openings', openings, 'probing', probing, 'held', held,
+    'oks', oks, 'bads', bads, 'since', since, 'told', told))
 FROM json_each(:keys) k CROSS JOIN lamp_gates g ON g.key = k.value;
+
+-- :open_gates Which of these have a breaker that is not closed.
+SELECT json_group_array(g.key) FROM json_each(:keys) k CROSS JOIN lamp_gates g ON g.key = k.value
+WHERE g.held OR g.openings > 0;
 
 -- :write_gates Write gates; how many jobs run is not for this to say.
 INSERT INTO lamp_gates (key, tat, until, openings, probing, held, oks, bads, since, told)
@@ -179,11 +186,11 @@ UPDATE lamp_jobs SET drops = :drops WHERE queue = :queue;
 -- :reset_lines Remember nothing of lines in which nobody stands, if it makes no difference.
 UPDATE lamp_lines SET tag = NULL WHERE (queue, tenant, priority) IN (
     SELECT l.queue, l.tenant, l.priority FROM lamp_lines l
-    WHERE l.queued = 0 AND l.tag IS NOT NULL AND (
+    WHERE l.has_jobs = 0 AND l.tag IS NOT NULL AND (
         l.tag <= coalesce((SELECT served FROM lamp_classes c WHERE c.queue = l.queue AND c.priority = l.priority), 0)
         OR NOT EXISTS (
             SELECT 1 FROM lamp_lines o INDEXED BY lamp_lines_next
-            WHERE o.queued > 0 AND o.queue = l.queue AND o.priority = l.priority))
+            WHERE o.has_jobs = 1 AND o.queue = l.queue AND o.priority = l.priority))
     LIMIT :most);
 
 -- :forget_lines Forget lines of which nothing is remembered, and no job waits.

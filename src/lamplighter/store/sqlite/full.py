@@ -43,13 +43,14 @@ class Bounds:
 
     def __init__(self, connection: Connection, jobs: Sequence[NewJob]) -> None:
         self._connection = connection
-        self._rules = Rules(connection)
-        self._rules.load(QUEUE, [job.queue for job in jobs])
-        self._bounds = list(self._found(jobs))
+        rules, queues = Rules(connection), {job.queue for job in jobs}
+        rules.load(QUEUE, queues)
+        self._of = {queue: rule for queue in queues if _is_bounded(rule := rules.queue(queue))}
+        self._bounds = list(self._found(jobs)) if self._of else []
 
-    def drops(self, queue: str) -> bool:
-        """Whether the oldest jobs of a queue make room for the new."""
-        return self._rules.queue(queue).drop
+    def dropping(self) -> list[str]:
+        """The queues in which the oldest jobs make room for the new."""
+        return [queue for queue, rule in self._of.items() if rule.drop]
 
     def refuse(self) -> None:
         """Refuse a batch that does not fit.
@@ -72,23 +73,24 @@ class Bounds:
                 moves.write(self._connection)
 
     def _found(self, jobs: Sequence[NewJob]) -> Iterator[_Bound]:
-        bounded = {job.id: job for job in reversed(jobs) if _is_bounded(self._rules.queue(job.queue))}
-        known = set(unpack(self._connection, "known", ids=pack(list(bounded)))) if bounded else set()
+        bounded = {job.id: job for job in reversed(jobs) if job.queue in self._of}
+        known = set(unpack(self._connection, "known", ids=pack(list(bounded))))
         new = [job for job in bounded.values() if job.id not in known]
         for queue, n in Counter(job.queue for job in new).items():
-            rule = self._rules.queue(queue)
+            rule = self._of[queue]
             if rule.most is not None:
                 yield _Bound(queue, None, rule.most, n, rule.drop)
         for (queue, tenant), n in Counter((job.queue, job.tenant or "") for job in new).items():
-            rule = self._rules.queue(queue)
+            rule = self._of[queue]
             if rule.most_per_tenant is not None:
                 yield _Bound(queue, tenant, rule.most_per_tenant, n, rule.drop)
 
 
 def queue_changed(connection: Connection, name: str, old: str | None, new: Record | None) -> None:
     """The rule of a queue was written or dropped: its jobs note whether the oldest are dropped, if that is new."""
-    drops = read_rule(new.value if new else None, QueueRule).drop
-    if drops != read_rule(old, QueueRule).drop:
+    rule, before = read_rule(new.value if new else None, QueueRule), read_rule(old, QueueRule)
+    drops = rule.drop and _is_bounded(rule)
+    if drops != (before.drop and _is_bounded(before)):
         run(connection, "mark_drops", queue=name, drops=drops)
 
 

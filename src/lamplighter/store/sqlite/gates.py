@@ -3,77 +3,105 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec.structs import astuple
+import msgspec
 
 from lamplighter.core.clock import maybe_to_us
 from lamplighter.core.flow import LIMIT, Gate, GateRule, Order, Turned, limit_of
-from lamplighter.store.pack import pack
-from lamplighter.store.sqlite.batch import run, unpack
+from lamplighter.store.pack import Row, pack
+from lamplighter.store.sqlite.batch import run, unpack, value
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.rules import Rules
 
+_decode = msgspec.json.Decoder(list[Gate], strict=False).decode  # SQLite has numbers for what is true or false
+
 
 class Gates:
-    """How many jobs run is counted by triggers as jobs start and stop: here it is only kept in step with them."""
+    """Load those that you ask about.
+
+    How many jobs run is counted by triggers as jobs start and stop: here it is only kept in step with them.
+    """
 
     def __init__(self, connection: Connection, rules: Rules, now: int) -> None:
         self._connection = connection
-        self._rules = rules
+        self._known = rules
         self._now = now
         self._gates: dict[str, Gate] = {}
-        self._read: dict[str, tuple[Any, ...]] = {}  # as they were, to tell which have changed
+        self._rules: dict[str, GateRule] = {}
+        self._changed: set[str] = set()
 
     def load(self, keys: Iterable[str]) -> None:
         """Read gates, and their rules, that are not known yet."""
         new = [key for key in dict.fromkeys(keys) if key not in self._gates]
-        if not new:
-            return
-        self._rules.load(LIMIT, map(limit_of, new))
-        self._gates |= {key: Gate(key=key) for key in new}
-        self._gates |= {row[0]: _gate(*row) for row in unpack(self._connection, "gates", keys=pack(new))}
-        self._read |= {key: _written(self._gates[key]) for key in new}
+        if new:
+            self._load_rules(new)
+            found = {gate.key: gate for gate in _decode(value(self._connection, "gates", keys=pack(new)))}
+            self._gates |= {key: found.get(key) or Gate(key=key) for key in new}
 
     def __getitem__(self, key: str) -> Gate:
-        self.load((key,))
         return self._gates[key]
+
+    def rule(self, key: str) -> GateRule:
+        """What its limit allows."""
+        return self._rules[key]
 
     def free(self, key: str) -> int:
         """How many jobs it would let through now."""
-        return self[key].free(self._rules.gate(key), self._now)
+        return self._gates[key].free(self._rules[key], self._now)
 
     def look_at(self, key: str) -> int | None:
         """When to see again whether those who wait may go."""
-        return self[key].look_at(self._rules.gate(key), self._now)
+        return self[key].look_at(self._rules[key], self._now)
 
     def shut(self, keys: Sequence[str]) -> str | None:
         """The first of these that lets nobody through now."""
         return next((key for key in keys if not self.free(key)), None)
 
-    def take(self, keys: Sequence[str]) -> None:
-        """Let one job through each of these."""
+    def take(self, keys: Iterable[str], n: int = 1) -> None:
+        """Let n jobs through each of these."""
         for key in keys:
-            self[key].take(self._rules.gate(key), self._now)
+            gate, rule = self._gates[key], self._rules[key]
+            for _ in range(n):
+                gate.take(rule, self._now)
+            if rule.interval is not None or gate.openings:  # or nothing has changed but how many run
+                self._changed.add(key)
+
+    def take_all(self, wanted: Mapping[str, int]) -> bool:
+        """Let so many jobs through these, if each has room for that many; else none."""
+        if any(self.free(key) < n for key, n in wanted.items()):
+            return False
+        for key, n in wanted.items():
+            self.take((key,), n)
+        return True
 
     def settle(self, ended: Sequence[tuple[Sequence[str], bool | None]]) -> None:
-        """Jobs of these limits stopped running: well, badly, or (None) so that it says nothing about them."""
-        freed, oks, bads = Counter[str](), Counter[str](), Counter[str]()
-        for keys, well in ended:
-            freed.update(keys)
-            (oks if well else bads).update(keys if well is not None else ())
-        self.load(freed)
-        for key in freed:  # their slots are free already: by a trigger, when the jobs stopped
-            self._gates[key].settle(self._rules.gate(key), 0, oks[key], bads[key], self._now)
-        self._look_at_once(freed)
+        """Jobs of these limits stopped running: well, badly, or (None) so that it says nothing about them.
+
+        Their slots are free already, by a trigger; so only those that judge how jobs end have to know.
+        """
+        keys = {key for of_one, _ in ended for key in of_one}
+        if not keys:
+            return
+        self._load_rules(keys)
+        judging = {key for key in keys if self._rules[key].percent is not None}
+        judging.update(unpack(self._connection, "open_gates", keys=pack(list(keys))))
+        self.load(judging)
+        oks = Counter(key for of_one, well in ended if well for key in of_one)
+        bads = Counter(key for of_one, well in ended if well is False for key in of_one)
+        for key in judging:
+            self._gates[key].settle(self._rules[key], 0, oks[key], bads[key], self._now)
+        self._changed |= judging
+        self._look_at_once(keys)
 
     def obey(self, orders: Sequence[Order]) -> None:
         """Do what gates are told."""
-        self.load(order.key for order in orders)
+        keys = {order.key for order in orders}
+        self.load(keys)
         for order in orders:
-            self[order.key].obey(order, maybe_to_us(order.until), self._rules.gate(order.key), self._now)
-        self._look_at_once([order.key for order in orders])
+            self[order.key].obey(order, maybe_to_us(order.until), self._rules[order.key], self._now)
+        self._changed |= keys
+        self._look_at_once(keys)
 
     def turned(self) -> tuple[Turned, ...]:
         """Breakers that opened or closed since this was last asked. Write before you ask."""
@@ -81,40 +109,31 @@ class Gates:
         self.load(keys)
         for key in keys:
             self[key].told = self[key].is_open
+        self._changed.update(keys)
         return tuple(Turned(key, self[key].told) for key in keys)
 
     def write(self) -> None:
         """Write those that have changed."""
-        changed = [row for key, gate in self._gates.items() if (row := _written(gate)) != self._read[key]]
-        if changed:
-            run(self._connection, "write_gates", rows=pack(changed))
-            self._read |= {row[0]: row for row in changed}
+        if self._changed:
+            rows = [_written(self._gates[key]) for key in self._changed]
+            run(self._connection, "write_gates", rows=pack(rows))
+            self._changed.clear()
+
+    def _load_rules(self, keys: Iterable[str]) -> None:
+        limits = {key: limit_of(key) for key in keys if key not in self._rules}
+        names = set(limits.values())
+        self._known.load(LIMIT, names)
+        rules = {name: self._known.limit(name) for name in names}
+        self._rules |= {key: rules[name] for key, name in limits.items()}
 
     def _look_at_once(self, keys: Iterable[str]) -> None:
         if keys := list(keys):
             run(self._connection, "look_at_once", keys=pack(keys))
 
 
-def _written(gate: Gate) -> tuple[Any, ...]:
-    key, _running, *rest = astuple(gate)
+def _written(gate: Gate) -> Row:
+    key, _running, *rest = msgspec.structs.astuple(gate)
     return key, *rest
-
-
-def _gate(key: str, *row: Any) -> Gate:
-    running, tat, until, openings, probing, held, oks, bads, since, told = row
-    return Gate(
-        key=key,
-        running=running,
-        tat=tat,
-        until=until,
-        openings=openings,
-        probing=bool(probing),
-        held=bool(held),
-        oks=oks,
-        bads=bads,
-        since=since,
-        told=bool(told),
-    )
 
 
 def prune(connection: Connection, most: int, now: int) -> None:

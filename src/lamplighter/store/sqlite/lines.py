@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from heapq import merge
-from itertools import groupby, islice
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import heappop, heapreplace
+from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
@@ -45,11 +45,7 @@ class Row(NamedTuple):
     place: int | None
 
 
-class Pick(NamedTuple):
-    """A job that is next, as of a tag that its line has when it is served."""
-
-    start: int
-    job: Row
+Pick = tuple[int, Row]  # a job that is next, as of a tag that its line has when it is served: in order
 
 
 class _Line(NamedTuple):
@@ -98,48 +94,64 @@ class Lines:
         self._served = value(self._connection, "served", **self._binds)
         lines = _decode_lines(value(self._connection, "lines", most=most, **self._binds))
         self._rules.load(TENANT, [line.tenant for line in lines])
-        turns = list(islice(merge(*(self._turns(line) for line in lines)), most))
-        waiting = self._first(Counter(tenant for _, tenant, _ in turns))
-        return [Pick(start, next(waiting[tenant])) for start, tenant, _ in turns]
+        if len(lines) == 1:
+            return self._alone(lines[0], most)
+        turns = self._turns(lines, most)
+        jobs = self._first(Counter(tenant for _, tenant, _ in turns))
+        return [(start, jobs[tenant][nth]) for start, tenant, nth in turns]
 
-    def serve(self, taken: Sequence[Pick]) -> None:
-        """These were taken: their tenants are charged."""
-        amounts = [
-            (tenant, n * self._rules.charge(tenant)) for tenant, n in Counter(p.job.tenant or "" for p in taken).items()
-        ]
-        run(self._connection, "charge_lines", rows=pack(amounts), served=self._served, **self._binds)
-        highest = max(pick.start for pick in taken)
+    def take_out(self, taken: Sequence[Pick]) -> None:
+        """These are taken: their tenants are charged. Do it before they start, which counts nothing twice."""
+        rules, together = self._rules, defaultdict[tuple[int, int], list[str]](list)
+        for tenant, n in Counter(job.tenant or "" for _, job in taken).items():
+            together[n, n * rules.charge(tenant)].append(tenant)
+        for (n, amount), tenants in together.items():
+            binds = self._binds | {"n": n, "amount": amount, "tenants": pack(tenants), "served": self._served}
+            run(self._connection, "take_out", **binds)
+        highest, _ = taken[-1]
         if highest > self._served:
             run(self._connection, "serve", served=highest, **self._binds)
 
-    def _turns(self, line: _Line) -> Iterator[tuple[int, str, int]]:
-        """When its jobs would be served, one after the other."""
-        yield line.tag, line.tenant, 0
-        begins, charge = max(line.tag, self._served), self._rules.charge(line.tenant)
-        for nth in range(1, line.queued):
-            yield begins + nth * charge, line.tenant, nth
+    def _turns(self, lines: list[_Line], most: int) -> list[tuple[int, str, int]]:
+        """When whose how manieth job is served, in order, up to so many."""
+        heap = [(line.tag, line.tenant, 0, line) for line in lines]  # in order, and so a heap
+        turns: list[tuple[int, str, int]] = []
+        while heap and len(turns) < most:
+            start, tenant, nth, line = heap[0]
+            turns.append((start, tenant, nth))
+            if nth + 1 < line.queued:
+                heapreplace(heap, (self._start(line, nth + 1), tenant, nth + 1, line))
+            else:
+                heappop(heap)
+        return turns
 
-    def _first(self, wanted: Counter[str]) -> dict[str, Iterator[Row]]:
+    def _alone(self, line: _Line, most: int) -> list[Pick]:
+        """The jobs that are next where there is but one line: the commonest case, made cheap."""
+        [jobs] = self._first({line.tenant: most}).values()
+        return [(self._start(line, nth), job) for nth, job in enumerate(jobs)]
+
+    def _start(self, line: _Line, nth: int) -> int:
+        """The tag that a line has when its nth job from now on is served."""
+        return line.tag if nth == 0 else max(line.tag, self._served) + nth * self._rules.charge(line.tenant)
+
+    def _first(self, wanted: Mapping[str, int]) -> dict[str, list[Row]]:
         """So many jobs of each tenant. Those of whom as many are wanted are read together."""
+        together: defaultdict[int, list[str]] = defaultdict(list)
+        for tenant, n in wanted.items():
+            together[n].append(tenant)
         found: defaultdict[str, list[Row]] = defaultdict(list)
-        for n, tenants in _together(wanted):
+        for n, tenants in together.items():
             for row in _decode(value(self._connection, "first", tenants=pack(tenants), most=n, **self._binds)):
                 found[row.tenant or ""].append(row)
-        return {tenant: iter(rows) for tenant, rows in found.items()}
-
-
-def _together(wanted: Counter[str]) -> Iterator[tuple[int, list[str]]]:
-    tenants: defaultdict[int, list[str]] = defaultdict(list)
-    for tenant, n in wanted.items():
-        tenants[n].append(tenant)
-    yield from tenants.items()
+        return found
 
 
 def charge_time(flow: Flow, ended: Sequence[Moving]) -> None:
     """Charge tenants for how long their jobs ran, in queues where that counts."""
-    rules = flow.rules
-    rules.load(QUEUE, [job.queue for job in ended])
-    timed = [job for job in ended if rules.queue(job.queue).charge == "time"]
+    rules, queues = flow.rules, {job.queue for job in ended}
+    rules.load(QUEUE, queues)
+    queues = {queue for queue in queues if rules.queue(queue).charge == "time"}
+    timed = [job for job in ended if job.queue in queues] if queues else []
     rules.load(TENANT, [job.tenant for job in timed])
     amounts = Counter[tuple[str, str, int]]()
     for job in timed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from lamplighter.core.clock import to_us
@@ -28,7 +27,7 @@ class Moving(NamedTuple):
     priority: int = 0
     tenant: str = ""
     started_at: int | None = None
-    limits: Sequence[str] | None = None
+    limits: tuple[str, ...] | None = None
 
 
 class Moves:

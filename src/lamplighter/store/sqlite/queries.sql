@@ -45,7 +45,8 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
        json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
        json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
        json_extract(value, '$[9]'), json_extract(value, '$[10]'), json_extract(value, '$[11]'),
-       json_extract(value, '$[13]'), json_extract(value, '$[14]'),
+       json_extract(value, '$[13]'),
+       iif(:dropping = '[]', NULL, json_extract(value, '$[1]') IN (SELECT value FROM json_each(:dropping))),
        iif(json_extract(value, '$[5]') <= :now, 'queued', 'scheduled'), coalesce(json_extract(value, '$[12]'), :now)
 FROM json_each(:rows)
 WHERE NOT EXISTS (SELECT 1 FROM lamp_ended e WHERE e.id = json_extract(value, '$[0]'))
@@ -54,7 +55,7 @@ ON CONFLICT (id) DO NOTHING;
 -- :start Give queued jobs to a worker under a new fence.
 UPDATE lamp_jobs
 SET state = 'running', fence = fence + 1, worker = :worker, started_at = :now, lease_until = :lease_until,
-    progress = NULL, let_go = NULL, place = NULL
+    progress = NULL, let_go = NULL, place = NULL, counted_out = fence + 1
 WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- :let_go_pending_keys Let go the keys that jobs hold only while they wait.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule, charge_of, limit_of
+from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule, charge_of
 from lamplighter.store.pack import pack
 from lamplighter.store.rules import read_rule
 from lamplighter.store.sqlite.batch import unpack
@@ -16,7 +16,8 @@ class Rules:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._texts: dict[tuple[str, str], str | None] = {}
+        self._texts: dict[tuple[str, str], str | None] = {}  # by kind and name
+        self._charges: dict[str, int] = {}
 
     def load(self, kind: str, names: Iterable[str]) -> None:
         """Read rules that are not known yet."""
@@ -26,9 +27,9 @@ class Rules:
             found = unpack(self._connection, "rules", kind=kind, names=pack(new))
             self._texts |= {(kind, name): text for name, text in found}
 
-    def gate(self, key: str) -> GateRule:
-        """What a key's limit allows."""
-        return read_rule(self._text(LIMIT, limit_of(key)), GateRule)
+    def limit(self, name: str) -> GateRule:
+        """What a limit allows."""
+        return read_rule(self._text(LIMIT, name), GateRule)
 
     def queue(self, name: str) -> QueueRule:
         """How a queue is shared and bounded."""
@@ -40,8 +41,11 @@ class Rules:
 
     def charge(self, tenant: str) -> int:
         """What a tenant is charged for a job."""
-        return charge_of(self.weight(tenant))
+        if tenant not in self._charges:
+            self._charges[tenant] = charge_of(self.weight(tenant))
+        return self._charges[tenant]
 
     def _text(self, kind: str, name: str) -> str | None:
-        self.load(kind, (name,))
+        if (kind, name) not in self._texts:
+            self.load(kind, (name,))
         return self._texts[kind, name]

@@ -84,7 +84,7 @@ def gates(connection: Connection, keys: Sequence[str], limit: int, now: int) -> 
     flow = Flow(connection, now)
     flow.gates.load(shown)
     waiting = dict(unpack(connection, "waiting", keys=pack(shown)))
-    return [_gate(flow.gates[key], flow.rules.gate(key), waiting[key] or 0, now) for key in shown]
+    return [_gate(flow.gates[key], flow.gates.rule(key), waiting[key] or 0, now) for key in shown]
 
 
 def _gate(gate: Gate, rule: GateRule, waiting: int, now: int) -> GateView:
