@@ -52,6 +52,11 @@ DO $$ DECLARE one text; BEGIN
 END $$;
 INSERT INTO SCHEMA.counts SELECT queue, state, count(*) FROM SCHEMA.jobs GROUP BY queue, state;
 INSERT INTO SCHEMA.counts SELECT queue, state, count(*) FROM SCHEMA.ended GROUP BY queue, state;
+INSERT INTO SCHEMA.waiting SELECT queue, coalesce(tenant, ''), priority, state, coalesce(waits_on, ''), count(*)
+FROM SCHEMA.jobs WHERE state <> 'running' GROUP BY 1, 2, 3, 4, 5;
+INSERT INTO SCHEMA.lines SELECT DISTINCT queue, priority, coalesce(tenant, ''), 0, true FROM SCHEMA.jobs
+WHERE state = 'queued' AND waits_on IS NULL;
+INSERT INTO SCHEMA.classes (queue, priority) SELECT DISTINCT queue, priority FROM SCHEMA.lines;
 DROP TABLE dropped;
 SET session_replication_role = origin;
 """

@@ -13,7 +13,8 @@ BEGIN
         WHERE j.state = 'running' AND j.state = ANY (states) ORDER BY w.place);
     UPDATE jobs SET stopping = true WHERE id = ANY (asked);
     SELECT array_agg(ROW(
-        w.place, j.id, j.fence, 'cancelled', 0, 0, NULL, keep, NULL, 'cancelled', NULL, j.unique_key, NULL)::move
+        w.place, j.id, j.fence, 'cancelled', 0, 0, NULL, keep, NULL, 'cancelled', NULL, j.unique_key, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL)::move
         ORDER BY w.place)
     INTO moves FROM unnest(ids) WITH ORDINALITY AS w (id, place) JOIN jobs AS j ON j.id = w.id
     WHERE j.state <> 'running' AND j.state = ANY (states);
@@ -43,9 +44,9 @@ BEGIN
         DELETE FROM ended WHERE id = ANY (ids) AND state = ANY (states) RETURNING *
     ), again AS (
         INSERT INTO jobs (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, unique_key,
-                          unique_mode, unique_until)
+                          unique_mode, unique_until, limits)
         SELECT id, queue, name, tenant, 'queued', priority, now, created_at, args, fence, unique_key, unique_mode,
-               unique_until
+               unique_until, limits
         FROM back RETURNING id
     )
     SELECT array_agg(id) INTO revived FROM again;
@@ -90,22 +91,10 @@ BEGIN
     DELETE FROM failures WHERE job = ANY (doomed);
     PERFORM fold_counts(1);
     DELETE FROM counts WHERE n = 0;
+    DELETE FROM waiting WHERE n = 0;
+    PERFORM forget_idle(now);
     DELETE FROM keys WHERE key = ANY (ARRAY( -- but for those that a transaction is taking over
         SELECT key FROM keys WHERE until <= now ORDER BY until FOR UPDATE SKIP LOCKED));
     DELETE FROM records WHERE expires_at <= now;
     RETURN cardinality(doomed);
-END $$;
-
--- Every function finds its tables whatever the caller's search_path is, and goes by its indexes whatever the planner
--- believes of tables that grow and shrink within seconds.
-DO $$
-DECLARE
-    one record;
-BEGIN
-    FOR one IN SELECT oid::regprocedure AS name FROM pg_proc WHERE pronamespace = current_schema()::regnamespace LOOP
-        EXECUTE format(
-            'ALTER FUNCTION %s SET search_path = %I, pg_temp SET enable_seqscan = off SET enable_hashjoin = off '
-            'SET enable_mergejoin = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off',
-            one.name, current_schema());
-    END LOOP;
 END $$;
