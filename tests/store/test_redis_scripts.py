@@ -36,8 +36,8 @@ def test_a_script_has_no_include_left_and_none_twice(name: str) -> None:
 
 
 def test_the_fields_of_a_job_are_as_many_as_its_header_says() -> None:
-    assert len(inspect.signature(Row).parameters) == 23
-    assert r"'\220\000\023'" in script("add").source.decode()
+    assert len(inspect.signature(Row).parameters) == 27
+    assert r"'\220\000\027'" in script("add").source.decode()
 
 
 async def test_all_keys_begin_with_the_prefix_and_none_is_left_behind(start_redis: StartRedis) -> None:

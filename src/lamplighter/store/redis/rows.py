@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from lamplighter.core.clock import from_us, maybe_from_us, maybe_length, to_us
 from lamplighter.core.errors import StoreError, TooLarge
+from lamplighter.core.flow import Order
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     Beat,
@@ -55,13 +56,17 @@ class Row(Struct, array_like=True, gc=False):
     keep_until: int | None
     result: str | None
     reason: str | None
+    waits_on: str | None
+    let_go: str | None
+    place: int | None
     queue: str
     priority: int
     key: str | None
     mode: UniqueMode | None
     until: int | None
-    name: str
     tenant: str | None
+    limits: tuple[str, ...] | None
+    name: str
     created_at: int
     args: str
 
@@ -121,7 +126,7 @@ def new_row(job: NewJob, now: int) -> bytes:
     created_at = now if job.created_at is None else moment(job.created_at)
     state = "q" if run_at <= now else "s"
     past = state, 0, job.failures, job.crashes, run_at
-    fixed = job.queue, job.priority, *key, job.name, job.tenant, created_at, job.args
+    fixed = job.queue, job.priority, *key, job.tenant, job.limits or None, job.name, created_at, job.args
     return bounded(pack((*past, *_TO_COME, *fixed), f"job {job.id}"), f"job {job.id}")
 
 
@@ -132,7 +137,7 @@ def new_args(job: NewJob, row: bytes) -> tuple[str, bytes, str, str | int]:
     return job.id, row, job.parent or "", how
 
 
-_TO_COME = (None,) * 9  # from `worker` to `reason`
+_TO_COME = (None,) * 12  # from `worker` to `place`
 
 
 def outcome_rows(outcomes: Sequence[Outcome]) -> bytes:
@@ -143,7 +148,13 @@ def outcome_rows(outcomes: Sequence[Outcome]) -> bytes:
 def _outcome_row(outcome: Outcome) -> tuple[object, ...]:
     run_at, keep_until = maybe_moment(outcome.run_at), maybe_moment(outcome.keep_until)
     why = outcome.failure and _failure_row(outcome.failure)
-    return outcome.id, outcome.fence, *_TARGETS[outcome.verb], run_at, outcome.result, outcome.reason, keep_until, why
+    ends = run_at, outcome.result, outcome.reason, keep_until, why
+    return outcome.id, outcome.fence, *_TARGETS[outcome.verb], *ends, order_rows(outcome.orders) or None
+
+
+def order_rows(orders: Sequence[Order]) -> list[tuple[str, str, int | None]]:
+    """What gates are to do, for `finish.lua` and `order.lua`."""
+    return [(order.key, order.verb, maybe_moment(order.until)) for order in orders]
 
 
 def _failure_row(why: Failure) -> tuple[object, ...]:
@@ -198,6 +209,8 @@ def view_of(id_: bytes, packed: bytes) -> JobView:
         failures=row.failures,
         crashes=row.crashes,
         unique=unique,
+        limits=row.limits or (),
+        waits_on=row.waits_on,
         worker=row.worker,
         started_at=maybe_from_us(row.started_at),
         lease_until=maybe_from_us(row.lease_until),

@@ -1,4 +1,4 @@
--- How a job stops running or waiting. (Include after _unique.)
+-- How a job stops running or waiting. (Include after _places and _unique.)
 
 -- It ends; or is forgotten at once, if it need not be kept. The caller has taken it out of where it stood.
 local function finish(id, job, state, now)

@@ -2,6 +2,9 @@
 -- KEYS[1] {prefix}   ARGV[1] now   ARGV[2] until when to keep those that end, or ''   ARGV[3...] ids
 -- Returns two lists of ids: who ended, who was asked. Rings if there are any.
 -- include _job
+-- include _lines
+-- include _waits
+-- include _places
 -- include _unique
 -- include _moves
 -- include _ring

@@ -1,19 +1,36 @@
--- Record how attempts ended, each only if its worker still holds it.
+-- Record how attempts ended, each only if its worker still holds it; their limits and tenants learn of it.
 -- KEYS[1] {prefix}
 -- ARGV[1] now
--- ARGV[2] msgpack values, nine for each outcome: id, fence, state, failed, run_at, result, reason, keep_until, failure
+-- ARGV[2] msgpack values, ten for each outcome: id, fence, state, failed, run_at, result, reason, keep_until, failure,
+-- and orders: rows of a gate's key, a verb, and until when
 -- Returns the ids that won. Rings if any did.
 -- include _job
+-- include _lines
+-- include _waits
+-- include _places
 -- include _unique
 -- include _moves
+-- include _rules
+-- include _gate
+-- include _gates
+-- include _ended
 -- include _ring
-local now, won, outcomes, ids = tonumber(ARGV[1]), {}, unpack_rows(ARGV[2], 9)
-local jobs = load(ids)
+local now, won, outcomes, ids = tonumber(ARGV[1]), {}, unpack_rows(ARGV[2], 10)
+local jobs, told = load(ids), {}
+
+-- What an outcome says about the limits of its job.
+local function verdict(state, failed)
+  if state == 'd' then return true end
+  if failed then return false end
+end
+
 for _, outcome in ipairs(outcomes) do
-  local id, fence, state, failed, run_at, result, reason, keep_until, failure = unpack(outcome, 2, 10)
+  local id, fence, state, failed, run_at, result, reason, keep_until, failure, orders = unpack(outcome, 2, 11)
   local job = jobs[id]
   if job and job[STATE] == 'r' and job[FENCE] == fence then
     won[#won + 1] = id
+    note_end(job, verdict(state, failed))
+    for _, one in ipairs(orders or {}) do told[#told + 1] = one end
     leave(id, job)
     if failure then note_failure(id, failure) end
     if failed then job[FAILURES] = job[FAILURES] + 1 end
@@ -33,6 +50,9 @@ for _, outcome in ipairs(outcomes) do
 end
 if #won > 0 then
   flush()
+  settle(now)
+  obey_all(told, now)
+  save_gates()
   ring()
 end
 return won

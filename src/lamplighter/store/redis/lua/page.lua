@@ -6,7 +6,7 @@
 -- Returns the last id that was looked at ('' when there are no more), then pairs of an id and the job as msgpack.
 -- include _job
 local place_of_ids, limit, most = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
-local filters, fields = {}, {2, 16, 21, 22}  -- state, queue, name, tenant; the first value is where it stopped
+local filters, fields = {}, {2, 19, 26, 24}  -- state, queue, name, tenant; the first value is where it stopped
 for i, wanted in ipairs(cmsgpack.unpack(ARGV[5])) do
   if #wanted > 0 then
     local set = {}
@@ -33,7 +33,7 @@ while last < #ids and #answer < limit * 2 + 1 do
   local packed = redis.call('HMGET', JOBS, unpack(ids, last + 1, math.min(last + step, #ids)))
   for _, job in ipairs(packed) do
     last = last + 1
-    if job and #answer < limit * 2 + 1 and (#filters == 0 or matches({cmsgpack.unpack_limit(job, 21, #HEADER)})) then
+    if job and #answer < limit * 2 + 1 and (#filters == 0 or matches({cmsgpack.unpack_limit(job, 25, #HEADER)})) then
       answer[#answer + 1] = ids[last]
       answer[#answer + 1] = job
       if #answer >= limit * 2 + 1 then break end

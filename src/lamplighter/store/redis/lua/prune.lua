@@ -1,8 +1,17 @@
--- Forget ended jobs that were kept long enough or are too many in their queue; also keys and records that are over.
+-- Forget ended jobs that were kept long enough or are too many in their queue; also keys and records that are over, and
+-- some of the lines and gates that make no difference any more.
 -- KEYS[1] {prefix}
 -- ARGV[1] now   ARGV[2] limit   ARGV[3] done jobs to keep in each queue   ARGV[4] the same for failed and for cancelled
--- Returns how many jobs were forgotten, and whether (1 or 0) more keys or records are over.
+-- Returns how many jobs were forgotten, and whether (1 or 0) there is more to forget.
 -- include _job
+-- include _lines
+-- include _waits
+-- include _places
+-- include _rules
+-- include _gate
+-- include _gates
+-- include _idle
+local now = tonumber(ARGV[1])
 local limit, most = tonumber(ARGV[2]), {d = tonumber(ARGV[3]), f = tonumber(ARGV[4]), c = tonumber(ARGV[4])}
 local doomed = redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', ARGV[1], 'LIMIT', 0, limit)
 local seen = {}
@@ -45,4 +54,6 @@ for _, member in ipairs(records) do
   redis.call('HDEL', base .. ':records:' .. kind, name)
   redis.call('ZREM', base .. ':fading', member)
 end
-return {#doomed, (#keys == 1000 or #records == 1000) and 1 or 0}
+local more = forget_lines()
+more = forget_gates(now) or more
+return {#doomed, (more or #keys == 1000 or #records == 1000) and 1 or 0}

@@ -2,6 +2,9 @@
 -- KEYS[1] {prefix}   ARGV[1] now   ARGV[2...] ids
 -- Returns the ids that were queued. Rings if there are any.
 -- include _job
+-- include _lines
+-- include _waits
+-- include _places
 -- include _unique
 -- include _ring
 local now, queued = tonumber(ARGV[1]), {}

@@ -1,21 +1,36 @@
--- Queue scheduled jobs that are due, and running ones whose lease ran out (as a crash), the earliest first.
--- KEYS[1] {prefix}   ARGV[1] now   ARGV[2] limit, for each of both
--- Returns how many came due, when to look again ('' for never), and the ids of those rescued. Rings if any moved.
+-- Queue scheduled jobs that are due, and running ones whose lease ran out (as a crash), the earliest first; and let go
+-- who waits before a gate that has room.
+-- KEYS[1] {prefix}   ARGV[1] now   ARGV[2] limit, for each of the first two
+-- Returns how many came due, how many were let go, when to look again ('' for never), the ids of those rescued, and of
+-- breakers that turned since the last sweep pairs of a key and whether (1 or 0) it is open. Rings if anything changed.
 -- include _job
+-- include _lines
+-- include _waits
+-- include _places
 -- include _unique
 -- include _moves
+-- include _rules
+-- include _gate
+-- include _gates
+-- include _ended
+-- include _release
 -- include _ring
+local MOST_TOLD = 1000
 local now, limit = tonumber(ARGV[1]), ARGV[2]
 
 local function next_moment()
-  local due = redis.call('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')[2]
-  local lease = redis.call('ZRANGE', RUNNING, 0, 0, 'WITHSCORES')[2]
-  due, lease = due and tonumber(due), lease and tonumber(lease)
-  return due and lease and math.min(due, lease) or due or lease
+  if redis.call('EXISTS', UNTOLD) == 1 then return 0 end
+  local moment
+  for _, places in ipairs({SCHEDULED, RUNNING, LOOK_AT}) do
+    local first = tonumber(redis.call('ZRANGE', places, 0, 0, 'WITHSCORES')[2])
+    moment = moment and first and math.min(moment, first) or moment or first
+  end
+  return moment
 end
 
 local function rescue(id, job)
   local message = 'worker ' .. job[WORKER] .. ' stopped renewing its lease.'
+  note_end(job, nil)
   leave(id, job)
   note_failure(id, {job[FENCE], now, 'crash', 'WorkerLost', message, ''})
   job[CRASHES] = job[CRASHES] + 1
@@ -27,12 +42,24 @@ local function rescue(id, job)
   end
 end
 
-local function answer(due, moment, rescued)
-  return {due, moment and string.format('%.0f', moment) or '', rescued}
+-- The breakers that turned, which from now on are told of.
+local function turned()
+  local keys, told = redis.call('ZRANGE', UNTOLD, 0, MOST_TOLD - 1), {}
+  load_gates(keys)
+  for i, key in ipairs(keys) do
+    local g = change_gate(key)
+    g.told = is_open(g)
+    told[i * 2 - 1], told[i * 2] = key, g.told and 1 or 0
+  end
+  return told
+end
+
+local function answer(due, let_go_, moment, rescued, turned_)
+  return {due, let_go_, moment and string.format('%.0f', moment) or '', rescued, turned_}
 end
 
 local moment = next_moment()
-if not moment or moment > now then return answer(0, moment, {}) end
+if not moment or moment > now then return answer(0, 0, moment, {}, {}) end
 
 -- (A job that someone deleted by hand is only taken out of its place.)
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', ARGV[1], 'LIMIT', 0, limit)
@@ -52,9 +79,11 @@ jobs = load(rescued)
 for _, id in ipairs(rescued) do
   if jobs[id] then rescue(id, jobs[id]) else take(RUNNING, id) end
 end
-if #due + #rescued > 0 then
-  flush()
-  ring()
-end
+flush()
+settle(now)
+write()
+local gone, told = release(now), turned()
+save_gates()
+ring()
 moment = next_moment()
-return answer(#due, moment and math.max(now, moment), rescued)
+return answer(#due, gone, moment and math.max(now, moment), rescued, told)
