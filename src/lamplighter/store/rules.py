@@ -39,6 +39,20 @@ def _read(text: str | None, kind: type[R]) -> R:
         return kind()
 
 
+def plain_rule(record: Record) -> str | None:
+    """The rule that a record holds as JSON that is sure to be one; None for records of other kinds."""
+    match record.kind:
+        case "limit":
+            rule: Rule = read_rule(record.value, GateRule)
+        case "queue":
+            rule = read_rule(record.value, QueueRule)
+        case "tenant":
+            rule = read_rule(record.value, TenantRule)
+        case _:
+            return None
+    return msgspec.json.encode(rule).decode()
+
+
 def queue_full(queue: str, tenant: str | None, most: int) -> QueueFull:
     """The error of a batch that does not fit (`tenant`: into that tenant's part of the queue)."""
     whose = f" of tenant {tenant!r}" if tenant else ""

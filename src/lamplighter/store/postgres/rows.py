@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
-from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, Order, QueueRule, TenantRule
-from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome, Record, Verb
+from lamplighter.core.flow import Order
+from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome, Verb
 from lamplighter.store.pack import Row, pack
-from lamplighter.store.rules import read_rule
 
-_RULES: dict[str, type[GateRule | QueueRule | TenantRule]] = {
-    LIMIT: GateRule,
-    QUEUE: QueueRule,
-    TENANT: TenantRule,
-}
 _WELL: dict[Verb, bool] = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
 
@@ -42,12 +34,6 @@ def beats(renewed: Sequence[Beat]) -> str:
 def orders(given: Sequence[Order]) -> str:
     """What gates are told."""
     return pack([_order(order) for order in given])
-
-
-def rule(record: Record) -> str | None:
-    """The rule that a record holds, as numbers that are sure to be some; None where it is of another kind."""
-    kind = _RULES.get(record.kind)
-    return kind and msgspec.json.encode(read_rule(record.value, kind)).decode()
 
 
 def _order(order: Order) -> Row:

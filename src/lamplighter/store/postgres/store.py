@@ -39,6 +39,7 @@ from lamplighter.store.postgres.queries import Queries
 from lamplighter.store.postgres.schema import PostgresSchema
 from lamplighter.store.postgres.transaction import fetch_in, fetch_within
 from lamplighter.store.postgres.url import Place, parse
+from lamplighter.store.rules import plain_rule
 
 
 class PostgresStore:
@@ -155,7 +156,7 @@ class PostgresStore:
         await self._ring()
 
     async def put(self, record: Record) -> None:
-        rule = rows.rule(record)
+        rule = plain_rule(record)
         await self._fetch("put", record.kind, record.name, record.value, maybe_to_us(record.expires_at), rule)
         if rule is not None:
             await self._ring()

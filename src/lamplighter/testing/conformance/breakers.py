@@ -155,7 +155,7 @@ async def test_those_sent_before_it_opened_decide_nothing(store: Store) -> None:
     await rule(store, "api", RULE)
     await add(store, *(limited() for _ in range(6)))
     *failing, straggler = await claim(store)
-    await store.finish([ended(attempt, "fail") for attempt in failing], now=NOW)  # type: ignore[misc]
+    await store.finish([ended(attempt, "fail") for attempt in failing], now=NOW)
     await end(store, straggler, "done", now=later(1))
     assert await state(store, 1) == "open"
 
