@@ -12,14 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.store.recount import miscounted
 
 from lamplighter.core.clock import to_us
 from lamplighter.core.errors import StoreDamaged
+from lamplighter.core.flow import GateRule
 from lamplighter.core.model import Added, JobView, State, Where
 from lamplighter.store.migrate import migrate
 from lamplighter.store.sqlite import SqliteStore, connect
 from lamplighter.store.sqlite.schema import STEPS, SqliteSchema, take, taken
-from lamplighter.testing.conformance._make import EVERY, LEASE, MANY, NOW, add, claim, end, ended, job, later, unique
+from lamplighter.testing.conformance._make import (
+    EVERY,
+    LEASE,
+    MANY,
+    NOW,
+    add,
+    claim,
+    end,
+    ended,
+    gate,
+    job,
+    later,
+    rule,
+    unique,
+)
 
 StartChild = Callable[..., subprocess.Popen[str]]
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -27,11 +43,6 @@ Rows = dict[str, list[tuple[Any, ...]]]
 SCHEMAS = Path(__file__).with_name("schemas")
 KEPT = ("jobs", "ended", "failures", "keys", "queues", "records", "counts")
 SHAPE = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
-COUNTED = "SELECT * FROM lamp_counts WHERE n > 0 ORDER BY queue, state"
-RECOUNTED = """
-SELECT queue, state, count(*) FROM lamp_jobs GROUP BY queue, state UNION ALL
-SELECT queue, state, count(*) FROM lamp_ended GROUP BY queue, state ORDER BY queue, state
-"""
 
 
 @pytest.fixture
@@ -62,7 +73,7 @@ def shape(path: Path) -> list[tuple[str, ...]]:
 
 def counts_are_right(path: Path) -> bool:
     with closing(connect(path)) as connection:
-        return connection.execute(COUNTED).fetchall() == connection.execute(RECOUNTED).fetchall()
+        return miscounted(connection) == {}
 
 
 async def by_name(store: SqliteStore) -> dict[str, JobView]:
@@ -194,6 +205,28 @@ async def test_a_worker_of_the_first_version_goes_on_between_pre_and_post(first:
         assert connection.execute("SELECT version FROM lamp_schema").fetchall() == [(1,)], "or it could not start again"
         await migrate(SqliteSchema(first), post=True)
         assert connection.execute("SELECT version FROM lamp_schema").fetchone() > (1,), "it must not start any more"
+    assert counts_are_right(first)
+
+
+async def test_a_worker_of_the_first_version_obeys_no_limits_but_loses_none(first: Path) -> None:
+    with closing(connect(first)) as connection:
+        old = OldWorker(connection)
+        await migrate(SqliteSchema(first))
+        for id_, fence, *_ in old.claim():
+            old.finish(id_, fence)
+        async with SqliteStore(first) as store:
+            await rule(store, "one", GateRule(running=1))
+            added = await add(store, *(job(limits=("one:a",)) for _ in range(3)))
+            [mine] = await claim(store, queue="mail")
+            theirs = old.claim()
+            assert [id_ for id_, *_ in theirs] == added[1:], "they were waiting before a gate"
+            assert ((await gate(store, "one:a")).running, counts_are_right(first)) == (3, True)
+            for id_, fence, *_ in theirs:
+                old.finish(id_, fence)
+            old.retry(added[1])
+            assert await claim(store, queue="mail") == []
+            await end(store, mine, "done")
+            assert [attempt.id for attempt in await claim(store, queue="mail")] == [added[1]]
     assert counts_are_right(first)
 
 

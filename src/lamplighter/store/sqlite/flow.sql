@@ -88,6 +88,10 @@ FROM json_each(:keys) k CROSS JOIN lamp_gates g ON g.key = k.value;
 SELECT json_group_array(g.key) FROM json_each(:keys) k CROSS JOIN lamp_gates g ON g.key = k.value
 WHERE g.held OR g.openings > 0;
 
+-- :pace_gates Write theoretical arrival times of gates: an object of them, which is taken apart quickly.
+INSERT INTO lamp_gates (key, tat) SELECT key, value FROM json_each(:tats) WHERE true
+ON CONFLICT DO UPDATE SET tat = excluded.tat;
+
 -- :write_gates Write gates; how many jobs run is not for this to say.
 INSERT INTO lamp_gates (key, tat, until, openings, probing, held, oks, bads, since, told)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]'),

@@ -29,6 +29,7 @@ class Gates:
         self._now = now
         self._gates: dict[str, Gate] = {}
         self._rules: dict[str, GateRule] = {}
+        self._paced: set[str] = set()  # those of which only the theoretical arrival time has changed
         self._changed: set[str] = set()
 
     def load(self, keys: Iterable[str]) -> None:
@@ -64,8 +65,10 @@ class Gates:
             gate, rule = self._gates[key], self._rules[key]
             for _ in range(n):
                 gate.take(rule, self._now)
-            if rule.interval is not None or gate.openings:  # or nothing has changed but how many run
+            if gate.openings:
                 self._changed.add(key)
+            elif rule.interval is not None:
+                self._paced.add(key)
 
     def take_all(self, wanted: Mapping[str, int]) -> bool:
         """Let so many jobs through these, if each has room for that many; else none."""
@@ -81,17 +84,13 @@ class Gates:
         Their slots are free already, by a trigger; so only those that judge how jobs end have to know.
         """
         keys = {key for of_one, _ in ended for key in of_one}
-        if not keys:
-            return
-        self._load_rules(keys)
-        judging = {key for key in keys if self._rules[key].percent is not None}
-        judging.update(unpack(self._connection, "open_gates", keys=pack(list(keys))))
-        self.load(judging)
-        oks = Counter(key for of_one, well in ended if well for key in of_one)
-        bads = Counter(key for of_one, well in ended if well is False for key in of_one)
-        for key in judging:
-            self._gates[key].settle(self._rules[key], 0, oks[key], bads[key], self._now)
-        self._changed |= judging
+        if judging := self._judging(keys):
+            self.load(judging)
+            oks = Counter(key for of_one, well in ended if well for key in of_one)
+            bads = Counter(key for of_one, well in ended if well is False for key in of_one)
+            for key in judging:
+                self._gates[key].settle(self._rules[key], 0, oks[key], bads[key], self._now)
+            self._changed |= judging
         self._look_at_once(keys)
 
     def obey(self, orders: Sequence[Order]) -> None:
@@ -114,13 +113,27 @@ class Gates:
 
     def write(self) -> None:
         """Write those that have changed."""
+        if paced := self._paced - self._changed:
+            tats = {key: self._gates[key].tat for key in paced}
+            run(self._connection, "pace_gates", tats=msgspec.json.encode(tats).decode())
+            self._paced.clear()
         if self._changed:
             rows = [_written(self._gates[key]) for key in self._changed]
             run(self._connection, "write_gates", rows=pack(rows))
             self._changed.clear()
 
+    def _judging(self, keys: set[str]) -> set[str]:
+        """Those that have a breaker which counts, or one that is not closed."""
+        if not keys:
+            return set()
+        limits = {limit_of(key) for key in keys}
+        self._known.load(LIMIT, limits)
+        counting = {limit for limit in limits if self._known.limit(limit).percent is not None}
+        judging = {key for key in keys if limit_of(key) in counting} if counting else set()
+        return judging.union(unpack(self._connection, "open_gates", keys=pack(list(keys))))
+
     def _load_rules(self, keys: Iterable[str]) -> None:
-        limits = {key: limit_of(key) for key in keys if key not in self._rules}
+        limits = {key: limit_of(key) for key in keys}
         names = set(limits.values())
         self._known.load(LIMIT, names)
         rules = {name: self._known.limit(name) for name in names}

@@ -155,3 +155,15 @@ CREATE TRIGGER lamp_jobs_limited_gone AFTER DELETE ON lamp_jobs WHEN old.limits 
     DELETE FROM lamp_waits
     WHERE old.state = 'queued' AND gate = coalesce(old.gate, old.let_go) AND queue = old.queue AND n = 0 AND let_go = 0;
 END;
+
+-- Workers of before know nothing of limits. They write a job among the ended ones, or back, before they delete it where
+-- it was: so there is always a row that knows.
+CREATE TRIGGER lamp_ended_limits_of_older_workers AFTER INSERT ON lamp_ended WHEN new.limits IS NULL BEGIN
+    UPDATE lamp_ended SET limits = (SELECT limits FROM lamp_jobs WHERE id = new.id)
+    WHERE id = new.id AND EXISTS (SELECT 1 FROM lamp_jobs WHERE id = new.id AND limits IS NOT NULL);
+END;
+
+CREATE TRIGGER lamp_jobs_limits_of_older_workers AFTER INSERT ON lamp_jobs WHEN new.limits IS NULL BEGIN
+    UPDATE lamp_jobs SET limits = (SELECT limits FROM lamp_ended WHERE id = new.id)
+    WHERE id = new.id AND EXISTS (SELECT 1 FROM lamp_ended WHERE id = new.id AND limits IS NOT NULL);
+END;
