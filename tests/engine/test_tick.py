@@ -13,7 +13,7 @@ from tests.engine.waits import until_true
 
 from lamplighter import App, BadCron, ConfigError, Ctx, Event, Misfire, State
 from lamplighter.core.config import Settings
-from lamplighter.core.flow import QueueRule
+from lamplighter.core.flow_control import QueueRule
 from lamplighter.core.model import JobView, Where
 from lamplighter.engine.tick import Ticker
 from lamplighter.store.rules import record_of

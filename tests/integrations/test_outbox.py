@@ -21,7 +21,7 @@ from lamplighter import App, Ctx
 from lamplighter.core.config import Settings
 from lamplighter.core.draft import Draft
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.core.flow import QueueRule
+from lamplighter.core.flow_control import QueueRule
 from lamplighter.core.model import Added, NewJob, Where
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.migrate import upgrade

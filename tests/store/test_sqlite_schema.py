@@ -16,7 +16,7 @@ from tests.store.recount import miscounted
 
 from lamplighter.core.clock import to_us
 from lamplighter.core.errors import StoreDamaged
-from lamplighter.core.flow import GateRule
+from lamplighter.core.flow_control import GateRule
 from lamplighter.core.model import Added, JobView, State, Where
 from lamplighter.store.migrate import migrate
 from lamplighter.store.sqlite import SqliteStore, connect

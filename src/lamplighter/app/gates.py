@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lamplighter.core.clock import Clock
-from lamplighter.core.flow import GateView, Order
+from lamplighter.core.flow_control import GateView, Order
 from lamplighter.store.base import Store
 
 

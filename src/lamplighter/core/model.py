@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from lamplighter.core.flow import Order, Turned
+from lamplighter.core.flow_control import Order, Turned
 
 
 class State(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from lamplighter.core.errors import BadArguments, TooLarge
-from lamplighter.core.flow import Order, OrderVerb
+from lamplighter.core.flow_control import Order, OrderVerb
 
 D = TypeVar("D")
 

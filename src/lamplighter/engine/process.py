@@ -21,7 +21,7 @@ from msgspec import Raw, Struct
 
 from lamplighter.core.codec import Codec
 from lamplighter.core.definition import Definition
-from lamplighter.core.flow import OrderVerb
+from lamplighter.core.flow_control import OrderVerb
 from lamplighter.engine.context import CURRENT_JOB, Ctx
 from lamplighter.engine.outcome import Crashed, message_of
 from lamplighter.engine.thread import in_thread

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
-from lamplighter.core.flow import GateView, Order, ShareView
+from lamplighter.core.flow_control import GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
     Beat,
@@ -66,10 +66,10 @@ class Store(Protocol):
 
         No `queues` means all. Jobs of paused queues stay. The highest priority goes first; of its queues the one whose
         next job is due first, and then the others. Within a queue and priority the tenants go by their tags, each with
-        its earliest due job first: a tenant's tag goes up by `core.flow.charge_of` its weight with each job, from where
+        its earliest due job first: a tenant's tag goes up by `core.flow_control.charge_of` its weight with each job, from where
         the queue is (the highest tag that was served), so that one that was idle has saved nothing up.
 
-        A job goes only if all of its limits let it through (`core.flow.Gate`). It then holds a slot of each until it
+        A job goes only if all of its limits let it through (`core.flow_control.Gate`). It then holds a slot of each until it
         stops running. Otherwise it waits before the first gate that is shut, at no cost, until `claim` or `sweep` finds
         that gate to have room; its tenant is not charged.
 
@@ -122,7 +122,7 @@ class Store(Protocol):
         """Stop or let go the claims on a queue; running jobs go on."""
 
     async def put(self, record: Record) -> None:
-        """Write a record over the one of its kind and name. The rules of `core.flow` are records, and count at once."""
+        """Write a record over the one of its kind and name. The rules of `core.flow_control` are records, and count at once."""
 
     async def drop(self, kind: str, name: str) -> None:
         """Remove a record, if it is there."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from lamplighter.core.errors import QueueFull
-from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule
+from lamplighter.core.flow_control import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule
 from lamplighter.core.model import Record
 
 Rule = GateRule | QueueRule | TenantRule

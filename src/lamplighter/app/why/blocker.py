@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from lamplighter.core.flow import GateState
+from lamplighter.core.flow_control import GateState
 from lamplighter.core.model import State
 
 

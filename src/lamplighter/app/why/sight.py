@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from lamplighter.core.definition import Registry
-from lamplighter.core.flow import GateView
+from lamplighter.core.flow_control import GateView
 from lamplighter.core.model import Failure, JobView, QueueStats, Record, State, Where
 from lamplighter.engine.lease import KIND, LEASES_REMEMBERED, Presence
 from lamplighter.store.base import Store

@@ -11,7 +11,7 @@ from itertools import islice, takewhile
 from typing import Any
 
 from lamplighter.core.model import ENDED, WAITING, JobView, Keep, QueueStats, State, Where
-from lamplighter.store.memory.flow import Flow
+from lamplighter.store.memory.flow_control import FlowControl
 
 _Place = tuple[Any, ...]  # where a job stands among others; its id comes last
 
@@ -19,7 +19,7 @@ _Place = tuple[Any, ...]  # where a job stands among others; its id comes last
 class Shelf:
     """Jobs, changed only by `put` and `take_out`, so that a job's place in line never differs from its state."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: FlowControl) -> None:
         self._flow = flow  # is told of every queued job
         self._jobs: dict[str, JobView] = {}
         self._by_state: defaultdict[tuple[str, State], list[_Place]] = defaultdict(list)

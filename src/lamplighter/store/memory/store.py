@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn, Self
 from msgspec.structs import replace
 
 from lamplighter.core.errors import TransactionUnsupported
-from lamplighter.core.flow import GateView, Order, ShareView
+from lamplighter.core.flow_control import GateView, Order, ShareView
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     ENDED,
@@ -37,7 +37,7 @@ from lamplighter.core.model import (
     Where,
 )
 from lamplighter.store.alarm import Alarm
-from lamplighter.store.memory.flow import Flow
+from lamplighter.store.memory.flow_control import FlowControl
 from lamplighter.store.memory.keys import Keys, over
 from lamplighter.store.memory.shelf import Shelf
 from lamplighter.store.rules import DROPPED, queue_full
@@ -61,7 +61,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._flow = Flow(self._text)
+        self._flow = FlowControl(self._text)
         self._jobs = Shelf(self._flow)
         self._keys = Keys()
         self._uniques: dict[str, Unique] = {}

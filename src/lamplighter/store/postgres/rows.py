@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
-from lamplighter.core.flow import Order
+from lamplighter.core.flow_control import Order
 from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome, Verb
 from lamplighter.store.pack import Row, pack
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from lamplighter.core.clock import from_us, maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.core.flow import LIMIT, GateView, Order, ShareView
+from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
 from lamplighter.core.model import (
     ENDED,
     LIVE,

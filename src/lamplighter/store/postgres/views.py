@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.flow import Gate, GateRule, GateView, ShareView, Turned
+from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView, Turned
 from lamplighter.core.model import Added, Claimed, Failure, JobView, NewJob, QueueStats, Record, State, Unique
 from lamplighter.store.rules import queue_full, read_rule
 

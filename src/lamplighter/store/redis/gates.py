@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from lamplighter.core.clock import from_us, to_us
-from lamplighter.core.flow import Gate, GateRule, GateView, ShareView, Turned
+from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView, Turned
 from lamplighter.store.redis.find import STRETCH, batched
 from lamplighter.store.redis.link import Link
 from lamplighter.store.redis.scripts import script

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from lamplighter.core.clock import from_us, maybe_from_us, maybe_length, to_us
 from lamplighter.core.errors import StoreError, TooLarge
-from lamplighter.core.flow import Order
+from lamplighter.core.flow_control import Order
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     Beat,

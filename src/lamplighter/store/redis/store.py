@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self
 
 from lamplighter.core.clock import from_us
 from lamplighter.core.errors import StoreUnavailable, TransactionUnsupported
-from lamplighter.core.flow import GateView, Order, ShareView, Turned
+from lamplighter.core.flow_control import GateView, Order, ShareView, Turned
 from lamplighter.core.model import (
     LIVE,
     MOVES,

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import msgspec
 
 from lamplighter.core.clock import maybe_to_us
-from lamplighter.core.flow import Order
+from lamplighter.core.flow_control import Order
 from lamplighter.core.model import ATTEMPT_ENDS, ENDED, Beat, Beaten, Outcome, State, Verb
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, value
 from lamplighter.store.sqlite.connection import Connection
-from lamplighter.store.sqlite.flow import Flow
+from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.moves import Moves, Moving
 from lamplighter.store.sqlite.settle import Ended, settle
 
@@ -40,7 +40,7 @@ def finish(connection: Connection, outcomes: Sequence[Outcome], now: int) -> lis
             ended.append((job, _WELL.get(outcome.verb)))
             orders += outcome.orders
     moves.write(connection)
-    settle(Flow(connection, now), ended, orders)
+    settle(FlowControl(connection, now), ended, orders)
     return [job.id for job, _ in ended]
 
 

@@ -12,7 +12,7 @@ from lamplighter.core.model import Claimed
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, value
 from lamplighter.store.sqlite.connection import Connection
-from lamplighter.store.sqlite.flow import Flow
+from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.lines import Class, Lines, Pick, Row, any_class, classes
 from lamplighter.store.sqlite.waits import Parking, let_go
 
@@ -57,7 +57,7 @@ class _Claim:
     def __init__(self, connection: Connection, lease: Lease) -> None:
         self._connection = connection
         self._lease = lease
-        self._flow = Flow(connection, lease.now)
+        self._flow = FlowControl(connection, lease.now)
         self._gates = self._flow.gates
         self._parking = Parking(self._flow)
         let_go(self._flow)

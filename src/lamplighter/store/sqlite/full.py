@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from lamplighter.core.flow import QUEUE, QueueRule
+from lamplighter.core.flow_control import QUEUE, QueueRule
 from lamplighter.core.model import NewJob, Record, State
 from lamplighter.store.pack import pack
 from lamplighter.store.rules import DROPPED, queue_full, read_rule

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from lamplighter.core.clock import maybe_to_us
-from lamplighter.core.flow import LIMIT, Gate, GateRule, Order, Turned, limit_of
+from lamplighter.core.flow_control import LIMIT, Gate, GateRule, Order, Turned, limit_of
 from lamplighter.store.pack import Row, pack
 from lamplighter.store.sqlite.batch import run, unpack, value
 from lamplighter.store.sqlite.connection import Connection

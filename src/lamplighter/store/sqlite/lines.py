@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from lamplighter.core.flow import QUEUE, TENANT, charge_for
+from lamplighter.core.flow_control import QUEUE, TENANT, charge_for
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, unpack, value
 from lamplighter.store.sqlite.connection import Connection
-from lamplighter.store.sqlite.flow import Flow
+from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.moves import Moving
 
 
@@ -83,7 +83,7 @@ def _by_head(connection: Connection, priority: int, queues: list[str]) -> list[s
 class Lines:
     """The lines of one queue and priority."""
 
-    def __init__(self, flow: Flow, class_: Class) -> None:
+    def __init__(self, flow: FlowControl, class_: Class) -> None:
         self._connection = flow.connection
         self._rules = flow.rules
         self._binds = class_._asdict()
@@ -146,7 +146,7 @@ class Lines:
         return found
 
 
-def charge_time(flow: Flow, ended: Sequence[Moving]) -> None:
+def charge_time(flow: FlowControl, ended: Sequence[Moving]) -> None:
     """Charge tenants for how long their jobs ran, in queues where that counts."""
     rules, queues = flow.rules, {job.queue for job in ended}
     rules.load(QUEUE, queues)

@@ -1,10 +1,10 @@
-"""The statements of `queries.sql` and `flow.sql`, by name."""
+"""The statements of `queries.sql` and `flow_control.sql`, by name."""
 
 from __future__ import annotations
 
 from lamplighter.store.named_sql import load
 
-SQL = load(__package__) | load(__package__, "flow.sql")
+SQL = load(__package__) | load(__package__, "flow_control.sql")
 
 _FILTERS = {
     "ids": "id IN (SELECT value FROM json_each(:ids))",

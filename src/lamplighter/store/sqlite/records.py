@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamplighter.core.clock import maybe_from_us, maybe_to_us
-from lamplighter.core.flow import LIMIT, QUEUE
+from lamplighter.core.flow_control import LIMIT, QUEUE
 from lamplighter.core.model import Record
 from lamplighter.store.sqlite import full, gates
 from lamplighter.store.sqlite.connection import Connection

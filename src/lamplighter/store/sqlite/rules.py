@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule, charge_of
+from lamplighter.core.flow_control import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule, charge_of
 from lamplighter.store.pack import pack
 from lamplighter.store.rules import read_rule
 from lamplighter.store.sqlite.batch import unpack

@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 from lamplighter.core.clock import maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.core.flow import LIMIT, GateView, Order, ShareView
+from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
     Beat,

@@ -6,7 +6,7 @@ from lamplighter.core.clock import from_us
 from lamplighter.core.model import Failure, State, Swept
 from lamplighter.store.sqlite.batch import run, unpack, value
 from lamplighter.store.sqlite.connection import Connection
-from lamplighter.store.sqlite.flow import Flow
+from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.moves import Moves, Moving
 from lamplighter.store.sqlite.settle import settle
 from lamplighter.store.sqlite.waits import let_go, next_look
@@ -22,7 +22,7 @@ def sweep(connection: Connection, limit: int, now: int) -> Swept:
     """See `base.Store.sweep`."""
     due = run(connection, "come_due", now=now, limit=limit)
     abandoned = _rescue_all(connection, limit, now)
-    flow = Flow(connection, now)
+    flow = FlowControl(connection, now)
     settle(flow, [(job, None) for job in abandoned])
     due += let_go(flow)
     turned = flow.gates.turned()

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.flow import Gate, GateRule, GateView, ShareView
+from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView
 from lamplighter.core.model import ENDED, LIVE, Failure, JobView, QueueStats, State, Unique, Where
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
-from lamplighter.store.sqlite.flow import Flow
+from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.queries import SQL, view
 
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
@@ -81,7 +81,7 @@ def gates(connection: Connection, keys: Sequence[str], limit: int, now: int) -> 
         shown = sorted(set(keys))[: max(limit, 0)]
     else:
         shown = [key for (key,) in connection.execute(SQL["busy_gates"], {"now": now, "limit": limit})]
-    flow = Flow(connection, now)
+    flow = FlowControl(connection, now)
     flow.gates.load(shown)
     waiting = dict(unpack(connection, "waiting", keys=pack(shown)))
     return [_gate(flow.gates[key], flow.gates.rule(key), waiting[key] or 0, now) for key in shown]

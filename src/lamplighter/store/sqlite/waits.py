@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from lamplighter.core.flow import AT_ONCE, TENANT
+from lamplighter.core.flow_control import AT_ONCE, TENANT
 from lamplighter.store.pack import Row as Packed
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, unpack
 from lamplighter.store.sqlite.connection import Connection
-from lamplighter.store.sqlite.flow import Flow
+from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.lines import Row
 from lamplighter.store.sqlite.queries import SQL
 
 MOST_LET_GO = 1000  # jobs at once, of one queue before one gate
 
 
-def let_go(flow: Flow) -> int:
+def let_go(flow: FlowControl) -> int:
     """Have jobs stand in their lines again whose gates have room for them; returns how many."""
     connection, rules, gates = flow.connection, flow.rules, flow.gates
     waits = unpack(connection, "to_look_at", now=flow.now)
@@ -38,7 +38,7 @@ def let_go(flow: Flow) -> int:
 class Parking:
     """Jobs that a claim found to be before a shut gate."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: FlowControl) -> None:
         self._connection = flow.connection
         self._gates = flow.gates
         self._rules = flow.rules

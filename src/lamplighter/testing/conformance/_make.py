@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lamplighter.core.clock import to_us
-from lamplighter.core.flow import GateView
+from lamplighter.core.flow_control import GateView
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import Claimed, Failure, JobView, NewJob, Outcome, Unique, Verb, Where
 from lamplighter.store.base import Store

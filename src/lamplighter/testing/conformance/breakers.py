@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.core.flow import GateRule, Order, Turned
+from lamplighter.core.flow_control import GateRule, Order, Turned
 from lamplighter.core.model import Claimed, NewJob, Outcome, Verb
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from lamplighter.core.flow import GateRule
+from lamplighter.core.flow_control import GateRule
 from lamplighter.core.model import Claimed, Keep, NewJob, State, Unique, Where
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import (

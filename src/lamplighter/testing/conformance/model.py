@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from lamplighter.core.clock import to_us
 from lamplighter.core.errors import QueueFull
-from lamplighter.core.flow import (
+from lamplighter.core.flow_control import (
     LIMIT,
     QUEUE,
     TENANT,

@@ -1,4 +1,4 @@
--- One gate: what it does under a rule at a moment, as `core.flow.Gate` says.
+-- One gate: what it does under a rule at a moment, as `core.flow_control.Gate` says.
 local LOOK_AGAIN, UNBOUNDED = 1000000, 2147483647
 
 -- It is stored as a msgpack array, whose fields `gates.py` has in the same order.

@@ -1,4 +1,4 @@
--- The rules of limits, queues and tenants, from the texts of their records: as in `core.flow`. (Include after _job.)
+-- The rules of limits, queues and tenants, from the texts of their records: as in `core.flow_control`. (Include after _job.)
 local DEFAULTS = {
   limit = {burst = 1, at_least = 10, within = 60000000, open_for = 30000000, longest = 600000000},
   queue = {charge = 'jobs', drop = false},

@@ -44,7 +44,7 @@ CREATE TABLE lamp_classes (
     PRIMARY KEY (queue, priority)
 ) WITHOUT ROWID;
 
--- What is known of the keys of limits: the fields of `core.flow.Gate`.
+-- What is known of the keys of limits: the fields of `core.flow_control.Gate`.
 CREATE TABLE lamp_gates (
     key      TEXT PRIMARY KEY,
     running  INTEGER NOT NULL DEFAULT 0,

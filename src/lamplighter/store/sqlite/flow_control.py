@@ -7,7 +7,7 @@ from lamplighter.store.sqlite.gates import Gates
 from lamplighter.store.sqlite.rules import Rules
 
 
-class Flow:
+class FlowControl:
     """The rules and the gates that a transaction has to do with, as of one moment."""
 
     def __init__(self, connection: Connection, now: int) -> None:

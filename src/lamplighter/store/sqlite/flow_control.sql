@@ -205,7 +205,7 @@ DELETE FROM lamp_classes WHERE NOT EXISTS (
     SELECT 1 FROM lamp_lines l
     WHERE l.queue = lamp_classes.queue AND l.priority = lamp_classes.priority AND l.tag IS NOT NULL);
 
--- :forget_gates Forget gates that are idle, and before which nobody waits: `core.flow.Gate.is_idle`.
+-- :forget_gates Forget gates that are idle, and before which nobody waits: `core.flow_control.Gate.is_idle`.
 DELETE FROM lamp_gates WHERE key IN (
     SELECT g.key FROM lamp_gates g LEFT JOIN lamp_records r ON r.kind = 'limit'
         AND r.name = substr(g.key, 1, coalesce(nullif(instr(g.key, ':'), 0) - 1, length(g.key)))

@@ -1,4 +1,4 @@
-"""Flow control: who may be claimed, and who waits before a gate. `Shelf` tells it of every queued job."""
+"""FlowControl control: who may be claimed, and who waits before a gate. `Shelf` tells it of every queued job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from lamplighter.core.clock import from_us, maybe_to_us, to_us
-from lamplighter.core.flow import (
+from lamplighter.core.flow_control import (
     AT_ONCE,
     LIMIT,
     QUEUE,
@@ -33,7 +33,7 @@ MOST_LET_GO = 1000  # jobs at once, of one queue before one gate
 Text = Callable[[str, str], str | None]  # the text of a record, by its kind and name
 
 
-class Flow:
+class FlowControl:
     """Lines, gates and those who wait before them; changes no job itself."""
 
     def __init__(self, text: Text) -> None:

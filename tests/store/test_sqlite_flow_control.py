@@ -13,7 +13,7 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 from tests.store.recount import miscounted
 
 from lamplighter.core.errors import QueueFull
-from lamplighter.core.flow import GateRule, QueueRule
+from lamplighter.core.flow_control import GateRule, QueueRule
 from lamplighter.store.sqlite import SqliteStore, connect
 from lamplighter.testing.conformance._make import NOW, add, claim, ids_of, job, later, rule
 from lamplighter.testing.conformance.model import HISTORIES, Histories
