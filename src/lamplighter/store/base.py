@@ -66,12 +66,12 @@ class Store(Protocol):
 
         No `queues` means all. Jobs of paused queues stay. The highest priority goes first; of its queues the one whose
         next job is due first, and then the others. Within a queue and priority the tenants go by their tags, each with
-        its earliest due job first: a tenant's tag goes up by `core.flow_control.charge_of` its weight with each job, from where
-        the queue is (the highest tag that was served), so that one that was idle has saved nothing up.
+        its earliest due job first: a tenant's tag goes up by `charge_of` its weight with each job, from where the queue
+        is (the highest tag that was served), so that one that was idle has saved nothing up.
 
-        A job goes only if all of its limits let it through (`core.flow_control.Gate`). It then holds a slot of each until it
-        stops running. Otherwise it waits before the first gate that is shut, at no cost, until `claim` or `sweep` finds
-        that gate to have room; its tenant is not charged.
+        A job goes only if all of its limits let it through (`core.flow_control.Gate`). It then holds a slot of each until
+        it stops running. Otherwise it waits before the first gate that is shut, at no cost, until `claim` or `sweep`
+        finds that gate to have room; its tenant is not charged.
 
         It goes in rounds. A round plans as many jobs as are still wanted, as if all were let through (of those with
         equal tags, by the tenant's name); where some were not, another round follows. After a thousand that were not,
@@ -122,7 +122,7 @@ class Store(Protocol):
         """Stop or let go the claims on a queue; running jobs go on."""
 
     async def put(self, record: Record) -> None:
-        """Write a record over the one of its kind and name. The rules of `core.flow_control` are records, and count at once."""
+        """Write a record over the one of its kind and name. The rules of flow control are records, and count at once."""
 
     async def drop(self, kind: str, name: str) -> None:
         """Remove a record, if it is there."""
