@@ -42,6 +42,8 @@ class Store(Protocol):
     async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
         """Add jobs, durably, in order; one answer each. Adding an id again changes nothing, even after the job ended.
 
+        A job with `children` is held. One of a group is added only while the job that it is a child of is held: so that
+        one comes first. Whoever was interrupted adds all again.
         A job whose unique key is held is not added, unless the holder is its own `parent`, which hands the key on.
         If it `replaces`, a holder that waits and has its name goes on with what it brings; any other stays as it is.
         With `tx`, an open transaction of the caller's on the same database, the jobs exist once that commits.
@@ -65,23 +67,34 @@ class Store(Protocol):
         """Record how attempts ended; returns the ids that won. One that lost its lease changes nothing.
 
         A job that was asked to stop is cancelled if its attempt ends in any way other than done or fail. A job whose
-        `keep_until` is not later than `now` is forgotten at once.
+        `keep_until` is not later than `now` is forgotten at once; one of a group by the next prune.
         """
 
     async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
         """Renew leases of running jobs, store their progress, and learn which must stop."""
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
-        """Queue up to `limit` scheduled jobs that are due, and up to `limit` whose lease ran out (as a crash)."""
+        """Queue up to `limit` scheduled jobs that are due, and up to `limit` whose lease ran out (as a crash).
+
+        Of up to `limit` held jobs whose children are settled, let go those that may run: to wait for their time if that
+        is yet to come, else in line from now on. The others fail with a reason that names the oldest child that failed
+        or was cancelled, and are kept as long as that one.
+        """
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         """Cancel up to `limit` waiting jobs at once, and ask running ones to stop."""
 
     async def retry(self, where: Where, *, limit: int, now: datetime) -> list[str]:
-        """Queue up to `limit` ended or scheduled jobs now, with their failures and crashes forgiven."""
+        """Queue up to `limit` ended or scheduled jobs now, with their failures and crashes forgiven.
+
+        A job that has children is held again: the next sweep judges by what those have come to meanwhile.
+        """
 
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
-        """Forget up to `limit` ended jobs past `keep_until` or beyond a queue's `keep`, and expired records."""
+        """Forget up to `limit` ended jobs past `keep_until` or beyond a queue's `keep`, and expired records.
+
+        Children are spared while the job that they are children of is live.
+        """
 
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         """Jobs, newest first; go on with `before` = the last id of the page."""

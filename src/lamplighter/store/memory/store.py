@@ -22,6 +22,7 @@ from lamplighter.core.model import (
     Beat,
     Beaten,
     Cancelled,
+    Children,
     Claimed,
     Failure,
     JobView,
@@ -40,6 +41,7 @@ from lamplighter.store.memory.keys import Keys, over
 from lamplighter.store.memory.shelf import Shelf
 
 FAILURES_KEPT = 20
+_FATES = {State.FAILED: "failed", State.CANCELLED: "was cancelled"}
 
 
 class MemoryStore:
@@ -95,18 +97,21 @@ class MemoryStore:
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
         with self._lock:
-            next_at = self._jobs.next_moment()
+            next_at = self._next_look(now)
             if next_at is None or next_at > now:
                 return Swept(0, [], next_at)  # and tell nobody: who sweeps when told of changes would never rest
         with self._changing():
+            settled = self._jobs.settled(limit)
+            failed = [job.id for job in settled if not self._let_go(job, now)]
             due = self._jobs.up_to(now, State.SCHEDULED, limit)
             for job in due:
                 self._jobs.put(replace(job, state=State.QUEUED))
             abandoned = self._jobs.up_to(now, State.RUNNING, limit)
             for job in abandoned:
                 self._rescue(job, now)
-            next_at = self._jobs.next_moment()
-            return Swept(len(due), [job.id for job in abandoned], next_at and max(now, next_at))
+            let_go = [job for job in settled if job.id not in failed and job.run_at <= now]
+            rescued = [job.id for job in abandoned]
+            return Swept(len(due) + len(let_go), rescued, self._next_look(now), tuple(failed))
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         with self._changing():
@@ -191,12 +196,16 @@ class MemoryStore:
     def _add(self, new: NewJob, now: datetime) -> Added:
         if new.id in self._jobs:
             return Added(new.id, created=True)
+        parent = self._jobs.get(new.group)
+        if new.group and (parent is None or parent.state is not State.HELD):
+            return Added(new.id, created=False)
         if new.unique:
             holder = self._keys.take(new.id, new.unique, now, parent=new.parent)
             if holder != new.id:
                 return Added(holder, created=False, replaced=self._replace(holder, new, now))
             self._uniques[new.id] = new.unique
         self._jobs.put(_view(new, now))
+        self._jobs.tally(new.group, "added", 1)
         return Added(new.id, created=True)
 
     def _replace(self, holder: str, new: NewJob, now: datetime) -> bool:
@@ -232,6 +241,24 @@ class MemoryStore:
             self._return(replace(job, run_at=outcome.run_at or job.run_at), target, now)
         return True
 
+    def _next_look(self, now: datetime) -> datetime | None:
+        next_at = self._jobs.next_moment()
+        return now if self._jobs.settled(1) else next_at and max(now, next_at)
+
+    def _let_go(self, job: JobView, now: datetime) -> bool:
+        """Let a held job wait for its time or a worker, unless it has to fail."""
+        if job.children and job.children.must_fail:
+            self._fail_for(job, now)
+            return False
+        self._jobs.put(replace(job, state=_wait(job.run_at, now), run_at=max(job.run_at, now)))
+        return True
+
+    def _fail_for(self, job: JobView, now: datetime) -> None:
+        """A job fails for its oldest child that did not end well, and is kept as long as that one."""
+        lost = self._jobs.find(Where(groups=(job.id,)), {State.FAILED, State.CANCELLED}, len(self._jobs))
+        why = f"its child {lost[-1].id} {_FATES[lost[-1].state]}" if lost else "a child of it, now forgotten, failed"
+        self._end(replace(job, reason=why, keep_until=lost[-1].keep_until if lost else None), State.FAILED, now)
+
     def _renew(self, beat: Beat, lease_until: datetime) -> JobView | None:
         job = self._jobs.held(beat.id, beat.fence)
         if job:
@@ -260,7 +287,8 @@ class MemoryStore:
     def _end(self, job: JobView, state: State, now: datetime) -> None:
         if unique := self._uniques.get(job.id):
             self._keys.let_go(job.id, unique)
-        if over(job.keep_until, now):
+        self._jobs.tally(job.group, state, 1)
+        if over(job.keep_until, now) and not job.group:
             self._forget(job.id)
         else:
             job = replace(job, state=state, ended_at=now, lease_until=None, stopping=False, progress=None)
@@ -270,7 +298,10 @@ class MemoryStore:
         unique = self._uniques.get(job.id)
         if unique and unique.mode != "period" and job.state in ENDED:
             self._keys.take(job.id, unique, now)
-        job = replace(job, state=State.QUEUED, run_at=now, failures=0, crashes=0, worker=None, started_at=None)
+        if job.state in ENDED:
+            self._jobs.tally(job.group, job.state, -1)
+        state = State.QUEUED if job.children is None or job.state is State.SCHEDULED else State.HELD
+        job = replace(job, state=state, run_at=now, failures=0, crashes=0, worker=None, started_at=None)
         self._jobs.put(replace(job, ended_at=None, keep_until=None, result=None, reason=None))
 
     def _forget(self, id_: str) -> None:
@@ -289,7 +320,7 @@ def _view(new: NewJob, now: datetime) -> JobView:
         name=new.name,
         queue=new.queue,
         tenant=new.tenant,
-        state=_wait(new.run_at, now),
+        state=_wait(new.run_at, now) if new.children is None else State.HELD,
         priority=new.priority,
         run_at=new.run_at,
         created_at=new.created_at or now,
@@ -307,4 +338,6 @@ def _view(new: NewJob, now: datetime) -> JobView:
         keep_until=None,
         result=None,
         reason=None,
+        group=new.group,
+        children=None if new.children is None else Children(total=new.children, on_failure=new.on_child_failure),
     )

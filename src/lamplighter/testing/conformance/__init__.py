@@ -23,6 +23,7 @@ OPERATIONS = (
     "add",
     "beat",
     "cancel",
+    "children",
     "claim",
     "finish",
     "model",
