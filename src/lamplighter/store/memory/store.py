@@ -101,17 +101,15 @@ class MemoryStore:
             if next_at is None or next_at > now:
                 return Swept(0, [], next_at)  # and tell nobody: who sweeps when told of changes would never rest
         with self._changing():
-            settled = self._jobs.settled(limit)
-            failed = [job.id for job in settled if not self._let_go(job, now)]
+            let_go, failed = self._settle(limit, now)
             due = self._jobs.up_to(now, State.SCHEDULED, limit)
             for job in due:
                 self._jobs.put(replace(job, state=State.QUEUED))
             abandoned = self._jobs.up_to(now, State.RUNNING, limit)
             for job in abandoned:
                 self._rescue(job, now)
-            let_go = [job for job in settled if job.id not in failed and job.run_at <= now]
             rescued = [job.id for job in abandoned]
-            return Swept(len(due) + len(let_go), rescued, self._next_look(now), tuple(failed))
+            return Swept(let_go + len(due), rescued, self._next_look(now), failed)
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         with self._changing():
@@ -245,19 +243,26 @@ class MemoryStore:
         next_at = self._jobs.next_moment()
         return now if self._jobs.settled(1) else next_at and max(now, next_at)
 
-    def _let_go(self, job: JobView, now: datetime) -> bool:
-        """Let a held job wait for its time or a worker, unless it has to fail."""
-        if job.children and job.children.must_fail:
-            self._fail_for(job, now)
-            return False
-        self._jobs.put(replace(job, state=_wait(job.run_at, now), run_at=max(job.run_at, now)))
-        return True
+    def _settle(self, limit: int, now: datetime) -> tuple[int, tuple[str, ...]]:
+        """Let go the held jobs that need not wait any longer; returns how many are due by that, and which fail."""
+        settled = [(job, job.children) for job in self._jobs.settled(limit) if job.children]
+        failing = [self._failed_for(job) for job, children in settled if children.must_fail]
+        let_go = [job for job, children in settled if not children.must_fail]
+        for job in let_go:
+            self._let_go(job, now)
+        for job in failing:
+            self._end(job, State.FAILED, now)
+        return sum(job.run_at <= now for job in let_go), tuple(job.id for job in failing)
 
-    def _fail_for(self, job: JobView, now: datetime) -> None:
-        """A job fails for its oldest child that did not end well, and is kept as long as that one."""
+    def _let_go(self, job: JobView, now: datetime) -> None:
+        """Let a held job wait for its time, else in line from now on."""
+        self._jobs.put(replace(job, state=_wait(job.run_at, now), run_at=max(job.run_at, now)))
+
+    def _failed_for(self, job: JobView) -> JobView:
+        """The job as it fails for its oldest child that came to no good end: kept as long as that one."""
         lost = self._jobs.find(Where(groups=(job.id,)), {State.FAILED, State.CANCELLED}, len(self._jobs))
         why = f"its child {lost[-1].id} {_FATES[lost[-1].state]}" if lost else "a child of it, now forgotten, failed"
-        self._end(replace(job, reason=why, keep_until=lost[-1].keep_until if lost else None), State.FAILED, now)
+        return replace(job, reason=why, keep_until=lost[-1].keep_until if lost else None)
 
     def _renew(self, beat: Beat, lease_until: datetime) -> JobView | None:
         job = self._jobs.held(beat.id, beat.fence)

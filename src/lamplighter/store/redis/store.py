@@ -164,15 +164,15 @@ class RedisStore:
         return beaten
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
-        due, rescued = 0, list[str]()
+        due, rescued, failed = 0, list[str](), tuple[str, ...]()
         while True:
-            some = max(0, min(limit - max(due, len(rescued)), MOST_TOGETHER))
-            came, next_at, ids = await self._run("sweep", moment(now), some)
+            some = max(0, min(limit - max(due, len(rescued), len(failed)), MOST_TOGETHER))
+            came, next_at, ids, lost = await self._run("sweep", moment(now), some)
             due += came
             rescued += _texts(ids)
-            swept = Swept(due, rescued, from_us(int(next_at)) if next_at else None)
-            if max(came, len(ids)) < some or max(due, len(rescued)) >= limit:
-                return swept
+            failed += tuple(_texts(lost))
+            if max(came, len(ids), len(lost)) < some or max(due, len(rescued), len(failed)) >= limit:
+                return Swept(due, rescued, from_us(int(next_at)) if next_at else None, failed)
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         keep = "" if keep_until is None else moment(keep_until)
@@ -194,11 +194,11 @@ class RedisStore:
         return list(batched((id_.decode() for id_, _ in found), MOST_TOGETHER))
 
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
-        pruned = 0
+        pruned, first = 0, 1
         while True:
             some = max(0, min(limit - pruned, MOST_TOGETHER))
-            gone, more = await self._run("prune", moment(now), some, keep.done, keep.failed)
-            pruned += int(gone)
+            gone, more = await self._run("prune", moment(now), some, keep.done, keep.failed, first)
+            pruned, first = pruned + int(gone), 0
             if not more and (gone < some or pruned >= limit):
                 return pruned
 

@@ -407,7 +407,10 @@ async def test_two_thousand_children_end_before_their_parent_begins(store: Store
         await add(store, *children[first : first + MANY])
     for _ in range(0, BATCH, MANY):
         assert await store.sweep(MANY, now=NOW) == Swept(0, [], None)
-        await end_all(store, "done", result="1")
+        await end_all(store, "done", result="1", keep_until=NOW)
+    await add(store, *(job() for _ in range(5)))
+    await end_all(store, "done")
+    assert await store.prune(Keep(0, 0), limit=10, now=NOW) == 5, "the others, though they are the newest"
     assert await store.sweep(MANY, now=NOW) == Swept(1, [], None)
     assert await progress_of(store, held) == Children(total=BATCH, on_failure="continue", added=BATCH, done=BATCH)
     seen: list[str] = []

@@ -8,12 +8,17 @@ local WORKER, STARTED_AT, LEASE_UNTIL, PROGRESS, STOPPING = 7, 8, 9, 10, 11
 local ENDED_AT, KEEP_UNTIL, RESULT, REASON = 12, 13, 14, 15
 local QUEUE, PRIORITY, KEY, MODE, UNTIL, FIXED = 16, 17, 18, 19, 20, 21
 local HEADER, NIL4, NIL9 = '\220\000\023', string.rep('\192', 4), string.rep('\192', 9)
+-- Only a job that has children, or is one, says so, in three more fields.
+local GROUP, TOTAL, ON_FAILURE, RELATED_HEADER = 22, 23, 24, '\220\000\026'
 
 local function unpack_job(packed)
   local job = {cmsgpack.unpack_limit(packed, 14, #HEADER)}  -- the first is where it stopped
   job[FIXED] = string.sub(packed, job[1] + 1)
   local _
   _, job[QUEUE], job[PRIORITY], job[KEY], job[MODE], job[UNTIL] = cmsgpack.unpack_limit(packed, 5, job[1])
+  if string.sub(packed, 1, 3) ~= HEADER then
+    job[GROUP], job[TOTAL], job[ON_FAILURE] = select(11, cmsgpack.unpack_limit(job[FIXED], 12, 0))
+  end
   return job
 end
 
@@ -23,13 +28,13 @@ local function fixed_of(job)
 end
 
 local function pack_job(job)
-  local state = job[STATE]
-  if state == 'q' or state == 's' then
-    return HEADER .. cmsgpack.pack(unpack(job, STATE, RUN_AT)) .. NIL9 .. job[FIXED]
+  local state, header = job[STATE], (job[GROUP] or job[TOTAL]) and RELATED_HEADER or HEADER
+  if state == 'q' or state == 's' or state == 'h' then
+    return header .. cmsgpack.pack(unpack(job, STATE, RUN_AT)) .. NIL9 .. job[FIXED]
   elseif state == 'r' then
-    return HEADER .. cmsgpack.pack(unpack(job, STATE, STOPPING)) .. NIL4 .. job[FIXED]
+    return header .. cmsgpack.pack(unpack(job, STATE, STOPPING)) .. NIL4 .. job[FIXED]
   end
-  return HEADER .. cmsgpack.pack(unpack(job, STATE, REASON)) .. job[FIXED]
+  return header .. cmsgpack.pack(unpack(job, STATE, REASON)) .. job[FIXED]
 end
 
 -- Where jobs stand. Moments are microseconds since 1970: a double holds them exactly until the year 2255, and redis.call
@@ -37,6 +42,7 @@ end
 local base = KEYS[1]
 local JOBS = base .. ':jobs'            -- hash: id -> job
 local LIVE = base .. ':live'            -- ids of jobs that have not ended, by id
+local HELD = base .. ':held'            -- ids of jobs that wait for their children, by id
 local SCHEDULED = base .. ':scheduled'  -- ids by run_at
 local RUNNING = base .. ':running'      -- ids by lease_until
 local EXPIRY = base .. ':expiry'        -- ids of ended jobs by keep_until
@@ -169,6 +175,15 @@ local function ended_in(state, queue)
   return base .. ':ended:' .. state .. ':' .. queue
 end
 
+-- Children of a job that failed or were cancelled, by id; and those that could be forgotten, but for it, by keep_until.
+local function lost_of(id)
+  return base .. ':lost:' .. id
+end
+
+local function spared_of(id)
+  return base .. ':spared:' .. id
+end
+
 -- Take a job out of where its state has put it. Each of the moves below begins with this and ends with `enter`, so that
 -- where a job stands never differs from its state.
 local function leave(id, job)
@@ -181,10 +196,17 @@ local function leave(id, job)
     take(SCHEDULED, id)
   elseif state == 'r' then
     take(RUNNING, id)
+  elseif state == 'h' then
+    take(HELD, id)
+    take(base .. ':settled', id)
   else
     take(ENDED_IDS[state], id)
     take(ended_in(state, queue), id)
     if job[KEEP_UNTIL] then take(EXPIRY, id) end
+    if job[GROUP] then
+      take(lost_of(job[GROUP]), id)
+      take(spared_of(job[GROUP]), id)
+    end
   end
 end
 
@@ -199,7 +221,10 @@ local function enter(id, job, packed)
     put(SCHEDULED, job[RUN_AT], id)
   elseif state == 'r' then
     put(RUNNING, job[LEASE_UNTIL], id)
+  elseif state == 'h' then
+    put(HELD, 0, id)
   else
+    if job[GROUP] and state ~= 'd' then put(lost_of(job[GROUP]), 0, id) end
     put(ENDED_IDS[state], 0, id)
     put(ended_in(state, queue), 0, id)
     if job[KEEP_UNTIL] then put(EXPIRY, job[KEEP_UNTIL], id) end

@@ -2,10 +2,12 @@
 -- KEYS[1] {prefix}
 -- ARGV[1] now   ARGV[2...] for each job: its id, the job as msgpack, the id of its parent or '', and whether it replaces a
 -- job of its name that waits under its key: '' for no, '-' for yes, or by how long that one is put off at most
--- Returns for each job that was not added: its place in the batch (from 1), the holder's id, and 1 if that was replaced.
+-- Returns for each job that was not added: its place in the batch (from 1), the holder's id, and 1 if that was replaced; its
+-- own id, if nobody is held for it.
 -- Rings if any was added or replaced.
 -- include _job
 -- include _unique
+-- include _children
 -- include _ring
 local now, ids, seen, refused = tonumber(ARGV[1]), {}, {}, {}
 for i = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
@@ -20,9 +22,11 @@ local added, new, raw, waiting = {}, {}, {}, {}
 
 -- The job that holds a key, if it waits, to be changed.
 local function waiting_of(id)
-  if new[id] or waiting[id] then return new[id] or waiting[id] end
-  local packed = redis.call('HGET', JOBS, id)
-  local job = packed and unpack_job(packed)
+  local job = new[id] or waiting[id]
+  if not job then
+    local packed = redis.call('HGET', JOBS, id)
+    job = packed and unpack_job(packed)
+  end
   if not job or job[STATE] ~= 'q' and job[STATE] ~= 's' then return end
   return job
 end
@@ -42,8 +46,14 @@ local function replace(id, brought, longest)
   job[RUN_AT] = math.min(brought[RUN_AT], longest and created_at + longest or brought[RUN_AT])
   job[STATE] = job[RUN_AT] <= now and 'q' or 's'
   job[FIXED] = cmsgpack.pack(queue, priority, key, mode, till, name, tenant, created_at, args)
+  if job[TOTAL] then job[FIXED] = job[FIXED] .. cmsgpack.pack(job[GROUP], job[TOTAL], job[ON_FAILURE]) end
   raw[id] = nil
   return true
+end
+
+local function is_held(id)
+  if new[id] then return new[id][STATE] == 'h' end
+  return redis.call('ZSCORE', HELD, id)
 end
 
 for i, id in ipairs(ids) do
@@ -52,15 +62,16 @@ for i, id in ipairs(ids) do
     local packed, parent, how = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     local job = unpack_job(packed)
     local till = job[MODE] == 'period' and job[UNTIL] or nil
+    local orphan = job[GROUP] and not is_held(job[GROUP])
     local holder = job[KEY] and take_key(id, job, till, now, parent) or id
-    if holder == id then
+    if holder == id and not orphan then
       seen[id] = true
       added[#added + 1] = id
       new[id], raw[id] = job, packed
     else
       local n = #refused
       refused[n + 1], refused[n + 2] = i, holder
-      refused[n + 3] = how ~= '' and replace(holder, job, tonumber(how)) and 1 or 0
+      refused[n + 3] = how ~= '' and not orphan and replace(holder, job, tonumber(how)) and 1 or 0
     end
   end
 end
@@ -69,10 +80,12 @@ for _, id in ipairs(added) do
   local job = new[id]
   put(LIVE, 0, id)
   enter(id, job, raw[id])
+  relate(id, job)
 end
 for id, job in pairs(waiting) do enter(id, job) end
 if #saved > 0 then
   flush()
+  settle_up()
   ring()
 end
 return refused

@@ -3,6 +3,7 @@
 -- Returns two lists of ids: who ended, who was asked. Rings if there are any.
 -- include _job
 -- include _unique
+-- include _children
 -- include _moves
 -- include _ring
 local now, keep_until, ended, asked = tonumber(ARGV[1]), tonumber(ARGV[2]), {}, {}
@@ -23,6 +24,7 @@ for _, id in ipairs(ids) do
 end
 if #ended + #asked > 0 then
   flush()
+  settle_up()
   ring()
 end
 return {ended, asked}

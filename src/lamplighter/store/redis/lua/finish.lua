@@ -5,6 +5,7 @@
 -- Returns the ids that won. Rings if any did.
 -- include _job
 -- include _unique
+-- include _children
 -- include _moves
 -- include _ring
 local now, won, outcomes, ids = tonumber(ARGV[1]), {}, unpack_rows(ARGV[2], 9)
@@ -33,6 +34,7 @@ for _, outcome in ipairs(outcomes) do
 end
 if #won > 0 then
   flush()
+  settle_up()
   ring()
 end
 return won
