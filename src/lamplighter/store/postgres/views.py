@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.model import Claimed, Failure, JobView, QueueStats, Record, State, Unique
+from lamplighter.core.model import Children, Claimed, Failure, JobView, QueueStats, Record, State, Unique
 
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
 Row = Mapping[str, Any]
@@ -27,6 +29,8 @@ def view(row: Row) -> JobView:
     for moment in _MOMENTS:
         named[moment] = maybe_from_us(named[moment])
     key, mode, until = (named.pop(column) for column in ("unique_key", "unique_mode", "unique_until"))
+    named["group"], counted = named.pop("child_of"), named["children"]
+    named["children"] = None if counted is None else msgspec.json.decode(counted, type=Children)
     named["unique"] = None if key is None else Unique(key, mode, maybe_from_us(until))
     return JobView(**{**named, "state": State(named["state"])})
 
