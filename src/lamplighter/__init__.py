@@ -24,10 +24,12 @@ from lamplighter.core.errors import (
     UnknownJob,
 )
 from lamplighter.core.events import Event
-from lamplighter.core.model import Failure, JobView, Priority, State
+from lamplighter.core.flow import Flow, chain, group
+from lamplighter.core.model import Children, Failure, JobView, Priority, State
 from lamplighter.core.retry import Attempt, RetryPolicy, exponential, fixed, linear, never
 from lamplighter.core.secret import Secret
 from lamplighter.core.verdict import Cancel, Discard, Retry, Snooze
+from lamplighter.engine.children import Child
 from lamplighter.engine.context import Ctx
 
 __version__ = _version("lamplighter")
@@ -39,12 +41,15 @@ __all__ = [
     "BadCron",
     "Blocker",
     "Cancel",
+    "Child",
+    "Children",
     "ConfigError",
     "Ctx",
     "Discard",
     "Draft",
     "Event",
     "Failure",
+    "Flow",
     "Handle",
     "Job",
     "JobCancelled",
@@ -68,8 +73,10 @@ __all__ = [
     "TransactionUnsupported",
     "UnknownJob",
     "__version__",
+    "chain",
     "exponential",
     "fixed",
+    "group",
     "linear",
     "never",
 ]

@@ -12,7 +12,8 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 import msgspec
 
-from lamplighter.app.handle import Handle
+from lamplighter.app.flows import batches
+from lamplighter.app.handle import Handle, cancel
 from lamplighter.app.idle import until_idle
 from lamplighter.app.job import AsyncJob, Job, Register, SyncJob
 from lamplighter.app.limits import check_crashes, check_kept, check_memory, timeout_in_seconds
@@ -26,6 +27,7 @@ from lamplighter.core.definition import Definition, Registry, how_it_runs
 from lamplighter.core.draft import Draft, Options, checked
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.events import Bus, Event, Listener
+from lamplighter.core.flow import Flow
 from lamplighter.core.model import Added, Keep, NewJob
 from lamplighter.core.retry import RetryPolicy, exponential
 from lamplighter.engine.context import CURRENT_JOB
@@ -216,6 +218,50 @@ class App(Generic[D]):
         jobs = self._jobs(all_, parent)
         return jobs, self._handles(all_, [Added(job.id, created=True) for job in jobs])
 
+    async def enqueue_flow(
+        self,
+        flow: Flow[R],
+        *,
+        id: str | None = None,  # noqa: A002 - the job's
+        tx: object = None,
+    ) -> Handle[R]:
+        """Add a chain or a group; the handle is that of the job which runs last, and is held until then.
+
+        Up to a thousand jobs are added at once or not at all. Of more, the held job comes first, and then its children,
+        a thousand in each round trip: if that is interrupted, enqueue the flow again under the same `id`, and it goes
+        on; in a running job give `ctx.id_for("a name")`. They are not added once nobody waits for them any more: the
+        held job was cancelled, or has failed for one of them, or its unique key was held (`handle.created`).
+
+        Raises:
+            ConfigError: the app is not open, the id is no UUID of version 7, a child has a unique key, or a count is
+                wrong.
+            StoreUnavailable, TransactionUnsupported: as `enqueue` does.
+        """
+        self._refuse_unless_open()
+        first: Added | None = None
+        for jobs in batches(flow, id, self._clock(), CURRENT_JOB.get(), size=MOST_TOGETHER):
+            added = await self.store.add(jobs, now=self._clock(), tx=tx)
+            if self._bus.heard and tx is None:
+                self._tell(jobs, added)
+            first = first or added[0]
+            if not all(one.created for one in added):
+                break
+        assert first is not None, "a flow has a job that runs last"
+        return self._handle(flow.then, first)
+
+    def enqueue_flow_within(
+        self,
+        tx: object,
+        flow: Flow[R],
+        *,
+        id: str | None = None,  # noqa: A002 - the job's
+        parent: str | None = None,
+    ) -> Handle[R]:
+        """`enqueue_flow` inside an open synchronous transaction, without awaiting; see `enqueue_within`."""
+        now, parent = self._clock(), parent or CURRENT_JOB.get()
+        jobs = [job for some in batches(flow, id, now, parent, size=MOST_TOGETHER) for job in some]
+        return self._handle(flow.then, self.store.add_within(tx, jobs, now=now)[0])
+
     def cron(
         self,
         expression: str,
@@ -256,6 +302,11 @@ class App(Generic[D]):
         """`handle.why()` for whoever has only an id; it also sees that this app has no such job."""
         self._refuse_unless_open()
         return await why(self.store, job, now=self._clock(), registry=self._registry)
+
+    async def cancel(self, job: str, *, tree: bool = False) -> bool:
+        """`handle.cancel()` for whoever has only an id."""
+        self._refuse_unless_open()
+        return await cancel(self.store, job, now=self._clock(), keep=self.settings.keep_failed, tree=tree)
 
     async def pause(self, queue: str) -> None:
         """Let no worker take jobs from a queue; running ones go on."""

@@ -27,6 +27,9 @@ async def until_idle(store: Store, clock: Clock, worker: Worker) -> None:
 
 
 async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
-    swept = await store.sweep(MOST_AT_ONCE, now=clock())
+    now = clock()
+    swept = await store.sweep(MOST_AT_ONCE, now=now)
+    if swept.due or swept.failed or (swept.next_at is not None and swept.next_at <= now):
+        return False
     stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
-    return not swept.due and worker.is_idle and not any(one.queued or one.running for one in stats)
+    return worker.is_idle and not any(one.queued or one.running for one in stats)

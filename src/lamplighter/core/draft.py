@@ -57,6 +57,11 @@ class Draft(Generic[R]):
         self.options = options
         self._key = _key(definition, arguments, options.get("unique", False))
 
+    @property
+    def key(self) -> str | None:
+        """The unique key that its job takes, if it does."""
+        return self._key
+
     def new_job(self, now: datetime, *, parent: str | None = None, at: datetime | None = None) -> NewJob:
         """The job to add now, or the one for the moment `at`."""
         options = self.options

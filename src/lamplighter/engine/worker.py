@@ -89,7 +89,7 @@ class Worker:
         self._idle.set()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._runner = Runner(registry, deps, options.kept, clock)
+        self._runner = Runner(registry, deps, options.kept, clock, store)
         self._finisher = Finisher(store, clock, self._settled)
         self._fetcher = Fetcher(
             store,
@@ -278,6 +278,8 @@ class Worker:
         if self._bus.heard:
             for job in swept.rescued:
                 self._bus.emit(Event(kind="rescued", job=job, at=self._clock()))
+            for job in swept.failed:
+                self._bus.emit(Event(kind="failed", job=job, at=self._clock(), reason="a child of it failed"))
 
     def _fired(self, entry: Entry, jobs: list[NewJob]) -> None:
         self._fetcher.ring()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from lamplighter.app.why import queue, state, workers
+from lamplighter.app.why import children, queue, state, workers
 from lamplighter.app.why.blocker import Blocker
 from lamplighter.app.why.sight import Sight, look
 from lamplighter.core.definition import Registry
@@ -22,6 +22,7 @@ BLOCKERS: tuple[Callable[[Sight], Blocker | None], ...] = (
     state.ended,
     state.running,
     state.abandoned,
+    children.held,
     queue.paused,
     state.unknown_name,
     workers.no_worker,

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from lamplighter.core.definition import Registry
-from lamplighter.core.model import Failure, JobView, QueueStats, Record, State, Where
+from lamplighter.core.model import LIVE, Failure, JobView, QueueStats, Record, State, Where
 from lamplighter.engine.lease import KIND, LEASES_REMEMBERED, Presence
 from lamplighter.store.base import Store
 
@@ -57,6 +57,14 @@ class Place(NamedTuple):
     exact: bool
 
 
+class Offspring(NamedTuple):
+    """The live children of a held job: how many run and wait (None: too many to look at), and the oldest of those."""
+
+    running: int | None
+    waiting: int | None
+    oldest: str | None
+
+
 class Sight(Struct, frozen=True, kw_only=True):
     """All that the blockers of one job are found in. `seen`: workers on record, dead ones too.
 
@@ -71,6 +79,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     seen: list[WorkerSeen]
     place: Place | None
     registry: Registry | None
+    children: Offspring | None = None
 
     @property
     def waiting(self) -> JobView | None:
@@ -118,7 +127,19 @@ async def look(store: Store, job: str, *, now: datetime, registry: Registry | No
         seen=await workers_seen(store, now=now) if view else [],
         place=await _place(store, view, stats) if view else None,
         registry=registry,
+        children=await _children(store, view) if view and view.state is State.HELD else None,
     )
+
+
+async def _children(store: Store, view: JobView) -> Offspring:
+    """Counted where they are few; they are pages of an index otherwise."""
+    live = tuple(LIVE)
+    found = await store.page(Where(groups=(view.id,), states=live), limit=MOST_IN_LINE + 1)
+    running = sum(one.state is State.RUNNING for one in found)
+    if len(found) > MOST_IN_LINE:
+        return Offspring(None, None, found[-1].id)
+    oldest = next((one.id for one in reversed(found) if one.state is not State.RUNNING), None)
+    return Offspring(running, len(found) - running, oldest or (found[-1].id if found else None))
 
 
 def _queue_of(view: JobView | None, stats: list[QueueStats]) -> QueueStats:
@@ -149,7 +170,7 @@ async def _place(store: Store, view: JobView, stats: list[QueueStats]) -> Place 
     if view.state is not State.QUEUED:
         return None
     queued = sum(one.queued for one in stats if one.queue == view.queue)
-    live = sum(one.scheduled + one.queued + one.running for one in stats)
+    live = sum(one.held + one.scheduled + one.queued + one.running for one in stats)
     if queued > MOST_IN_LINE or live > MOST_LIVE:
         return Place(max(0, queued - 1), exact=queued <= 1)
     line = await store.page(Where(queues=(view.queue,), states=(State.QUEUED,)), limit=MOST_IN_LINE)

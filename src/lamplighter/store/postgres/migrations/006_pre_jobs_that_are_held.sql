@@ -217,14 +217,16 @@ DECLARE
     came integer;
     passed integer; -- held jobs that could go on, but are in the hands of others
     settled integer;
+    busy boolean; -- another sweep is at the groups: it may have looked too early for what is there by now
 BEGIN
     due := 0;
     rescued := '{}';
     failed := '{}';
     PERFORM fold_counts(500);
+    busy := (EXISTS (SELECT FROM group_changes) OR EXISTS (SELECT FROM groups AS g WHERE g.settled)) AND NOT alone('groups');
     PERFORM fold_groups();
     next_at := next_moment();
-    IF (next_at <= now) IS NOT TRUE THEN
+    IF (next_at <= now OR busy) IS NOT TRUE THEN
         RETURN;
     END IF;
     SELECT s.due, s.failed, s.passed INTO due, failed, passed FROM settle(most, now) AS s;
@@ -253,6 +255,9 @@ BEGIN
     IF next_at <= now THEN -- either there is more, or it is in the hands of a transaction, which may be a long one
         settled := (SELECT count(*) FROM (SELECT FROM groups AS g WHERE g.settled LIMIT passed + 1) AS g);
         next_at := now + CASE WHEN came = most OR cardinality(rescued) = most OR settled > passed THEN 0 ELSE 1000000 END;
+    END IF;
+    IF busy THEN
+        next_at := now;
     END IF;
 END $$;
 
