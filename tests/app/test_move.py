@@ -27,6 +27,7 @@ from lamplighter.testing.conformance._make import (
     MANY,
     NOW,
     add,
+    children_of,
     claim,
     end,
     ended,
@@ -34,6 +35,7 @@ from lamplighter.testing.conformance._make import (
     ids_of,
     job,
     later,
+    parent,
     see,
     started,
     unique,
@@ -139,6 +141,16 @@ async def test_running_jobs_are_left_to_end_and_their_retries_moved(pair: Pair) 
     moved = await move
     assert (moved.moved, moved.running) == (3, 0)
     assert set(await ids_of(pair.target)) == {retried.id, other, late}
+
+
+async def test_a_family_stays_at_the_source_whole(pair: Pair) -> None:
+    held = parent(2)
+    waiting, later_on = children_of(held, 2)
+    await add(pair.source, held, waiting, later_on, other := job())
+    moved = await pair.move()
+    assert (moved.moved, moved.waiting, moved.held) == (1, 2, 1)
+    assert await ids_of(pair.target) == [other.id]
+    assert len(await ids_of(pair.source)) == 3
 
 
 async def test_what_still_runs_after_the_wait_is_told(pair: Pair) -> None:

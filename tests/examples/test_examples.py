@@ -26,7 +26,7 @@ def run(name: str, folder: Path) -> str:
 
 
 def test_each_example_is_tested_here() -> None:
-    tested = {"hello.py", "in_a_web_app.py", "unique.py", "why_it_waits.py", "with_your_data.py"}
+    tested = {"flows.py", "hello.py", "in_a_web_app.py", "unique.py", "why_it_waits.py", "with_your_data.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
 
 
@@ -40,6 +40,15 @@ def test_a_job_that_waits_says_why(tmp_path: Path) -> None:
     assert paused == "paused: its queue mail is paused: `lamplighter queues resume mail` lets it go on."
     assert no_worker.startswith("no_worker: no worker is alive: start one")
     assert greeting == "Good evening, Ada (attempt 1)"
+
+
+def test_jobs_run_in_sequence_and_in_parallel(tmp_path: Path) -> None:
+    letters, images, children, end = run("flows.py", tmp_path).splitlines()
+    assert letters == "letters: 25"
+    assert images == "images: 0: 0, 1: 10, 2: it is no image, 3: 30"
+    assert "total=4" in children
+    assert "done=3, failed=1" in children
+    assert end == "cancelled or failed: True"
 
 
 def test_what_is_asked_for_again_is_put_off_or_kept_out(tmp_path: Path) -> None:

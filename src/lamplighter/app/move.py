@@ -42,7 +42,10 @@ class Duplicate(Struct, frozen=True):
 
 
 class Moved(Struct):
-    """What a move came to. `waiting` and `running` were left at the source."""
+    """What a move came to. `waiting`, `running` and `held` were left at the source.
+
+    Jobs that have children, or are some, stay: workers there have to run them.
+    """
 
     moved: int = 0
     duplicate: int = 0
@@ -51,6 +54,7 @@ class Moved(Struct):
     paused: list[str] = field(default_factory=list)
     waiting: int = 0
     running: int = 0
+    held: int = 0
 
 
 class Mover:
@@ -96,6 +100,7 @@ class Mover:
         await self._drain(wait)
         left = await self._source.stats()
         self._moved.waiting = sum(queue.queued + queue.scheduled for queue in left)
+        self._moved.held = sum(queue.held for queue in left)
         self._moved.running = _running(left)
         return self._moved
 
@@ -115,7 +120,7 @@ class Mover:
         seen, before = False, None
         while views := await self._source.page(Where(states=WAITING), limit=AT_ONCE, before=before):
             before = views[-1].id
-            for batch in batches(view for view in views if view.queue != QUEUE):
+            for batch in batches(view for view in views if _is_movable(view)):
                 if self._stopping.is_set():
                     return seen
                 await self._carry(batch)
@@ -216,6 +221,11 @@ class Mover:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _is_movable(view: JobView) -> bool:
+    """A family stays together: its counts, and the outcomes that its last job reads, are at the source."""
+    return view.queue != QUEUE and view.children is None and view.group is None
 
 
 def _running(stats: list[QueueStats]) -> int:

@@ -12,6 +12,7 @@ from lamplighter.cli import (
     bench,
     config,
     crons,
+    dead,
     integrations,
     jobs,
     migrate,
@@ -41,6 +42,7 @@ cli = typer.Typer(
 
 cli.command("up")(up.up)
 cli.command("work")(work.work)
+jobs.group.command("dead")(dead.dead)
 jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
 crons.group.command("why")(why.why_cron)
