@@ -92,7 +92,10 @@ def test_who_waits_is_counted_without_looking_at_jobs(connection: sqlite3.Connec
         ("next_due", (), "lamp_jobs_scheduled"),
         ("next_expiry", (), "lamp_jobs_running"),
         ("expired", NOW, "lamp_ended_expiry"),
-        ("oldest_ended", {"queue": "mail", "state": "done", "limit": 10}, "lamp_ended_by_queue"),
+        ("oldest_ended", {"queue": "mail", "state": "done", "excess": 10, "limit": 10}, "lamp_ended_by_queue"),
+        ("any_settled", (), "lamp_groups_settled"),
+        ("settled", NOW, "lamp_groups_settled"),
+        ("oldest_lost_child", {"group": "a"}, "lamp_ended_lost"),
         ("expire_keys", NOW, "lamp_keys_expiry"),
         ("expire_records", NOW, "lamp_records_expiry"),
     ],
@@ -115,8 +118,11 @@ def test_sweep_and_prune_read_an_index_in_order(
         "end",
         "forget",
         "forget_failures",
+        "forget_groups",
         "gates",
         "held",
+        "hold_again",
+        "hold_no_longer",
         "known",
         "let_go_keys",
         "let_go_pending_keys",
@@ -126,14 +132,16 @@ def test_sweep_and_prune_read_an_index_in_order(
         "park",
         "parked",
         "queue_now",
+        "release",
         "remove",
         "replace",
         "replaceable",
         "return",
         "revive",
-        "revived_keys",
         "rules",
         "start",
+        "still_held",
+        "tally",
         "trim_failures",
         "unpark",
         "waiting",
@@ -157,7 +165,14 @@ def test_a_batch_is_found_by_its_ids(connection: sqlite3.Connection, name: str) 
     assert not any("AUTOMATIC" in step for step in steps), steps
 
 
-@pytest.mark.parametrize("table", ["live_view", "ended_view"])
+@pytest.mark.parametrize("table", ["live_view", "held_view", "ended_view"])
+def test_children_are_paged_by_their_index_without_sorting(connection: sqlite3.Connection, table: str) -> None:
+    steps = plan(connection, view(table, ["group", "before"]), {"group": "a", "before": "z", "limit": 10})
+    assert [step for step in steps if "_children (child_of=? AND id<?)" in step], steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+@pytest.mark.parametrize("table", ["live_view", "held_view", "ended_view"])
 def test_a_page_goes_on_from_its_last_id_without_sorting(connection: sqlite3.Connection, table: str) -> None:
     steps = plan(connection, view(table, ["before"]), {"before": "z", "limit": 10})
     assert [step for step in steps if "PRIMARY KEY (id<?)" in step], steps

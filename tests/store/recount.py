@@ -9,9 +9,11 @@ PAIRS = {
         "SELECT queue, state, n FROM lamp_counts WHERE n <> 0 ORDER BY 1, 2",
         """
         SELECT queue, state, count(*) FROM lamp_jobs GROUP BY 1, 2 UNION ALL
+        SELECT queue, 'held', count(*) FROM lamp_held GROUP BY 1, 2 UNION ALL
         SELECT queue, state, count(*) FROM lamp_ended GROUP BY 1, 2 ORDER BY 1, 2
         """,
     ),
+    "groups": ("SELECT id FROM lamp_groups WHERE held ORDER BY 1", "SELECT id FROM lamp_held ORDER BY 1"),
     "lines": (
         """
         SELECT queue, tenant, priority, waiting, queued, has_jobs FROM lamp_lines

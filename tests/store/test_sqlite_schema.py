@@ -84,7 +84,8 @@ async def test_a_file_of_the_first_version_is_refused_and_left_as_it_is(first: P
     before = rows_of(first, columns_of(first)), shape(first)
     with pytest.raises(StoreDamaged) as refused:
         await SqliteStore(first).__aenter__()
-    assert str(refused.value).endswith("jobs.db lacks schema steps 2 and 4 of this version: run `lamplighter migrate`.")
+    told = "jobs.db lacks schema steps 2, 4 and 5 of this version: run `lamplighter migrate`."
+    assert str(refused.value).endswith(told)
     assert (rows_of(first, columns_of(first)), shape(first)) == before
 
 
@@ -269,8 +270,9 @@ PLACES = {
     "INTO lamp_schema": 1,
     "COMMIT": 1,
     "DROP TRIGGER IF EXISTS lamp_ended": 2,
-    "INSERT INTO lamp_lines": 3,
-    "DROP INDEX IF EXISTS lamp_jobs_queued": 4,
+    "CREATE TABLE lamp_held": 3,
+    "INSERT INTO lamp_lines": 4,
+    "DROP INDEX IF EXISTS lamp_jobs_queued": 5,
 }
 
 

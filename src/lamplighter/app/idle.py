@@ -27,9 +27,12 @@ async def until_idle(store: Store, clock: Clock, worker: Worker) -> None:
 
 
 async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
+    now = clock()
     swept = await worker.sweep()
+    if swept.due or swept.failed or (swept.next_at is not None and swept.next_at <= now):
+        return False
     stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
-    if swept.due or not worker.is_idle or any(one.running for one in stats):
+    if not worker.is_idle or any(one.running for one in stats):
         return False
     queues = [one.queue for one in stats if one.queued]
     return not queues or await _all_wait_for_later(store, clock, queues)

@@ -8,9 +8,9 @@ tenant's. A limit `provider` has a gate for each of its keys, such as `provider:
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 LIMIT, QUEUE, TENANT = "limit", "queue", "tenant"
 
@@ -33,9 +33,9 @@ class GateRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     within a time, so many in a hundred failed; for a time that doubles up to the longest.
     """
 
-    running: int | None = None
-    interval: int | None = None
-    burst: int = 1
+    running: Annotated[int, Meta(ge=0)] | None = None
+    interval: Annotated[int, Meta(ge=1)] | None = None
+    burst: Annotated[int, Meta(ge=1)] = 1
     percent: int | None = None
     at_least: int = 10
     within: int = 60_000_000
@@ -62,9 +62,9 @@ class QueueRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TenantRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How much of a queue is a tenant's, compared with others: 1 to 100."""
+    """How much of a queue is a tenant's, compared with others."""
 
-    weight: int = 1
+    weight: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
 class Order(NamedTuple):

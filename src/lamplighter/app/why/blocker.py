@@ -76,6 +76,21 @@ class UnknownName(Blocker, frozen=True, kw_only=True):
     again_at: datetime | None
 
 
+class Held(Blocker, frozen=True, kw_only=True):
+    """It is held until its children have ended. `missing`: of `total`, so many were never added.
+
+    `running` and `waiting` are None where they are too many to be counted; `next`: a child that is under way.
+    """
+
+    kind: Literal["held"] = "held"
+    total: int
+    ended: int
+    missing: int
+    running: int | None
+    waiting: int | None
+    next: str | None
+
+
 class Paused(Blocker, frozen=True, kw_only=True):
     """Its queue is paused. `queued`: jobs that wait there."""
 

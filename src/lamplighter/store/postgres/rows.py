@@ -45,7 +45,8 @@ def _job(job: NewJob) -> Row:
     unique = (job.unique.key, job.unique.mode, maybe_to_us(until)) if job.unique else (None, None, None)
     past = job.failures, job.crashes, maybe_to_us(job.created_at)
     what = job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args
-    return *what, *unique, *past, job.parent, job.replaces, maybe_length(job.debounce_for), job.limits or None
+    how = job.parent, job.replaces, maybe_length(job.debounce_for), job.limits or None
+    return *what, *unique, *past, *how, job.children, job.on_child_failure, job.group
 
 
 def _outcome(end: Outcome) -> Row:

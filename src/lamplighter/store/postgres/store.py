@@ -121,10 +121,10 @@ class PostgresStore:
         return Beaten(stop, [beat.id for beat in beats if (beat.id, beat.fence) not in mine])
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
-        [[due, rescued, next_at, told]] = await self._fetch("sweep", max(limit, 0), to_us(now))
-        if due or rescued:
+        [[due, rescued, next_at, failed, told]] = await self._fetch("sweep", max(limit, 0), to_us(now))
+        if due or rescued or failed:
             await self._ring()
-        return Swept(due, rescued, maybe_from_us(next_at), views.turned(told))
+        return Swept(due, rescued, maybe_from_us(next_at), tuple(failed), views.turned(told))
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         ids, states = await self._matching(where, LIVE, limit)
@@ -202,6 +202,7 @@ class PostgresStore:
             "queues": list(where.queues),
             "names": list(where.names),
             "tenants": list(where.tenants),
+            "groups": list(dict.fromkeys(where.groups)),
             "states": [] if every else sorted(states),
             "before": before,
         }

@@ -15,11 +15,13 @@ from lamplighter.core.flow_control import Order
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     Beat,
+    Children,
     Claimed,
     Failure,
     FailureKind,
     JobView,
     NewJob,
+    OnChildFailure,
     Outcome,
     Record,
     State,
@@ -69,6 +71,13 @@ class Row(Struct, array_like=True, gc=False):
     name: str
     created_at: int
     args: str
+    group: str | None = None
+    total: int | None = None
+    on_failure: OnChildFailure | None = None
+    added: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
 
 
 class _FailureRow(Struct, array_like=True, gc=False):
@@ -124,10 +133,11 @@ def new_row(job: NewJob, now: int) -> bytes:
     run_at, unique = moment(job.run_at), job.unique
     key = (None, None, None) if unique is None else (unique.key, unique.mode, maybe_moment(unique.until))
     created_at = now if job.created_at is None else moment(job.created_at)
-    state = "q" if run_at <= now else "s"
+    state = "h" if job.children is not None else "q" if run_at <= now else "s"
     past = state, 0, job.failures, job.crashes, run_at
     fixed = job.queue, job.priority, *key, job.tenant, job.limits or None, job.name, created_at, job.args
-    return bounded(pack((*past, *_TO_COME, *fixed), f"job {job.id}"), f"job {job.id}")
+    related = (job.group, job.children, job.on_child_failure) if job.group or job.children is not None else ()
+    return bounded(pack((*past, *_TO_COME, *fixed, *related), f"job {job.id}"), f"job {job.id}")
 
 
 def new_args(job: NewJob, row: bytes) -> tuple[str, bytes, str, str | int]:
@@ -220,6 +230,21 @@ def view_of(id_: bytes, packed: bytes) -> JobView:
         keep_until=maybe_from_us(row.keep_until),
         result=row.result,
         reason=row.reason,
+        group=row.group,
+        children=_children_of(row),
+    )
+
+
+def _children_of(row: Row) -> Children | None:
+    if row.total is None:
+        return None
+    return Children(
+        total=row.total,
+        on_failure=row.on_failure or "fail",
+        added=row.added,
+        done=row.done,
+        failed=row.failed,
+        cancelled=row.cancelled,
     )
 
 

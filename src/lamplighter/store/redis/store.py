@@ -173,15 +173,17 @@ class RedisStore:
         return beaten
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
-        due, let_go, rescued, turned = 0, 0, list[str](), list[Turned]()
+        due, let_go, rescued, failed, turned = 0, 0, list[str](), list[str](), list[Turned]()
         while True:
-            some = max(0, min(limit - max(due, len(rescued)), MOST_TOGETHER))
-            came, gone, next_at, ids, told = await self._run("sweep", moment(now), some)
+            some = max(0, min(limit - max(due, len(rescued), len(failed)), MOST_TOGETHER))
+            came, gone, next_at, ids, lost, told = await self._run("sweep", moment(now), some)
             due, let_go = due + came, let_go + gone
             rescued += _texts(ids)
+            failed += _texts(lost)
             turned += gates.turned(told)
-            if max(came, len(ids)) < some or max(due, len(rescued)) >= limit:
-                return Swept(due + let_go, rescued, from_us(int(next_at)) if next_at else None, tuple(turned))
+            if max(came, len(ids), len(lost)) < some or max(due, len(rescued), len(failed)) >= limit:
+                next_look = from_us(int(next_at)) if next_at else None
+                return Swept(due + let_go, rescued, next_look, tuple(failed), tuple(turned))
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         keep = "" if keep_until is None else moment(keep_until)
@@ -203,11 +205,11 @@ class RedisStore:
         return list(batched((id_.decode() for id_, _ in found), MOST_TOGETHER))
 
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
-        pruned = 0
+        pruned, first = 0, 1
         while True:
             some = max(0, min(limit - pruned, MOST_TOGETHER))
-            gone, more = await self._run("prune", moment(now), some, keep.done, keep.failed)
-            pruned += int(gone)
+            gone, more = await self._run("prune", moment(now), some, keep.done, keep.failed, first)
+            pruned, first = pruned + int(gone), 0
             if not more and (gone < some or pruned >= limit):
                 return pruned
 

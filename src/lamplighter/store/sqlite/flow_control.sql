@@ -175,13 +175,13 @@ SELECT coalesce(sum(n), 0) FROM lamp_counts WHERE queue = :queue AND state IN ('
 SELECT coalesce(sum(waiting), 0) FROM lamp_lines WHERE queue = :queue AND tenant = :tenant;
 
 -- :oldest_in The oldest jobs of a queue that wait.
-SELECT json_group_array(json_array(id, fence, 0, unique_key, unique_mode)) FROM (
-    SELECT id, fence, unique_key, unique_mode FROM lamp_jobs
+SELECT json_group_array(json_array(id, fence, 0, unique_key, unique_mode, child_of)) FROM (
+    SELECT id, fence, unique_key, unique_mode, child_of FROM lamp_jobs
     WHERE queue = :queue AND drops = 1 AND state <> 'running' ORDER BY id LIMIT :most);
 
 -- :oldest_of The oldest jobs of a queue's tenant that wait.
-SELECT json_group_array(json_array(id, fence, 0, unique_key, unique_mode)) FROM (
-    SELECT id, fence, unique_key, unique_mode FROM lamp_jobs
+SELECT json_group_array(json_array(id, fence, 0, unique_key, unique_mode, child_of)) FROM (
+    SELECT id, fence, unique_key, unique_mode, child_of FROM lamp_jobs
     WHERE queue = :queue AND coalesce(tenant, '') = :tenant AND drops = 1 AND state <> 'running' ORDER BY id LIMIT :most);
 
 -- :mark_drops Note at all jobs of a queue whether the oldest are dropped where it is full.

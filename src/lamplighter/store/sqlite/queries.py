@@ -12,6 +12,7 @@ _FILTERS = {
     "names": "name IN (SELECT value FROM json_each(:names))",
     "tenants": "tenant IN (SELECT value FROM json_each(:tenants))",
     "states": "state IN (SELECT value FROM json_each(:states))",
+    "group": "child_of = :group",
     "before": "id < :before",
 }
 

@@ -33,6 +33,7 @@ from lamplighter.core.model import (
 from lamplighter.store.sqlite import attempts, operators, records, views
 from lamplighter.store.sqlite.add import add
 from lamplighter.store.sqlite.batch import run
+from lamplighter.store.sqlite.children import any_settled
 from lamplighter.store.sqlite.claim import Lease, claim, is_needed
 from lamplighter.store.sqlite.connection import explain
 from lamplighter.store.sqlite.peek import Peek, version
@@ -148,7 +149,11 @@ class SqliteStore:
         return claimed
 
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
-        return await self._at().writer.run(lambda connection: attempts.finish(connection, outcomes, to_us(now)))
+        opened = self._at()
+        won = await opened.writer.run(lambda connection: attempts.finish(connection, outcomes, to_us(now)))
+        if opened.peek.look(any_settled):
+            self._watch.ring()
+        return won
 
     async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
         until = to_us(now + lease)

@@ -37,6 +37,16 @@ def unique(key: str = "the key", *, parent: str | None = None, **changes: Any) -
     return job(unique=Unique(key, **fields), parent=parent, **changes)
 
 
+def parent(children: int, **changes: Any) -> NewJob:
+    """A job that is held for so many children."""
+    return job(name="report", children=children, **changes)
+
+
+def children_of(of: NewJob, n: int, **changes: Any) -> list[NewJob]:
+    """So many jobs that it is held for."""
+    return [job(group=of.id, **changes) for _ in range(n)]
+
+
 async def add(store: Store, *jobs: NewJob, now: datetime = NOW) -> list[str]:
     """The ids of jobs, added one call for all; each must have been created."""
     added = await store.add(jobs, now=now)

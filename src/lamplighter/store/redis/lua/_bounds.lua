@@ -49,7 +49,7 @@ local function look_for_oldest(queue, known)
   local from = known == '-' and '-' or '(' .. string.sub(known, 2)
   local ids = redis.call('ZRANGEBYLEX', LIVE, from, '+', 'LIMIT', 0, STRETCH)
   for id, job in pairs(load(ids)) do
-    if job[QUEUE] == queue and job[STATE] ~= 'r' then
+    if job[QUEUE] == queue and (job[STATE] == 'q' or job[STATE] == 's') then
       put(oldest_of(queue), 0, id)
       put(oldest_of(queue, job[TENANT]), 0, id)
     end

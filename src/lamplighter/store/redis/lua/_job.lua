@@ -8,8 +8,11 @@ local WORKER, STARTED_AT, LEASE_UNTIL, PROGRESS, STOPPING = 7, 8, 9, 10, 11
 local ENDED_AT, KEEP_UNTIL, RESULT, REASON = 12, 13, 14, 15
 local WAITS_ON, LET_GO, PLACE = 16, 17, 18  -- of a queued job: the gate that it waits before, or that let it go
 local QUEUE, PRIORITY, KEY, MODE, UNTIL, TENANT, LIMITS, FIXED = 19, 20, 21, 22, 23, 24, 25, 26
-local HEADER, NIL3, NIL9 = '\220\000\027', string.rep('\192', 3), string.rep('\192', 9)
-local NIL7, NIL12 = string.rep('\192', 7), string.rep('\192', 12)
+-- Only a job that has children, or is one, says so, in three more fields.
+local GROUP, TOTAL, ON_FAILURE = 27, 28, 29
+local HEADER, RELATED_HEADER = '\220\000\027', '\220\000\030'
+local NIL = {}  -- so many nils
+for _, n in ipairs({3, 7, 9, 12}) do NIL[n] = string.rep('\192', n) end
 
 local function unpack_job(packed)
   local job = {cmsgpack.unpack_limit(packed, 17, #HEADER)}  -- the first is where it stopped
@@ -18,6 +21,9 @@ local function unpack_job(packed)
   _, job[QUEUE], job[PRIORITY], job[KEY], job[MODE], job[UNTIL], job[TENANT], job[LIMITS] =
     cmsgpack.unpack_limit(packed, 7, job[1])
   job[TENANT] = job[TENANT] or ''
+  if string.sub(packed, 1, 3) ~= HEADER then
+    job[GROUP], job[TOTAL], job[ON_FAILURE] = select(12, cmsgpack.unpack_limit(job[FIXED], 13, 0))
+  end
   return job
 end
 
@@ -28,16 +34,16 @@ local function fixed_of(job)
 end
 
 local function pack_job(job)
-  local state = job[STATE]
+  local state, header = job[STATE], (job[GROUP] or job[TOTAL]) and RELATED_HEADER or HEADER
   if state == 'q' and job[PLACE] then
     local before = cmsgpack.pack(unpack(job, WAITS_ON, PLACE))
-    return HEADER .. cmsgpack.pack(unpack(job, STATE, RUN_AT)) .. NIL9 .. before .. job[FIXED]
-  elseif state == 'q' or state == 's' then
-    return HEADER .. cmsgpack.pack(unpack(job, STATE, RUN_AT)) .. NIL12 .. job[FIXED]
+    return header .. cmsgpack.pack(unpack(job, STATE, RUN_AT)) .. NIL[9] .. before .. job[FIXED]
+  elseif state == 'q' or state == 's' or state == 'h' then
+    return header .. cmsgpack.pack(unpack(job, STATE, RUN_AT)) .. NIL[12] .. job[FIXED]
   elseif state == 'r' then
-    return HEADER .. cmsgpack.pack(unpack(job, STATE, STOPPING)) .. NIL7 .. job[FIXED]
+    return header .. cmsgpack.pack(unpack(job, STATE, STOPPING)) .. NIL[7] .. job[FIXED]
   end
-  return HEADER .. cmsgpack.pack(unpack(job, STATE, REASON)) .. NIL3 .. job[FIXED]
+  return header .. cmsgpack.pack(unpack(job, STATE, REASON)) .. NIL[3] .. job[FIXED]
 end
 
 -- Moments are microseconds since 1970: a double holds them exactly until the year 2255, and redis.call writes its
@@ -45,6 +51,8 @@ end
 local base = KEYS[1]
 local JOBS = base .. ':jobs'        -- hash: id -> job
 local LIVE = base .. ':live'        -- ids of jobs that have not ended, by id
+local HELD = base .. ':held'        -- ids of jobs that wait for their children, by id
+local SETTLED = base .. ':settled'  -- ids of those that are to be let go, or to fail, by id
 local RUNNING = base .. ':running'  -- ids by lease_until
 
 local MOST = 4000  -- arguments in one command: Lua can unpack no more than some 8,000
@@ -69,6 +77,15 @@ local function unpack_rows(packed, size)
     rows[#rows + 1], ids[#ids + 1] = row, row[2]
   end
   return rows, ids
+end
+
+-- Children of a job that failed or were cancelled, by id; and those that could be forgotten, but for it, by keep_until.
+local function lost_of(id)
+  return base .. ':lost:' .. id
+end
+
+local function spared_of(id)
+  return base .. ':spared:' .. id
 end
 
 -- Writes gather here until `write`, for one command that takes many is several times as quick as many that take one.

@@ -71,10 +71,17 @@ local function leave(id, job)
     stop_waiting(id, job)
   elseif state == 'r' then
     take(RUNNING, id)
+  elseif state == 'h' then
+    take(HELD, id)
+    take(SETTLED, id)
   else
     take(ENDED_IDS[state], id)
     take(ended_in(state, queue), id)
     if job[KEEP_UNTIL] then take(EXPIRY, id) end
+    if job[GROUP] then
+      take(lost_of(job[GROUP]), id)
+      take(spared_of(job[GROUP]), id)
+    end
   end
 end
 
@@ -90,7 +97,10 @@ local function enter(id, job, packed)
     begin_waiting(id, job)
   elseif state == 'r' then
     put(RUNNING, job[LEASE_UNTIL], id)
+  elseif state == 'h' then
+    put(HELD, 0, id)
   else
+    if job[GROUP] and state ~= 'd' then put(lost_of(job[GROUP]), 0, id) end
     put(ENDED_IDS[state], 0, id)
     put(ended_in(state, queue), 0, id)
     if job[KEEP_UNTIL] then put(EXPIRY, job[KEEP_UNTIL], id) end

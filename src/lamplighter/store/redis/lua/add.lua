@@ -4,14 +4,15 @@
 -- queue's bound, 0 where that is known to fit
 -- ARGV[4...] for each job: its id, the job as msgpack, the id of its parent or '', and whether it replaces a job of its
 -- name that waits under its key: '' for no, '-' for yes, or by how long that one is put off at most
--- Returns 1 and, for each job that was not added, its place in the batch (from 1), the holder's id, and 1 if that was
--- replaced; or, where they do not fit, 0 with the queue, the tenant or '', and how many jobs may wait. Rings if any was
--- added or replaced.
+-- Returns 1 and, for each job that was not added, its place in the batch (from 1), the holder's id (its own, if nobody
+-- is held for it), and 1 if that was replaced; or, where they do not fit, 0 with the queue, the tenant or '', and how
+-- many jobs may wait. Rings if any was added or replaced.
 -- include _job
 -- include _lines
 -- include _waits
 -- include _places
 -- include _unique
+-- include _children
 -- include _moves
 -- include _rules
 -- include _bounds
@@ -64,9 +65,11 @@ local added, new, raw, waiting = {}, {}, {}, {}
 
 -- The job that holds a key, if it waits, to be changed.
 local function waiting_of(id)
-  if new[id] or waiting[id] then return new[id] or waiting[id] end
-  local packed = redis.call('HGET', JOBS, id)
-  local job = packed and unpack_job(packed)
+  local job = new[id] or waiting[id]
+  if not job then
+    local packed = redis.call('HGET', JOBS, id)
+    job = packed and unpack_job(packed)
+  end
   if not job or job[STATE] ~= 'q' and job[STATE] ~= 's' then return end
   return job
 end
@@ -86,8 +89,14 @@ local function replace(id, brought_, longest)
   job[RUN_AT] = math.min(brought_[RUN_AT], longest and created_at + longest or brought_[RUN_AT])
   job[STATE] = job[RUN_AT] <= now and 'q' or 's'
   job[FIXED] = cmsgpack.pack(queue, priority, key, mode, till, tenant, limits, name, created_at, args)
+  if job[TOTAL] then job[FIXED] = job[FIXED] .. cmsgpack.pack(job[GROUP], job[TOTAL], job[ON_FAILURE]) end
   raw[id] = nil
   return true
+end
+
+local function is_held(id)
+  if new[id] then return new[id][STATE] == 'h' end
+  return redis.call('ZSCORE', HELD, id)
 end
 
 for _, job in ipairs(brought) do
@@ -95,20 +104,22 @@ for _, job in ipairs(brought) do
   if not new[id] then
     local packed, parent, how = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     local till = job[MODE] == 'period' and job[UNTIL] or nil
+    local orphan = job[GROUP] and not is_held(job[GROUP])
     local holder = job[KEY] and take_key(id, job, till, now, parent) or id
-    if holder == id then
+    if holder == id and not orphan then
       added[#added + 1] = id
       new[id], raw[id] = job, packed
     else
       local n = #refused
       refused[n + 1], refused[n + 2] = job.at, holder
-      refused[n + 3] = how ~= '' and replace(holder, job, tonumber(how)) and 1 or 0
+      refused[n + 3] = how ~= '' and not orphan and replace(holder, job, tonumber(how)) and 1 or 0
     end
   end
 end
 for _, id in ipairs(added) do
   put(LIVE, 0, id)
   enter(id, new[id], raw[id])
+  relate(id, new[id])
 end
 local any = #added > 0
 for id, job in pairs(waiting) do
@@ -117,5 +128,6 @@ for id, job in pairs(waiting) do
 end
 if any then flush() end
 drop_oldest(counts, ARGV[2], now)
+settle_held()
 if any then ring() end
 return {1, refused}

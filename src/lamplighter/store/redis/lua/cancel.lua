@@ -6,6 +6,7 @@
 -- include _waits
 -- include _places
 -- include _unique
+-- include _children
 -- include _moves
 -- include _ring
 local now, keep_until, ended, asked = tonumber(ARGV[1]), tonumber(ARGV[2]), {}, {}
@@ -26,6 +27,7 @@ for _, id in ipairs(ids) do
 end
 if #ended + #asked > 0 then
   flush()
+  settle_held()
   ring()
 end
 return {ended, asked}

@@ -8,6 +8,7 @@ ALTER TABLE lamp_jobs ADD COLUMN let_go TEXT; -- the gate that let it go, until 
 ALTER TABLE lamp_jobs ADD COLUMN place INTEGER; -- where it stands before the gate, or stood
 ALTER TABLE lamp_jobs ADD COLUMN counted_out INTEGER; -- the fence under which a claim took it out of its line
 ALTER TABLE lamp_jobs ADD COLUMN drops INTEGER; -- 1: of a queue in which the oldest make room for the new
+ALTER TABLE lamp_held ADD COLUMN limits TEXT;
 ALTER TABLE lamp_ended ADD COLUMN limits TEXT;
 
 CREATE INDEX lamp_jobs_line ON lamp_jobs (queue, priority, coalesce(tenant, ''), run_at, id)
