@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import assert_type
 
 import pytest
@@ -26,8 +29,10 @@ from lamplighter import (
     never,
 )
 from lamplighter.app.why.blocker import Held
+from lamplighter.core.config import Settings
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import Added, NewJob, Outcome, Where
+from lamplighter.engine.process import _ChildCtx
 from lamplighter.testing import FakeClock
 
 ID = new_id(1_900_000_000_000_000)
@@ -233,6 +238,20 @@ async def test_why_a_held_job_waits_is_told_with_figures(timed: App[None], clock
     )
 
 
+@pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT"])
+async def test_a_flow_joins_a_transaction(sqlite: str, tmp_path: Path, end: str) -> None:
+    async with App(sqlite, settings=Settings()) as app:
+        kiln = Kiln(app)
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as connection:
+            flow = group(kiln.bricks(1, 2), kiln.wall.draft())
+            connection.execute("BEGIN")
+            await app.enqueue_flow(flow, tx=connection)
+            app.enqueue_flow_within(connection, flow)
+            connection.execute(end)
+        await app.work(until_idle=True)
+    assert kiln.ran.count("wall") == (2 if end == "COMMIT" else 0)
+
+
 async def test_an_id_that_is_none_is_refused(kiln: Kiln) -> None:
     with pytest.raises(ConfigError, match="id='nightly' is no UUID of version 7"):
         await kiln.app.enqueue_flow(group([], kiln.wall.draft()), id="nightly")
@@ -254,6 +273,11 @@ async def test_children_are_awaited_on_the_loop(kiln: Kiln, app: App[None]) -> N
     await app.work(until_idle=True)
     with pytest.raises(JobFailed, match="write `async for child in "):
         await handle.result(timeout=0)
+
+
+def test_a_process_of_its_own_says_that_it_has_no_children_to_read() -> None:
+    with pytest.raises(ConfigError, match="job 'render' runs in a process of its own, which has no store"):
+        _ChildCtx(None, name="render").children()
 
 
 async def types(kiln: Kiln) -> None:
