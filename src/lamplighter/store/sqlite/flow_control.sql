@@ -88,7 +88,11 @@ FROM json_each(:keys) k CROSS JOIN lamp_gates g ON g.key = k.value;
 SELECT json_group_array(g.key) FROM json_each(:keys) k CROSS JOIN lamp_gates g ON g.key = k.value
 WHERE g.held OR g.openings > 0;
 
--- :pace_gates Write theoretical arrival times of gates: an object of them, which is taken apart quickly.
+-- :pass_gates Count how many jobs more run by keys: an object of numbers, which is taken apart quickly.
+INSERT INTO lamp_gates (key, running) SELECT key, value FROM json_each(:passed) WHERE true
+ON CONFLICT DO UPDATE SET running = running + excluded.running;
+
+-- :pace_gates Write theoretical arrival times of gates, an object of them.
 INSERT INTO lamp_gates (key, tat) SELECT key, value FROM json_each(:tats) WHERE true
 ON CONFLICT DO UPDATE SET tat = excluded.tat;
 

@@ -18,10 +18,7 @@ _decode = msgspec.json.Decoder(list[Gate], strict=False).decode  # SQLite has nu
 
 
 class Gates:
-    """Load those that you ask about.
-
-    How many jobs run is counted by triggers as jobs start and stop: here it is only kept in step with them.
-    """
+    """Load those that you ask about. How many jobs run is counted here as they start, and by triggers as they stop."""
 
     def __init__(self, connection: Connection, rules: Rules, now: int) -> None:
         self._connection = connection
@@ -29,6 +26,7 @@ class Gates:
         self._now = now
         self._gates: dict[str, Gate] = {}
         self._rules: dict[str, GateRule] = {}
+        self._passed: Counter[str] = Counter()  # how many jobs were let through
         self._paced: set[str] = set()  # those of which only the theoretical arrival time has changed
         self._changed: set[str] = set()
 
@@ -65,6 +63,7 @@ class Gates:
             gate, rule = self._gates[key], self._rules[key]
             for _ in range(n):
                 gate.take(rule, self._now)
+            self._passed[key] += n
             if gate.openings:
                 self._changed.add(key)
             elif rule.interval is not None:
@@ -113,14 +112,15 @@ class Gates:
 
     def write(self) -> None:
         """Write those that have changed."""
+        if self._passed:
+            run(self._connection, "pass_gates", passed=_object(self._passed))
         if paced := self._paced - self._changed:
-            tats = {key: self._gates[key].tat for key in paced}
-            run(self._connection, "pace_gates", tats=msgspec.json.encode(tats).decode())
-            self._paced.clear()
+            run(self._connection, "pace_gates", tats=_object({key: self._gates[key].tat for key in paced}))
         if self._changed:
-            rows = [_written(self._gates[key]) for key in self._changed]
-            run(self._connection, "write_gates", rows=pack(rows))
-            self._changed.clear()
+            run(self._connection, "write_gates", rows=pack([_written(self._gates[key]) for key in self._changed]))
+        self._passed.clear()
+        self._paced.clear()
+        self._changed.clear()
 
     def _judging(self, keys: set[str]) -> set[str]:
         """Those that have a breaker which counts, or one that is not closed."""
@@ -142,6 +142,10 @@ class Gates:
     def _look_at_once(self, keys: Iterable[str]) -> None:
         if keys := list(keys):
             run(self._connection, "look_at_once", keys=pack(keys))
+
+
+def _object(values: Mapping[str, int]) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def _written(gate: Gate) -> Row:

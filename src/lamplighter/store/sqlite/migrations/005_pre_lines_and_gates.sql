@@ -6,7 +6,7 @@ ALTER TABLE lamp_jobs ADD COLUMN limits TEXT; -- the keys of its limits, a JSON 
 ALTER TABLE lamp_jobs ADD COLUMN gate TEXT; -- the key that a queued job waits for; NULL: it stands in its line
 ALTER TABLE lamp_jobs ADD COLUMN let_go TEXT; -- the gate that let it go, until it is claimed
 ALTER TABLE lamp_jobs ADD COLUMN place INTEGER; -- where it stands before the gate, or stood
-ALTER TABLE lamp_jobs ADD COLUMN counted_out INTEGER; -- the fence under which a claim took it out of its line
+ALTER TABLE lamp_jobs ADD COLUMN counted_out INTEGER; -- the fence under which a claim counted that it starts
 ALTER TABLE lamp_jobs ADD COLUMN drops INTEGER; -- 1: of a queue in which the oldest make room for the new
 ALTER TABLE lamp_held ADD COLUMN limits TEXT;
 ALTER TABLE lamp_ended ADD COLUMN limits TEXT;
@@ -81,7 +81,7 @@ SELECT queue, coalesce(tenant, ''), priority, count(*), sum(state = 'queued'), m
 FROM lamp_jobs WHERE state <> 'running' GROUP BY 1, 2, 3;
 
 -- One trigger for all that an update means to counts and lines: each that is considered costs, even if it does nothing.
--- A claim that writes a new `counted_out` has taken the job out of its line already, with all others of its tenant.
+-- A claim that writes a new `counted_out` counts by itself what it takes out of lines and lets through gates.
 DROP TRIGGER lamp_jobs_added;
 DROP TRIGGER lamp_jobs_moved;
 DROP TRIGGER lamp_jobs_gone;
@@ -128,7 +128,7 @@ END;
 CREATE TRIGGER lamp_jobs_limited_moved AFTER UPDATE OF state, gate, let_go ON lamp_jobs
 WHEN new.limits IS NOT NULL AND (old.state <> new.state OR old.gate IS NOT new.gate OR old.let_go IS NOT new.let_go) BEGIN
     INSERT INTO lamp_gates (key, running) SELECT value, 1 FROM json_each(new.limits)
-    WHERE new.state = 'running' AND old.state <> 'running'
+    WHERE new.state = 'running' AND old.state <> 'running' AND old.counted_out IS new.counted_out
     ON CONFLICT DO UPDATE SET running = running + 1;
     INSERT INTO lamp_gates (key) SELECT value FROM json_each(old.limits)
     WHERE old.state = 'running' AND new.state <> 'running'
