@@ -160,6 +160,7 @@ CREATE TABLE line_changes (
 
 -- What happened to a gate. settle: so many slots came free, and so many attempts ended well or badly. left: of this queue,
 -- somebody waits no more. rule: the rule of the limit of that name changed. The rest are orders, `until` then or for good.
+-- `plain`: it is of no breaker, so nobody has to know of it soon unless he wants the slots.
 CREATE TABLE gate_changes (
     seq   bigint GENERATED ALWAYS AS IDENTITY,
     key   text COLLATE "C" NOT NULL,
@@ -169,8 +170,11 @@ CREATE TABLE gate_changes (
     oks   bigint NOT NULL DEFAULT 0,
     bads  bigint NOT NULL DEFAULT 0,
     until bigint,
-    queue text COLLATE "C"
+    queue text COLLATE "C",
+    plain boolean NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX gate_changes_not_plain ON gate_changes (seq) WHERE NOT plain;
 
 -- The triggers keep the counts and tell the owner, so no statement can forget to. (But for two: a claim, which is the
 -- owner's, and `replace_waiting`, which takes a job elsewhere without ending it, and tells the owner itself.)

@@ -89,19 +89,26 @@ END $$;
 
 -- Tell the owner of jobs that stopped running: their gates, and if run time counts, what their tenants are charged for it.
 CREATE FUNCTION settle(moves move[], now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    with_breakers text[];
 BEGIN
     IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.limits IS NOT NULL) THEN
-        INSERT INTO gate_changes (key, verb, at, freed, oks, bads)
-        SELECT l.key, 'settle', now, count(*), count(*) FILTER (WHERE m.well), count(*) FILTER (WHERE NOT m.well)
+        with_breakers := ARRAY(SELECT name FROM records WHERE kind = 'limit' AND rule ? 'percent');
+        INSERT INTO gate_changes (key, verb, at, freed, oks, bads, plain)
+        SELECT l.key, 'settle', now, count(*), count(*) FILTER (WHERE m.well), count(*) FILTER (WHERE NOT m.well),
+               limit_of(l.key) <> ALL (with_breakers)
+               AND l.key <> ALL (ARRAY(SELECT g.key FROM gates AS g WHERE g.openings > 0))
         FROM unnest(moves) AS m CROSS JOIN LATERAL unnest(m.limits) AS l (key) GROUP BY l.key;
     END IF;
     IF EXISTS (SELECT FROM records WHERE kind = 'queue' AND rule ->> 'charge' = 'time') THEN
         INSERT INTO line_changes (queue, priority, tenant, charge)
         SELECT m.queue, m.priority, coalesce(m.tenant, ''),
-               sum(greatest(0, now - m.started_at) / 1000 / weight_in(t.rule) - 1000 / weight_in(t.rule))
-        FROM unnest(moves) AS m
-        JOIN records AS q ON q.kind = 'queue' AND q.name = m.queue AND q.rule ->> 'charge' = 'time'
-        LEFT JOIN records AS t ON t.kind = 'tenant' AND t.name = coalesce(m.tenant, '')
+               sum(greatest(0, now - m.started_at) / 1000 / w.weight - 1000 / w.weight)
+        FROM unnest(moves) AS m CROSS JOIN LATERAL (
+            SELECT weight_in((SELECT t.rule FROM records AS t WHERE t.kind = 'tenant' AND t.name = coalesce(m.tenant, '')))
+                AS weight OFFSET 0
+        ) AS w
+        WHERE (SELECT q.rule ->> 'charge' FROM records AS q WHERE q.kind = 'queue' AND q.name = m.queue) = 'time'
         GROUP BY 1, 2, 3;
     END IF;
 END $$;

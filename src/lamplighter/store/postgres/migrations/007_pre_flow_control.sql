@@ -38,6 +38,7 @@ CREATE TABLE gates (
         autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX gates_untold ON gates (key) WHERE told <> (held OR openings > 0);
+CREATE INDEX gates_open ON gates (key) WHERE openings > 0;
 
 -- The queues that have jobs before a gate. `served`: where who comes now of a tenant that has nobody there stands;
 -- `look_at`: when to see whether some may go (0: at once; NULL: never).
@@ -125,7 +126,7 @@ BEGIN
             RETURN closed(g, c.at);
         END IF;
         g.probing := false;
-    ELSIF r.percent IS NOT NULL THEN
+    ELSIF r.percent IS NOT NULL AND NOT c.plain THEN
         IF c.at >= g.since + r.within THEN
             g.oks := 0;
             g.bads := 0;
@@ -174,22 +175,39 @@ CREATE FUNCTION own() RETURNS void LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock((1818324332::bigint << 32) + 'lines'::regclass::oid::bigint);
 $$;
 
+-- Whether the gates have to be brought up to what happened now: for a breaker, or an order, or because somebody waits for
+-- slots; and before it is too much.
+CREATE FUNCTION must_fold_gates() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM gate_changes WHERE NOT plain)
+        OR EXISTS (SELECT FROM waits) AND EXISTS (SELECT FROM gate_changes)
+        OR (SELECT count(*) FROM (SELECT FROM gate_changes LIMIT 1000) AS c) = 1000;
+END $$;
+
 -- Bring the gates up to what happened.
 CREATE FUNCTION fold_gates() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     changes gate_changes[];
+    involved text[]; -- the gates at which more happened than that slots came free
 BEGIN
+    IF NOT EXISTS (SELECT FROM gate_changes) THEN
+        RETURN;
+    END IF;
     WITH gone AS (
         DELETE FROM gate_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM gate_changes LIMIT 10000)) RETURNING *
     )
     SELECT array_agg(c) INTO changes FROM gone AS c;
-    IF changes IS NULL THEN
-        RETURN;
-    END IF;
+    involved := ARRAY(SELECT DISTINCT c.key FROM unnest(changes) AS c WHERE NOT c.plain AND c.verb NOT IN ('left', 'rule'));
+    UPDATE gates AS g SET running = greatest(0, g.running - c.freed) FROM (
+        SELECT c.key, sum(c.freed) AS freed FROM unnest(changes) AS c WHERE c.plain AND c.key <> ALL (involved) GROUP BY c.key
+    ) AS c WHERE g.key = c.key;
     INSERT INTO gates SELECT (a.gate).* FROM (
-        SELECT after_all(g, r, c ORDER BY c.seq) AS gate FROM unnest(changes) AS c
-        LEFT JOIN gates AS g ON g.key = c.key LEFT JOIN rules AS r ON r.name = limit_of(c.key)
-        WHERE c.verb NOT IN ('left', 'rule') GROUP BY c.key
+        SELECT after_all(a.g, a.r, c ORDER BY c.seq) AS gate FROM unnest(changes) AS c
+        CROSS JOIN LATERAL (
+            SELECT (SELECT g FROM gates AS g WHERE g.key = c.key) AS g,
+                   (SELECT r FROM rules AS r WHERE r.name = limit_of(c.key)) AS r OFFSET 0
+        ) AS a
+        WHERE c.key = ANY (involved) AND c.verb NOT IN ('left', 'rule') GROUP BY c.key
     ) AS a
     ON CONFLICT (key) DO UPDATE
     SET running = excluded.running, tat = excluded.tat, until = excluded.until, openings = excluded.openings,
@@ -215,6 +233,9 @@ END $$;
 -- Bring the lines up to what happened. A tenant is charged for the time of a job only if its line is still known.
 CREATE FUNCTION fold_lines() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM line_changes) THEN
+        RETURN;
+    END IF;
     WITH gone AS (
         DELETE FROM line_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM line_changes LIMIT 10000)) RETURNING *
     ), changed AS (
@@ -234,7 +255,8 @@ BEGIN
     INSERT INTO lines (queue, priority, tenant, tag, active)
     SELECT k.queue, k.priority, k.tenant, CASE WHEN k.known THEN k.charged ELSE k.charged_since END,
            EXISTS (SELECT FROM jobs AS j WHERE j.queue = k.queue AND coalesce(j.tenant, '') = k.tenant
-                                           AND j.priority = k.priority AND j.state = 'queued' AND j.waits_on IS NULL)
+                                           AND j.priority = k.priority AND j.state = 'queued' AND j.waits_on IS NULL
+                   OFFSET 0) -- or it would gather all the jobs there are into a hash table
     FROM known AS k
     ON CONFLICT (queue, priority, tenant) DO UPDATE SET tag = lines.tag + excluded.tag, active = excluded.active
     WHERE excluded.tag <> 0 OR lines.active <> excluded.active;
@@ -249,6 +271,9 @@ CREATE FUNCTION let_go(moment bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     looks look[];
 BEGIN
+    IF NOT EXISTS (SELECT FROM waits WHERE look_at <= moment) THEN
+        RETURN 0;
+    END IF;
     SELECT array_agg(ROW(
         w.key, w.queue,
         CASE WHEN cardinality(n.gone) = 1000 THEN 0 WHEN w.free > 0 THEN moment + 1000000 ELSE w.opens_at END,
@@ -258,19 +283,21 @@ BEGIN
             SELECT count(*) FROM (SELECT FROM jobs AS j WHERE j.let_go = d.key AND j.queue = d.queue LIMIT d.free) AS c
         ) ELSE 0 END) AS room
         FROM (
-            SELECT w.*, free(g, r, moment) AS free, opens_at(g, r) AS opens_at
+            SELECT w.*, free(a.g, a.r, moment) AS free, opens_at(a.g, a.r) AS opens_at
             FROM (SELECT * FROM waits WHERE look_at <= moment ORDER BY look_at LIMIT 1000) AS w
-            LEFT JOIN gates AS g ON g.key = w.key LEFT JOIN rules AS r ON r.name = limit_of(w.key)
+            CROSS JOIN LATERAL (
+                SELECT (SELECT g FROM gates AS g WHERE g.key = w.key) AS g,
+                       (SELECT r FROM rules AS r WHERE r.name = limit_of(w.key)) AS r OFFSET 0
+            ) AS a
         ) AS d
     ) AS w CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(o.id), '{}') AS gone, max(o.place + 1000 / weight_in(t.rule)) AS served FROM (
+        SELECT coalesce(array_agg(o.id), '{}') AS gone, max(o.place + 1000 / weight_in((
+            SELECT t.rule FROM records AS t WHERE t.kind = 'tenant' AND t.name = coalesce(o.tenant, '')))) AS served
+        FROM (
             SELECT j.id, j.place, j.tenant FROM jobs AS j WHERE j.waits_on = w.key AND j.queue = w.queue
             ORDER BY j.priority DESC, j.place, j.run_at, j.id LIMIT greatest(0, w.room) FOR UPDATE SKIP LOCKED
-        ) AS o LEFT JOIN records AS t ON t.kind = 'tenant' AND t.name = coalesce(o.tenant, '')
+        ) AS o
     ) AS n;
-    IF looks IS NULL THEN
-        RETURN 0;
-    END IF;
     UPDATE jobs AS j SET waits_on = NULL, let_go = l.key
     FROM unnest(looks) AS l CROSS JOIN LATERAL unnest(l.gone) AS g (id) WHERE j.id = g.id;
     UPDATE waits AS w SET look_at = l.look_at, served = l.served
@@ -318,9 +345,9 @@ BEGIN
     seen := ARRAY(SELECT key FROM gates WHERE key > from_key ORDER BY key LIMIT 1000);
     DELETE FROM gates AS d WHERE d.key = ANY (ARRAY(
         SELECT g.key FROM unnest(seen) AS s (key) JOIN gates AS g ON g.key = s.key
-        LEFT JOIN rules AS r ON r.name = limit_of(g.key)
         WHERE NOT (g.running > 0 OR g.held OR g.openings > 0 OR g.told) AND greatest(g.until, g.tat) <= now
-          AND NOT (g.oks + g.bads > 0 AND now < g.since + coalesce(r.within, 60000000))
+          AND NOT (g.oks + g.bads > 0 AND now < g.since + coalesce((
+              SELECT r.within FROM rules AS r WHERE r.name = limit_of(g.key)), 60000000))
           AND NOT EXISTS (SELECT FROM waits AS w WHERE w.key = g.key)));
     UPDATE about SET gates_seen = CASE WHEN cardinality(seen) < 1000 THEN '' ELSE seen[1000] END
     WHERE cardinality(seen) = 1000 OR from_key <> '';
@@ -345,7 +372,8 @@ BEGIN
     PERFORM fold_gates();
     RETURN QUERY
         SELECT k.key, g.running, g.tat, g.until, g.openings, g.probing, g.held, g.oks, g.bads, g.since, g.told,
-               r.value, coalesce((SELECT sum(t.n)::bigint FROM waiting_totals AS t WHERE t.gate = k.key), 0)
+               (SELECT r.value FROM records AS r WHERE r.kind = 'limit' AND r.name = limit_of(k.key)),
+               coalesce((SELECT sum(t.n)::bigint FROM waiting_totals AS t WHERE t.gate = k.key), 0)
         FROM (
             SELECT DISTINCT b.key FROM (
                 SELECT u.key COLLATE "C" AS key FROM unnest(keys) AS u (key)
@@ -354,8 +382,7 @@ BEGIN
                 UNION ALL SELECT w.key FROM waits AS w WHERE cardinality(keys) = 0
             ) AS b ORDER BY b.key LIMIT most
         ) AS k
-        LEFT JOIN gates AS g ON g.key = k.key LEFT JOIN records AS r ON r.kind = 'limit' AND r.name = limit_of(k.key)
-        ORDER BY k.key;
+        LEFT JOIN gates AS g ON g.key = k.key ORDER BY k.key;
 END $$;
 
 -- The lines of a queue that have jobs: by priority, then who is next.

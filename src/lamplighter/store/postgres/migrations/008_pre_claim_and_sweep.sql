@@ -1,17 +1,19 @@
 -- Claims and sweeps: what workers and time do, as owners of the lines, gates and waits.
 
--- A job that is next in its class: as of which tag of its line, what its tenant is charged for it, and whether (`own`) it
--- had a place before the gate that let it go. `gate`: the one that does not let it through.
+-- A job that is next in its class: as of which tag of its line, what its tenant is charged for it, how many of
+-- its line were seen, and whether (`own`) it had a place before the gate that let it go. `gate`: the one that does not let it
+-- through.
 CREATE TYPE pick AS (
-    nth integer, start bigint, tenant text, charge bigint, id text, limits text[], let_go text, own bigint, gate text);
+    nth integer, start bigint, tenant text, charge bigint, id text, seen integer, limits text[], let_go text, own bigint,
+    gate text);
 
 -- Queues and priorities that have jobs to claim, of these queues (none: of all): the highest priority first, then the
 -- earliest due job that is next in its class.
-CREATE FUNCTION classes_to_claim(wanted text[]) RETURNS TABLE (of_queue text, of_priority integer)
+CREATE FUNCTION classes_to_claim(wanted text[]) RETURNS TABLE (of_queue text, of_priority integer, served bigint)
 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY
-        SELECT c.queue, c.priority FROM (
+        SELECT c.queue, c.priority, c.served FROM (
             SELECT c.* FROM classes AS c WHERE cardinality(wanted) = 0
             UNION ALL SELECT c.* FROM (SELECT DISTINCT u.queue FROM unnest(wanted) AS u (queue)) AS u
             JOIN classes AS c ON c.queue = u.queue WHERE cardinality(wanted) > 0
@@ -28,30 +30,54 @@ BEGIN
         ORDER BY c.priority DESC, h.run_at, h.id;
 END $$;
 
--- The jobs that are next in a class, up to `most`, but for those that another transaction has in its hands.
--- Of each line as many are looked at as its weight makes likely, and one more: those before the first that was not looked
--- at are certain. If these are too few, four times as many are looked at.
-CREATE FUNCTION plan(of_queue text, of_priority integer, most integer) RETURNS pick[] LANGUAGE plpgsql AS $$
+-- The jobs that are next in a class whose highest tag served is this, up to `most`, but for those that another transaction
+-- has in its hands.
+CREATE FUNCTION plan(of_queue text, of_priority integer, served bigint, most integer) RETURNS pick[] LANGUAGE plpgsql AS $$
 DECLARE
+    tenants text[];
+    tags bigint[];
+    charges bigint[];
+BEGIN
+    SELECT array_agg(n.tenant), array_agg(n.tag), array_agg(n.charge) INTO tenants, tags, charges FROM (
+        SELECT l.tenant, l.tag, 1000 / weight_in((
+            SELECT r.rule FROM records AS r WHERE r.kind = 'tenant' AND r.name = l.tenant)) AS charge
+        FROM lines AS l WHERE l.queue = of_queue AND l.priority = of_priority AND l.active ORDER BY l.tag, l.tenant LIMIT most
+    ) AS n;
+    IF cardinality(tenants) > 1 THEN
+        RETURN plan_of_many(of_queue, of_priority, served, most, tenants, tags, charges);
+    END IF;
+    RETURN ARRAY(
+        SELECT ROW(j.nth, CASE j.nth WHEN 1 THEN tags[1] ELSE greatest(tags[1], served) + (j.nth - 1) * charges[1] END,
+                   tenants[1], charges[1], j.id, j.seen, j.limits, j.let_go, j.place, NULL)::pick
+        FROM (
+            SELECT row_number() OVER () AS nth, count(*) OVER () AS seen, o.* FROM (
+                SELECT j.id, j.limits, j.let_go, j.place FROM jobs AS j
+                WHERE j.queue = of_queue AND coalesce(j.tenant, '') = tenants[1] AND j.priority = of_priority
+                  AND j.state = 'queued' AND j.waits_on IS NULL
+                ORDER BY j.run_at, j.id LIMIT most + 1 FOR UPDATE SKIP LOCKED
+            ) AS o
+        ) AS j WHERE j.nth <= most);
+END $$;
+
+-- The same where there is more than one line. Of each as many jobs are looked at as its weight makes likely, and one more:
+-- those before the first that was not looked at are certain. If these are too few, four times as many are looked at.
+CREATE FUNCTION plan_of_many(of_queue text, of_priority integer, served bigint, most integer, tenants text[],
+                             tags bigint[], charges bigint[]) RETURNS pick[] LANGUAGE plpgsql AS $$
+DECLARE
+    per_charge numeric := most / (SELECT sum(1.0 / c) FROM unnest(charges) AS c);
     depth integer := 1;
     picks pick[];
     certain boolean;
 BEGIN
     LOOP
-        WITH next AS (
-            SELECT l.tenant, l.tag, greatest(l.tag, c.served) AS begins, 1000 / weight_in(r.rule) AS charge
-            FROM classes AS c CROSS JOIN LATERAL (
-                SELECT l.tenant, l.tag FROM lines AS l
-                WHERE l.queue = of_queue AND l.priority = of_priority AND l.active ORDER BY l.tag, l.tenant LIMIT most
-            ) AS l LEFT JOIN records AS r ON r.kind = 'tenant' AND r.name = l.tenant
-            WHERE c.queue = of_queue AND c.priority = of_priority
-        ), looked_at AS (
-            SELECT n.tenant, n.charge, n.slice, j.id, j.limits, j.let_go, j.place, j.nth,
-                   CASE j.nth WHEN 0 THEN n.tag ELSE n.begins + j.nth * n.charge END AS start
+        WITH looked_at AS (
+            SELECT n.tenant, n.charge, n.slice, j.id, j.seen, j.limits, j.let_go, j.place, j.nth,
+                   CASE j.nth WHEN 0 THEN n.tag ELSE greatest(n.tag, served) + j.nth * n.charge END AS start
             FROM (
-                SELECT *, least(most, depth * ceil(most / (charge * sum(1.0 / charge) OVER ())))::integer AS slice FROM next
+                SELECT *, least(most, depth * ceil(per_charge / charge))::integer AS slice
+                FROM unnest(tenants, tags, charges) AS u (tenant, tag, charge)
             ) AS n CROSS JOIN LATERAL (
-                SELECT o.*, row_number() OVER () - 1 AS nth FROM (
+                SELECT o.*, row_number() OVER () - 1 AS nth, count(*) OVER () AS seen FROM (
                     SELECT j.id, j.limits, j.let_go, j.place FROM jobs AS j
                     WHERE j.queue = of_queue AND coalesce(j.tenant, '') = n.tenant AND j.priority = of_priority
                       AND j.state = 'queued' AND j.waits_on IS NULL
@@ -62,7 +88,7 @@ BEGIN
             SELECT l.*, row_number() OVER o AS place_in_all, bool_or(l.nth = l.slice) OVER o AS uncertain
             FROM looked_at AS l WINDOW o AS (ORDER BY l.start, l.tenant, l.nth)
         )
-        SELECT array_agg(ROW(o.place_in_all, o.start, o.tenant, o.charge, o.id, o.limits, o.let_go, o.place, NULL)::pick
+        SELECT array_agg(ROW(o.place_in_all, o.start, o.tenant, o.charge, o.id, o.seen, o.limits, o.let_go, o.place, NULL)::pick
                          ORDER BY o.place_in_all) FILTER (WHERE NOT o.uncertain AND o.place_in_all <= most),
                count(*) FILTER (WHERE NOT o.uncertain) >= most OR bool_or(o.uncertain) IS NOT TRUE
         INTO picks, certain FROM ordered AS o;
@@ -79,20 +105,29 @@ DECLARE
     keys text[];
     room bigint[];
     enough boolean;
+    up_to_date boolean := false;
     one record;
     at integer;
     shut integer;
     shut_for text[] := array_fill(NULL::text, ARRAY[cardinality(picks)]);
 BEGIN
-    SELECT array_agg(w.key), array_agg(w.free), bool_and(w.n <= w.free) INTO keys, room, enough FROM (
-        SELECT k.key, k.n, free(g, r, moment) AS free FROM (
-            SELECT l.key, count(*) AS n FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) AS l (key)
-            GROUP BY l.key
-        ) AS k LEFT JOIN gates AS g ON g.key = k.key LEFT JOIN rules AS r ON r.name = limit_of(k.key)
-    ) AS w;
-    IF enough IS NOT FALSE THEN
-        RETURN picks;
-    END IF;
+    LOOP
+        SELECT array_agg(w.key), array_agg(w.free), bool_and(w.n <= w.free) INTO keys, room, enough FROM (
+            SELECT k.key, k.n, free(a.g, a.r, moment) AS free FROM (
+                SELECT l.key, count(*) AS n FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) AS l (key)
+                GROUP BY l.key
+            ) AS k CROSS JOIN LATERAL (
+                SELECT (SELECT g FROM gates AS g WHERE g.key = k.key) AS g,
+                       (SELECT r FROM rules AS r WHERE r.name = limit_of(k.key)) AS r OFFSET 0
+            ) AS a
+        ) AS w;
+        IF enough IS NOT FALSE THEN
+            RETURN picks;
+        END IF;
+        EXIT WHEN up_to_date; -- for slots may have come free that the gates do not know of yet
+        PERFORM fold_gates();
+        up_to_date := true;
+    END LOOP;
     FOR one IN
         SELECT p.nth, array_agg(array_position(keys, l.key) ORDER BY l.nth) AS through
         FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) WITH ORDINALITY AS l (key, nth)
@@ -114,7 +149,7 @@ BEGIN
         END LOOP;
     END LOOP;
     RETURN ARRAY(
-        SELECT ROW(p.nth, p.start, p.tenant, p.charge, p.id, p.limits, p.let_go, p.own, shut_for[p.nth])::pick
+        SELECT ROW(p.nth, p.start, p.tenant, p.charge, p.id, p.seen, p.limits, p.let_go, p.own, shut_for[p.nth])::pick
         FROM unnest(picks) AS p ORDER BY p.nth);
 END $$;
 
@@ -122,10 +157,10 @@ END $$;
 CREATE FUNCTION take(picks pick[], moment bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO gates (key, running, tat)
-    SELECT k.key, k.n, CASE WHEN r.every > 0 THEN moment + k.n * r.every ELSE 0 END FROM (
+    SELECT k.key, k.n, CASE WHEN (a.r).every > 0 THEN moment + k.n * (a.r).every ELSE 0 END FROM (
         SELECT l.key, count(*) AS n FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) AS l (key)
         WHERE p.gate IS NULL GROUP BY l.key
-    ) AS k LEFT JOIN rules AS r ON r.name = limit_of(k.key)
+    ) AS k CROSS JOIN LATERAL (SELECT (SELECT r FROM rules AS r WHERE r.name = limit_of(k.key)) AS r OFFSET 0) AS a
     ON CONFLICT (key) DO UPDATE
     SET running = gates.running + excluded.running, probing = gates.probing OR gates.openings > 0,
         tat = CASE WHEN excluded.tat = 0 THEN gates.tat ELSE greatest(gates.tat, moment) + excluded.tat - moment END;
@@ -137,8 +172,11 @@ END $$;
 CREATE FUNCTION park(picks pick[], of_queue text, of_priority integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO waits (key, queue, look_at)
-    SELECT k.key, of_queue, opens_at(g, r) FROM (SELECT DISTINCT p.gate AS key FROM unnest(picks) AS p) AS k
-    LEFT JOIN gates AS g ON g.key = k.key LEFT JOIN rules AS r ON r.name = limit_of(k.key)
+    SELECT k.key, of_queue, opens_at(a.g, a.r) FROM (SELECT DISTINCT p.gate AS key FROM unnest(picks) AS p) AS k
+    CROSS JOIN LATERAL (
+        SELECT (SELECT g FROM gates AS g WHERE g.key = k.key) AS g,
+               (SELECT r FROM rules AS r WHERE r.name = limit_of(k.key)) AS r OFFSET 0
+    ) AS a
     WHERE k.key IS NOT NULL
     ON CONFLICT (key, queue) DO UPDATE SET look_at = excluded.look_at;
     WITH parked AS (
@@ -161,26 +199,43 @@ BEGIN
     UPDATE jobs AS j SET waits_on = p.gate, place = p.place, let_go = NULL FROM placed AS p WHERE j.id = p.id;
 END $$;
 
--- Charge the tenants of those that start.
-CREATE FUNCTION serve(picks pick[], of_queue text, of_priority integer) RETURNS void LANGUAGE plpgsql AS $$
+-- Charge the tenants of those that start, and see in whose lines there are jobs left; gives the highest tag that was served.
+CREATE FUNCTION serve(picks pick[], of_queue text, of_priority integer, before bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    before bigint := (SELECT served FROM classes WHERE queue = of_queue AND priority = of_priority);
-    after bigint := (SELECT max(p.start) FROM unnest(picks) AS p WHERE p.gate IS NULL);
+    highest bigint := greatest(before, (SELECT max(p.start) FROM unnest(picks) AS p WHERE p.gate IS NULL));
 BEGIN
-    UPDATE lines AS l
-    SET tag = CASE WHEN t.n > 0 THEN greatest(l.tag, before) + t.n * t.charge ELSE l.tag END,
-        active = EXISTS (SELECT FROM jobs AS j WHERE j.queue = of_queue AND coalesce(j.tenant, '') = t.tenant
-                                                 AND j.priority = of_priority AND j.state = 'queued' AND j.waits_on IS NULL)
+    INSERT INTO lines (queue, priority, tenant, tag, active) -- all of them are there, and each is found by its whole key
+    SELECT of_queue, of_priority, s.tenant, s.charged, s.more_seen OR EXISTS (
+        SELECT FROM jobs AS j WHERE j.queue = of_queue AND coalesce(j.tenant, '') = s.tenant AND j.priority = of_priority
+                                AND j.state = 'queued' AND j.waits_on IS NULL OFFSET 0)
     FROM (
-        SELECT p.tenant, p.charge, count(*) FILTER (WHERE p.gate IS NULL) AS n FROM unnest(picks) AS p GROUP BY 1, 2
-    ) AS t
-    WHERE l.queue = of_queue AND l.priority = of_priority AND l.tenant = t.tenant;
-    UPDATE classes SET served = after WHERE queue = of_queue AND priority = of_priority AND served < after;
+        SELECT p.tenant, p.charge * count(*) FILTER (WHERE p.gate IS NULL) AS charged, max(p.seen) > count(*) AS more_seen
+        FROM unnest(picks) AS p GROUP BY p.tenant, p.charge
+    ) AS s
+    ON CONFLICT (queue, priority, tenant) DO UPDATE
+    SET active = excluded.active,
+        tag = CASE excluded.tag WHEN 0 THEN lines.tag ELSE greatest(lines.tag, before) + excluded.tag END;
+    IF highest > before THEN
+        UPDATE classes SET served = highest WHERE queue = of_queue AND priority = of_priority;
+    END IF;
+    RETURN highest;
+END $$;
+
+-- Whether there may be anything to claim.
+CREATE FUNCTION may_claim(wanted text[], moment bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM line_changes)
+        OR EXISTS (SELECT FROM waits WHERE look_at <= moment)
+        OR EXISTS (SELECT FROM waits) AND EXISTS (SELECT FROM gate_changes)
+        OR EXISTS (
+            SELECT FROM classes AS c WHERE (cardinality(wanted) = 0 OR c.queue = ANY (wanted))
+               AND EXISTS (SELECT FROM lines AS l WHERE l.queue = c.queue AND l.priority = c.priority AND l.active)
+               AND NOT EXISTS (SELECT FROM paused AS p WHERE p.queue = c.queue));
 END $$;
 
 -- Claim up to `most` queued jobs of these queues (none: of every queue) for a worker; ends with a row of nothing if a
 -- thousand were found to be before a shut gate, and the rest was left.
--- It looks before it owns, so that a worker that finds nothing disturbs nobody.
+-- Where another owns, it looks before it waits: a worker that finds nothing should not stand in anybody's way.
 CREATE FUNCTION claim(wanted text[], most integer, claimer text, until bigint, now bigint)
 RETURNS TABLE (id text, fence bigint, name text, queue text, tenant text, args text, priority integer, run_at bigint,
                created_at bigint, failures integer, crashes integer) LANGUAGE plpgsql AS $$
@@ -188,16 +243,19 @@ RETURNS TABLE (id text, fence bigint, name text, queue text, tenant text, args t
 DECLARE
     class record;
     picks pick[];
+    limited boolean;
     taken integer;
     parked integer := 0;
 BEGIN
-    IF NOT (EXISTS (SELECT FROM line_changes) OR EXISTS (SELECT FROM waits WHERE look_at <= now)
-            OR EXISTS (SELECT FROM gate_changes) AND EXISTS (SELECT FROM waits)
-            OR EXISTS (SELECT FROM classes_to_claim(wanted))) THEN
-        RETURN;
+    IF NOT alone('lines') THEN
+        IF NOT may_claim(wanted, now) THEN
+            RETURN;
+        END IF;
+        PERFORM own();
     END IF;
-    PERFORM own();
-    PERFORM fold_gates();
+    IF must_fold_gates() THEN
+        PERFORM fold_gates();
+    END IF;
     PERFORM let_go(now);
     PERFORM fold_lines();
     FOR class IN SELECT * FROM classes_to_claim(wanted) LOOP
@@ -207,9 +265,12 @@ BEGIN
                                     NULL::bigint, NULL::integer, NULL::integer;
                 RETURN;
             END IF;
-            picks := plan(class.of_queue, class.of_priority, most);
+            picks := plan(class.of_queue, class.of_priority, class.served, most);
             EXIT WHEN picks = '{}';
-            picks := admitted(picks, now);
+            limited := EXISTS (SELECT FROM unnest(picks) AS p WHERE p.limits IS NOT NULL);
+            IF limited THEN
+                picks := admitted(picks, now);
+            END IF;
             RETURN QUERY
                 WITH started AS (
                     UPDATE jobs AS j
@@ -227,11 +288,13 @@ BEGIN
                        s.crashes
                 FROM started AS s ORDER BY s.nth;
             GET DIAGNOSTICS taken = ROW_COUNT;
-            IF EXISTS (SELECT FROM unnest(picks) AS p WHERE p.limits IS NOT NULL) THEN
+            IF limited THEN
                 PERFORM take(picks, now);
+            END IF;
+            IF taken < cardinality(picks) THEN
                 PERFORM park(picks, class.of_queue, class.of_priority);
             END IF;
-            PERFORM serve(picks, class.of_queue, class.of_priority);
+            class.served := serve(picks, class.of_queue, class.of_priority, class.served);
             most := most - taken;
             parked := parked + cardinality(picks) - taken;
             EXIT WHEN taken = cardinality(picks);
@@ -245,8 +308,7 @@ CREATE FUNCTION next_moment() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM groups WHERE settled)
         OR EXISTS (SELECT FROM gates WHERE told <> (held OR openings > 0))
-        OR EXISTS (SELECT FROM gate_changes WHERE verb <> 'settle' OR bads > 0)
-        OR EXISTS (SELECT FROM gate_changes) AND EXISTS (SELECT FROM waits) THEN
+        OR must_fold_gates() THEN
         RETURN 0;
     END IF;
     RETURN least((SELECT min(run_at) FROM jobs WHERE state = 'scheduled'),
@@ -336,6 +398,7 @@ BEGIN
         CONTINUE WHEN one.is_trigger;
         EXECUTE format(
             'ALTER FUNCTION %s SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off '
-            'SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off', one.name);
+            'SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 '
+            'SET plan_cache_mode = force_generic_plan SET jit = off', one.name);
     END LOOP;
 END $$;
