@@ -398,8 +398,8 @@ async def test_asking_costs_few_calls_however_many_jobs_there_are(timed: App[Non
             return getattr(timed.store, name)
 
     found = await sight.look(Counting(), last.id, now=timed.clock())
-    assert found.place == (sight.MOST_IN_LINE, False)
-    assert sorted(calls) == ["failures", "page", "records", "stats"]
+    assert found.place == (sight.MOST_IN_LINE, False, sight.MOST_IN_LINE, 0)
+    assert sorted(calls) == ["failures", "page", "records", "shares", "stats"]
 
 
 async def test_a_worker_tells_of_itself_what_is_needed(app: App[None]) -> None:

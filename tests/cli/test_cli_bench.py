@@ -49,3 +49,18 @@ def test_what_cannot_be_measured_is_refused(cli: Program) -> None:
 def test_percentiles_of_one_value_are_that_value() -> None:
     assert percentile([3.0], 50) == percentile([3.0], 99) == 3.0
     assert percentile([float(n) for n in range(101)], 99) == 99
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "redis"])
+def test_fairness_is_measured_and_holds(cli: Program, kind: str, request: pytest.FixtureRequest) -> None:
+    url = str(request.getfixturevalue(kind))
+    sizes = ("--backlog", "1000", "--claims", "1000", "--jobs", "100", "--workers", "4")
+    answer = cli("bench", "fairness", "--store", url, *sizes, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    told = answer.json
+    assert told["first_turn_claims"] == 1
+    assert told["worst_share_percent"] <= 10
+    assert 0 < told["most_together"] <= 5
+    assert 0 < told["most_in_a_second"] <= 100
+    [queue] = cli("queues", "--store", url, "--json").json["queues"]
+    assert queue["queued"] == queue["scheduled"] == queue["running"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
@@ -11,13 +12,14 @@ from msgspec.structs import replace
 
 from lamplighter.core.model import ENDED, LIVE, Added, JobView, NewJob, Outcome, State, Where
 from lamplighter.store.memory import MemoryStore
+from lamplighter.store.memory.store import Claim
 from lamplighter.testing.conformance.model import HISTORIES, compare
 
 SAME_EVERY_TIME = settings(HISTORIES, derandomize=True, print_blob=False)
 
 
 class TrustsLostWorkers(MemoryStore):
-    def _finish(self, outcome: Outcome, now: datetime) -> bool:
+    def _finish(self, outcome: Outcome, now: datetime) -> JobView | None:
         found = self._jobs.find(Where(ids=(outcome.id,)), LIVE, 1)
         return super()._finish(replace(outcome, fence=found[0].fence) if found else outcome, now)
 
@@ -59,9 +61,78 @@ class RunsReplacedJobsAtTheirOldTime(MemoryStore):
         return super()._replace(holder, replace(new, run_at=found[0].run_at) if found else new, now)
 
 
+class ChargesThoseWhoMustWait(MemoryStore):
+    def _admit(self, job: JobView, claim: Claim) -> bool:
+        admitted = super()._admit(job, claim)
+        if not admitted:
+            self._flow.lines.charge(job, 1)
+        return admitted
+
+
+class LosesTheSlotsOfDeadWorkers(MemoryStore):
+    def _rescue(self, job: JobView, now: datetime) -> None:
+        super()._rescue(job, now)
+        self._flow.settle([(job, None)], now)
+
+
+class ForgetsWhatHandlersOrder(MemoryStore):
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
+        return await super().finish([replace(outcome, orders=()) for outcome in outcomes], now=now)
+
+
+class CountsSnoozesAsFailures(MemoryStore):
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
+        won = await super().finish(outcomes, now=now)
+        snoozed = {outcome.id for outcome in outcomes if outcome.verb == "snooze"} & set(won)
+        found = self._jobs.find(Where(ids=tuple(snoozed)), LIVE, 10) if snoozed else []
+        self._flow.settle([(job, False) for job in found], now)
+        return won
+
+
+class LetsGoOneChildTooEarly(MemoryStore):
+    def _add(self, new: NewJob, now: datetime) -> Added:
+        fewer = new.children and new.children - 1
+        return super()._add(replace(new, children=fewer), now)
+
+
+class RunsParentsOfFailedChildren(MemoryStore):
+    def _add(self, new: NewJob, now: datetime) -> Added:
+        return super()._add(replace(new, on_child_failure="continue"), now)
+
+
+class CountsRetriedChildrenTwice(MemoryStore):
+    def _revive(self, job: JobView, now: datetime) -> None:
+        super()._revive(job, now)
+        if job.state in ENDED:
+            self._jobs.tally(job.group, job.state, 1)
+
+
+class AddsOrphans(MemoryStore):
+    def _add(self, new: NewJob, now: datetime) -> Added:
+        added = super()._add(new, now)
+        return added if added.created or not new.group else super()._add(replace(new, group=None), now)
+
+
+class ForgetsChildrenBeforeTheirParentRuns(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        setattr(self._jobs, "_spared", lambda _: False)  # noqa: B010 - a method, to mypy
+
+
+class RunsRetriedParentsAtOnce(MemoryStore):
+    def _revive(self, job: JobView, now: datetime) -> None:
+        super()._revive(job, now)
+        for held in self._jobs.find(Where(ids=(job.id,)), {State.HELD}, 1):
+            self._jobs.put(replace(held, state=State.QUEUED))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        ChargesThoseWhoMustWait,
+        LosesTheSlotsOfDeadWorkers,
+        ForgetsWhatHandlersOrder,
+        CountsSnoozesAsFailures,
         TrustsLostWorkers,
         ForgivesTheCrashesOfStoppedJobs,
         ComesBackWithoutItsKey,
@@ -69,6 +140,12 @@ class RunsReplacedJobsAtTheirOldTime(MemoryStore):
         KeepsTheKeysOfEndedJobs,
         DebouncesForEver,
         RunsReplacedJobsAtTheirOldTime,
+        LetsGoOneChildTooEarly,
+        RunsParentsOfFailedChildren,
+        CountsRetriedChildrenTwice,
+        AddsOrphans,
+        ForgetsChildrenBeforeTheirParentRuns,
+        RunsRetriedParentsAtOnce,
     ],
 )
 async def test_a_store_that_is_wrong_in_one_way_fails(wrong: type[MemoryStore]) -> None:

@@ -26,7 +26,19 @@ def run(name: str, folder: Path) -> str:
 
 
 def test_each_example_is_tested_here() -> None:
-    tested = {"hello.py", "in_a_web_app.py", "plan_capacity.py", "unique.py", "why_it_waits.py", "with_your_data.py"}
+    tested = {
+        "breaker.py",
+        "fair_shares.py",
+        "flows.py",
+        "full_queue.py",
+        "hello.py",
+        "in_a_web_app.py",
+        "limits.py",
+        "plan_capacity.py",
+        "unique.py",
+        "why_it_waits.py",
+        "with_your_data.py",
+    }
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
 
 
@@ -40,6 +52,44 @@ def test_a_job_that_waits_says_why(tmp_path: Path) -> None:
     assert paused == "paused: its queue mail is paused: `lamplighter queues resume mail` lets it go on."
     assert no_worker.startswith("no_worker: no worker is alive: start one")
     assert greeting == "Good evening, Ada (attempt 1)"
+
+
+def test_jobs_run_in_sequence_and_in_parallel(tmp_path: Path) -> None:
+    letters, images, children, end = run("flows.py", tmp_path).splitlines()
+    assert letters == "letters: 25"
+    assert images == "images: 0: 0, 1: 10, 2: it is no image, 3: 30"
+    assert "total=4" in children
+    assert "done=3, failed=1" in children
+    assert end == "cancelled or failed: True"
+
+
+def test_a_flood_delays_nobody(tmp_path: Path) -> None:
+    assert run("fair_shares.py", tmp_path).splitlines() == [
+        "the first ten: acme globex initech globex acme globex globex acme globex globex",
+        "initech's only job came as number 3",
+        "globex, of weight 2, had 2.0 times the turns of acme",
+    ]
+
+
+def test_providers_are_asked_no_more_than_they_allow(tmp_path: Path) -> None:
+    assert run("limits.py", tmp_path).splitlines() == [
+        "at most 3 of google at once",
+        "20 calls at 20 a second, 5 of them together: in time",
+        "box, which asked for a second: left alone",
+    ]
+
+
+def test_an_outage_is_waited_out(tmp_path: Path) -> None:
+    opened, others, closed, all_done = run("breaker.py", tmp_path).splitlines()
+    assert (opened, closed) == ("breaker opened for provider:dropbox", "breaker closed for provider:dropbox")
+    assert others == "google did not notice"
+    assert all_done == "all 100 of dropbox are done; few of them had failed before"
+
+
+def test_a_full_queue_refuses_or_drops(tmp_path: Path) -> None:
+    refused, *frames = run("full_queue.py", tmp_path).splitlines()
+    assert refused.startswith("the queue 'imports' takes 3 waiting jobs of tenant 'acme'")
+    assert [frame.partition(" - ")[0] for frame in frames] == ["cancelled", "cancelled", "queued", "queued"]
 
 
 def test_the_load_of_a_million_is_told_before_they_are_there(tmp_path: Path) -> None:

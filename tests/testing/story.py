@@ -111,6 +111,8 @@ def view(job: str, of: Task, state: State) -> JobView:
         failures=0,
         crashes=0,
         unique=None,
+        limits=(),
+        waits_on=None,
         worker=None,
         started_at=None,
         lease_until=None,

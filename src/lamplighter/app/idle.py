@@ -8,7 +8,7 @@ from lamplighter.core.clock import Clock
 from lamplighter.engine.worker import Worker
 from lamplighter.store.base import Store
 
-MOST_AT_ONCE = 1000  # jobs in one sweep
+MOST_GATES = 1000  # that are looked at
 PAUSE = 0.002  # seconds between looks
 
 
@@ -27,6 +27,21 @@ async def until_idle(store: Store, clock: Clock, worker: Worker) -> None:
 
 
 async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
-    swept = await store.sweep(MOST_AT_ONCE, now=clock())
+    now = clock()
+    swept = await worker.sweep()
+    if swept.due or swept.failed or (swept.next_at is not None and swept.next_at <= now):
+        return False
     stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
-    return not swept.due and worker.is_idle and not any(one.queued or one.running for one in stats)
+    if not worker.is_idle or any(one.running for one in stats):
+        return False
+    queues = [one.queue for one in stats if one.queued]
+    return not queues or await _all_wait_for_later(store, clock, queues)
+
+
+async def _all_wait_for_later(store: Store, clock: Clock, queues: list[str]) -> bool:
+    """Whether every job waits before a gate that is shut until another time, like jobs that are scheduled for it."""
+    for queue in queues:
+        if await store.shares(queue, limit=1):
+            return False
+    gates = await store.gates(limit=MOST_GATES, now=clock())
+    return all(gate.held or gate.opens_at is not None for gate in gates if gate.waiting)

@@ -108,6 +108,7 @@ def _parcel(view: JobView, now: datetime) -> Parcel:
         args=view.args,
         priority=view.priority,
         tenant=view.tenant,
+        limits=view.limits,
         unique=view.unique,
         created_at=view.created_at,
         failures=view.failures,

@@ -1,16 +1,17 @@
-"""`lamplighter bench`: how fast a store is on this machine."""
+"""`lamplighter bench speed`, or `bench` alone: how fast a store is on this machine."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, StoreUrl, count, print_json, print_table, say
+from lamplighter.cli.program import Noun
 from lamplighter.core.config import load
 from lamplighter.core.secret import redact_url
 
@@ -36,8 +37,18 @@ class Figure(StrEnum):
     PICKUP = "pickup"
 
 
+class Bench(Noun):
+    """`lamplighter bench` alone measures speed."""
+
+    alone = "speed"
+
+
+group = typer.Typer(cls=Bench, help="Measure a store on this machine: how fast it is, and how fair.")
+
 Report = Callable[[str, int], Callable[[int], None]]  # begins a progress bar; what it returns moves it on
 
+
+T = TypeVar("T")
 
 Jobs = Annotated[
     int, typer.Option("--jobs", metavar="N", min=1, max=10_000_000, help="How many jobs to enqueue and drain.")
@@ -50,7 +61,8 @@ Only = Annotated[
 ]
 
 
-def bench(
+@group.command()
+def speed(
     *,
     jobs: Jobs = 10_000,
     concurrency: Concurrency = 100,
@@ -73,6 +85,12 @@ def bench(
 
 
 async def _measure(url: str, jobs: int, concurrency: int, only: list[Figure]) -> dict[str, float]:
+    figures = await with_bars(lambda report: _figures(url, jobs, concurrency, only, report))
+    return {key: round(value, 3 if value < 100 else 0) for key, value in figures.items()}
+
+
+async def with_bars(measure: Callable[[Report], Awaitable[T]]) -> T:
+    """What `measure` returns, with a progress bar for each thing that it measures."""
     from rich.console import Console  # noqa: PLC0415 - `--help` need not wait for these
     from rich.progress import Progress  # noqa: PLC0415
 
@@ -82,14 +100,13 @@ async def _measure(url: str, jobs: int, concurrency: int, only: list[Figure]) ->
             task = bars.add_task(what, total=total)
             return lambda done: bars.update(task, completed=done)
 
-        figures = await _figures(url, jobs, concurrency, only, report)
-    return {key: round(value, 3 if value < 100 else 0) for key, value in figures.items()}
+        return await measure(report)
 
 
 async def _figures(url: str, jobs: int, concurrency: int, only: list[Figure], report: Report) -> dict[str, float]:
     from lamplighter.cli import measure  # noqa: PLC0415 - it brings the whole engine
 
-    app, noop = measure.bench_app(url)
+    app, noop, _ = measure.bench_app(url)
     waiting = 0
     figures: dict[str, float] = {}
     async with app:

@@ -11,7 +11,7 @@ from lamplighter.cli.work import on_signals
 
 
 async def _work(store: str) -> None:
-    app, _ = bench_app(store)
+    app = bench_app(store).app
     async with app, app.worker(queues=[QUEUE]) as worker:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), worker.stop)  # it closes when the bench is gone
         with on_signals(worker.stop):

@@ -12,12 +12,16 @@ from lamplighter.cli import (
     bench,
     config,
     crons,
+    dead,
+    fairness,
     integrations,
     jobs,
+    limits,
     migrate,
     move,
     queues,
     simulate,
+    tenants,
     up,
     verify,
     why,
@@ -42,17 +46,21 @@ cli = typer.Typer(
 
 cli.command("up")(up.up)
 cli.command("work")(work.work)
+jobs.group.command("dead")(dead.dead)
 jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
 crons.group.command("why")(why.why_cron)
 cli.add_typer(jobs.group, name="jobs")
 cli.add_typer(queues.group, name="queues")
+cli.add_typer(limits.group, name="limits")
+cli.add_typer(tenants.group, name="tenants")
 cli.add_typer(crons.group, name="crons")
 cli.add_typer(workers.group, name="workers")
 cli.add_typer(integrations.group, name="integrations")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
-cli.command("bench")(bench.bench)
+bench.group.command("fairness")(fairness.fairness)
+cli.add_typer(bench.group, name="bench")
 cli.command("verify")(verify.verify)
 cli.command("simulate")(simulate.simulate)
 cli.command("version")(config.show_version)

@@ -11,33 +11,57 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import NamedTuple
 
 from lamplighter.app import App, Job
 from lamplighter.core.clock import utcnow
 from lamplighter.core.draft import Draft
 from lamplighter.core.events import Event
+from lamplighter.core.limit import Rate
 from lamplighter.core.model import Where
 from lamplighter.engine.context import Ctx
 
 QUEUE = "lamplighter-bench"
 KEPT = timedelta(hours=1)  # done jobs are kept, as they would be in earnest, but not for long
 RATE = 50  # jobs a second, for the latency of an idle worker
+HOLD = 0.02  # seconds that a job takes which is to be seen while it runs
 AT_ONCE = 50  # tasks that enqueue side by side
 NOTICE = timedelta(seconds=2)  # how long before they are due the jobs of a burst are all in the store
 
+RUNNING, RATE_PER_S, BURST = 5, 100, 10  # what the limits below allow
+PACED, HELD, LOOSE = "lamplighter-bench.paced", "lamplighter-bench.held", "lamplighter-bench.loose"
+
 BenchJob = Job[None, [str, str], float]
+HoldJob = Job[None, [], tuple[float, float]]
 Step = Callable[[int], None]  # told how many jobs are behind us: for a progress bar
 
 
-def bench_app(store: str) -> tuple[App[None], BenchJob]:
-    """An app whose one job does nothing but say when it began."""
+class Bench(NamedTuple):
+    """An app, a job that does nothing but say when it began, and one that takes a moment and says from when to when."""
+
+    app: App[None]
+    noop: BenchJob
+    hold: HoldJob
+
+
+def bench_app(store: str) -> Bench:
+    """The app of a bench."""
     app = App(store)
+    app.limit(HELD, running=RUNNING)
+    app.limit(PACED, rate=Rate(RATE_PER_S, per=1, burst=BURST))
+    app.limit(LOOSE, running=1_000_000, rate=Rate(1_000_000, per=1, burst=1_000_000))
 
     @app.job("lamplighter.bench", queue=QUEUE, keep_done=KEPT, keep_failed=KEPT, timeout=30)
     async def noop(_ctx: Ctx[None], integration: str, tenant: str) -> float:  # noqa: ARG001 - the payload
         return time.time()
 
-    return app, noop
+    @app.job("lamplighter.bench.hold", queue=QUEUE, keep_done=KEPT, keep_failed=KEPT, timeout=30)
+    async def hold(_ctx: Ctx[None]) -> tuple[float, float]:
+        began = time.time()
+        await asyncio.sleep(HOLD)
+        return began, time.time()
+
+    return Bench(app, noop, hold)
 
 
 def drafts(noop: BenchJob, jobs: int) -> Iterator[Draft[float]]:
@@ -103,7 +127,7 @@ async def burst(app: App[None], noop: BenchJob, jobs: int, concurrency: int, ste
 async def pickup(noop: BenchJob, store: str, jobs: int, step: Step) -> list[float]:
     """Milliseconds from each enqueue to the beginning of its job in a worker of another process, 50 a second."""
     delays = []
-    async with _other_worker(store):
+    async with other_worker(store):
         await (await noop.enqueue("warm", "up")).result(timeout=30)
         for number in range(jobs):
             enqueued = time.time()
@@ -160,7 +184,8 @@ async def _counted(app: App[None], jobs: int, step: Step) -> AsyncIterator[async
 
 
 @asynccontextmanager
-async def _other_worker(store: str) -> AsyncIterator[None]:
+async def other_worker(store: str) -> AsyncIterator[None]:
+    """A worker in a process of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "lamplighter.cli.bench_worker", store, stdin=PIPE, stdout=DEVNULL
     )

@@ -16,7 +16,7 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 
 SECTIONS = {
     "Run": ("up", "work"),
-    "Look and mend": ("jobs", "queues", "crons", "workers", "integrations"),
+    "Look and mend": ("jobs", "queues", "limits", "tenants", "crons", "workers", "integrations"),
     "Set up": ("config", "migrate", "bench", "verify", "simulate", "version"),
 }
 
@@ -65,12 +65,15 @@ class Program(Group):
 class Noun(Group):
     """The commands of a noun; the noun alone, or followed by options, lists."""
 
+    alone = "list"
+    """The command that is meant where none is given."""
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """`jobs --state failed` is `jobs list --state failed`."""
         asks_help = args[:1] and args[0] in ctx.help_option_names
         if not ctx.resilient_parsing and not asks_help and (not args or args[0].startswith("-")):
             self._refuse_a_late_command(ctx, args)
-            args = ["list", *args]
+            args = [self.alone, *args]
         return super().parse_args(ctx, args)
 
     def _refuse_a_late_command(self, ctx: Any, args: list[str]) -> None:
@@ -81,8 +84,8 @@ class Noun(Group):
                 raise ConfigError(f"options come after the command: write `{ctx.command_path} {word}` first.")
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """`list` first."""
-        return sorted(super().list_commands(ctx), key=lambda name: name != "list")
+        """The one that is meant where none is given comes first."""
+        return sorted(super().list_commands(ctx), key=lambda name: name != self.alone)
 
 
 def usage_sentence(error: Any) -> str:

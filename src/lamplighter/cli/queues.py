@@ -13,7 +13,7 @@ from lamplighter.cli.program import Noun
 
 group = typer.Typer(cls=Noun, help="See how much waits in each queue; pause and resume them.")
 
-COLUMNS = ("queue", "scheduled", "queued", "running", "done", "failed", "cancelled", "paused")
+COLUMNS = ("queue", "held", "scheduled", "queued", "running", "done", "failed", "cancelled", "paused")
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Which queue.")]
 
 
@@ -25,6 +25,27 @@ def list_queues(*, store: StoreUrl = None, json: Json = False) -> None:
         print_json({"queues": [msgspec.to_builtins(stats) for stats in found]})
     else:
         print_table(COLUMNS, [[getattr(stats, name) for name in COLUMNS] for stats in found], empty="No queues yet.")
+
+
+@group.command()
+def shares(
+    queue: Queue,
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many lines at most.")] = 20,
+    store: StoreUrl = None,
+    json: Json = False,
+) -> None:
+    """List the tenants that have jobs to run in a queue, in the order of their turns.
+
+    The tenant with the lowest tag is next; each job that it starts puts its tag up. Jobs that wait for a limit are not
+    counted: see `lamplighter limits list`.
+    """
+    found = with_store(store, lambda opened: opened.shares(queue, limit=limit))
+    if json:
+        print_json({"queue": queue, "shares": [msgspec.to_builtins(share) for share in found]})
+    else:
+        rows = [(share.tenant or "(none)", share.priority, share.queued, share.tag) for share in found]
+        print_table(("tenant", "priority", "queued", "tag"), rows, empty=f"Nothing is to be run in queue {queue}.")
 
 
 @group.command()

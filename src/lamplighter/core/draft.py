@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypedDict, TypeVar, get_args
 
@@ -18,7 +19,8 @@ from lamplighter.core.model import NewJob, Priority, Unique, UniqueMode
 R = TypeVar("R")
 WhenHeld = Literal["keep", "replace", "debounce"]
 
-LONGEST_NAME = 200  # characters of a queue, tenant or unique key
+LONGEST_NAME = 200  # characters of a queue, tenant or key
+MOST_LIMITS = 10
 FAR_FUTURE = timedelta(days=3650)
 
 
@@ -32,6 +34,8 @@ class Options(TypedDict, total=False):
         "replace" its arguments, priority and time by the new ones, or "debounce": replace them, but put it off for no
         longer than debounce_for.
     debounce_for: how long after its creation a job that is put off again and again is due at the latest.
+    limits: the limits that it comes under, as "name" or, for each value apart, "name:{argument}"; "{tenant}" is the
+        tenant, and jobs that have none do not come under such a limit.
     """
 
     queue: str
@@ -44,18 +48,25 @@ class Options(TypedDict, total=False):
     unique_for: timedelta
     when_held: WhenHeld
     debounce_for: timedelta
+    limits: Sequence[str]
 
 
 class Draft(Generic[R]):
     """One call of a job, to be enqueued or put on a schedule. Its arguments are JSON, and checked, already."""
 
-    __slots__ = ("_key", "arguments", "definition", "options")
+    __slots__ = ("_key", "_limits", "arguments", "definition", "options")
 
     def __init__(self, definition: Definition, arguments: str, options: Options) -> None:
         self.definition = definition
         self.arguments = arguments
         self.options = options
         self._key = _key(definition, arguments, options.get("unique", False))
+        self._limits = _limits(definition, arguments, options)
+
+    @property
+    def key(self) -> str | None:
+        """The unique key that its job takes, if it does."""
+        return self._key
 
     def new_job(self, now: datetime, *, parent: str | None = None, at: datetime | None = None) -> NewJob:
         """The job to add now, or the one for the moment `at`."""
@@ -68,6 +79,7 @@ class Draft(Generic[R]):
             args=self.arguments,
             priority=options.get("priority", Priority.NORMAL),
             tenant=options.get("tenant"),
+            limits=self._limits,
             unique=None if self._key is None else _unique(self._key, options, now),
             parent=parent,
             replaces=options.get("when_held", "keep") != "keep",
@@ -94,6 +106,7 @@ def checked(options: Options) -> Options:
     if run_at is not None and run_at.tzinfo is None:
         raise ConfigError(f"run_at={run_at.isoformat()} has no time zone: give an aware datetime.")
     _check_delay(options.get("delay", 0))
+    _check_limits(options.get("limits", ()))
     _check_unique(options)
     _check_when_held(options)
     return options
@@ -106,6 +119,16 @@ def _check_delay(delay: timedelta | float) -> None:
         fits = False
     if not fits:
         raise ConfigError(f"delay={delay} is not between 0 and ten years: change it.")
+
+
+def _check_limits(limits: object) -> None:
+    if isinstance(limits, str) or not isinstance(limits, Sequence) or not all(isinstance(one, str) for one in limits):
+        raise ConfigError(f"limits={limits!r:.80} is no list of limits: give one such as ['provider:{{provider}}'].")
+    if len(limits) > MOST_LIMITS:
+        raise ConfigError(f"a job comes under {MOST_LIMITS} limits at most: leave some of these {len(limits)} out.")
+    for one in limits:
+        if not 0 < len(one) <= LONGEST_NAME:
+            raise ConfigError(f"a limit of a job must have 1 to {LONGEST_NAME} characters: change it.")
 
 
 def _check_unique(options: Options) -> None:
@@ -158,16 +181,26 @@ def _key(definition: Definition, arguments: str, unique: bool | str) -> str | No
     if unique is True:  # in the order of the signature, with the defaults: however they were given, they are the same
         digest = hashlib.blake2b(msgspec.json.encode(values), digest_size=16).hexdigest()
         return f"{definition.name}:{digest}"
-    return _filled(unique, values) if "{" in unique else unique
+    return _filled("unique key", unique, values)
 
 
-def _filled(template: str, values: dict[str, Any]) -> str:
+def _limits(definition: Definition, arguments: str, options: Options) -> tuple[str, ...]:
+    templates = options.get("limits", ())
+    if not templates:
+        return ()
+    tenant = options.get("tenant")
+    values = {"tenant": tenant, **definition.codec.load(arguments)}
+    keys = (_filled("limit", one, values) for one in templates if tenant is not None or "{tenant}" not in one)
+    return tuple(dict.fromkeys(keys))
+
+
+def _filled(what: str, template: str, values: dict[str, Any]) -> str:
+    if "{" not in template:
+        return template
     try:
         key = template.format_map(values)
     except (KeyError, ValueError, AttributeError, IndexError) as error:
-        raise ConfigError(
-            f"the unique key {template!r} names what the job does not take ({error}): correct it."
-        ) from error
+        raise ConfigError(f"the {what} {template!r} names what the job does not take ({error}): correct it.") from error
     if len(key) > LONGEST_NAME:
-        raise BadArguments(f"the unique key {template!r} comes to more than {LONGEST_NAME} characters: shorten it.")
+        raise BadArguments(f"the {what} {template!r} comes to more than {LONGEST_NAME} characters: shorten it.")
     return key

@@ -11,6 +11,7 @@ LamplighterError
 │   ├── JobCancelled         the job was cancelled
 │   └── ResultTimeout        the job has not ended yet
 └── StoreError
+    ├── QueueFull            a queue holds as many waiting jobs as its rule allows
     ├── StoreUnavailable     locked, full, down: the same call may succeed later
     ├── StoreDamaged         not a database, corrupt, or of another schema version
     └── TransactionUnsupported   `tx` is not a transaction this store can join
@@ -61,6 +62,10 @@ class ResultTimeout(NoResult):
 
 class StoreError(LamplighterError):
     """The store could not do what it was asked."""
+
+
+class QueueFull(StoreError):
+    """A queue holds as many waiting jobs as its rule allows: nothing of the batch was added."""
 
 
 class StoreUnavailable(StoreError):

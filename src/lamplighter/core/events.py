@@ -11,14 +11,29 @@ from typing import Literal
 from msgspec import Struct
 
 EventKind = Literal[
-    "enqueued", "started", "done", "retried", "snoozed", "failed", "cancelled", "released", "lost", "rescued", "fired"
+    "enqueued",
+    "started",
+    "done",
+    "retried",
+    "snoozed",
+    "failed",
+    "cancelled",
+    "released",
+    "lost",
+    "rescued",
+    "fired",
+    "breaker_opened",
+    "breaker_closed",
 ]
 
 _log = logging.getLogger("lamplighter.events")
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """One thing that happened to one job. `late_ms`: how long after its time it was claimed."""
+    """One thing that happened to one job, or to the breaker of one key of a limit (`key`; `job` is empty then).
+
+    `late_ms`: how long after its time the job was claimed.
+    """
 
     kind: EventKind
     job: str
@@ -28,6 +43,7 @@ class Event(Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     reason: str | None = None
     late_ms: float | None = None
+    key: str = ""
 
 
 Listener = Callable[[Event], None]

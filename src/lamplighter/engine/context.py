@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from lamplighter.core.errors import TooLarge
+from lamplighter.core.errors import BadArguments, TooLarge
+from lamplighter.core.flow_control import Order, OrderVerb
+from lamplighter.core.ids import named_id
+from lamplighter.core.model import State
+from lamplighter.engine.children import Child, Given, Offspring
 
 D = TypeVar("D")
 
+ReadChildren: TypeAlias = Callable[[Sequence[State]], Offspring]
+
 LARGEST_PROGRESS = 4096  # bytes of JSON: it is written with every beat
+LONGEST_ORDER = timedelta(days=365)
 
 CURRENT_JOB: ContextVar[str | None] = ContextVar("lamplighter_current_job", default=None)
 """The id of the job that runs in this context: what it adds are its children, to which it may hand its unique key."""
@@ -24,7 +32,19 @@ class Ctx(Generic[D]):
     `attempt` counts from 1; attempts that were snoozed, or handed back by a stopping worker, do not count.
     """
 
-    __slots__ = ("_progress", "attempt", "deps", "id", "name", "queue", "run_at", "stopping", "tenant")
+    __slots__ = (
+        "_children",
+        "_orders",
+        "_progress",
+        "attempt",
+        "deps",
+        "id",
+        "name",
+        "queue",
+        "run_at",
+        "stopping",
+        "tenant",
+    )
 
     def __init__(
         self,
@@ -36,6 +56,7 @@ class Ctx(Generic[D]):
         tenant: str | None = None,
         attempt: int = 1,
         run_at: datetime | None = None,
+        children: Sequence[Child] | ReadChildren = (),
     ) -> None:
         self.deps = deps
         self.id = id
@@ -47,11 +68,31 @@ class Ctx(Generic[D]):
         self.stopping = False
         """True once this attempt should end soon: a loop in a thread looks at it now and then."""
         self._progress: str | None = None
+        self._orders: list[tuple[str, OrderVerb, timedelta]] = []
+        self._children = children
 
     @property
     def idempotency_key(self) -> str:
         """The same at every attempt of this job: give it to services that do a thing once per key."""
         return self.id
+
+    def id_for(self, name: str) -> str:
+        """An id for what this job enqueues under a name, the same at every attempt: so a flow is enqueued once, however
+        often the job is retried. `await app.enqueue_flow(flow, id=ctx.id_for("pages"))`."""
+        return named_id(self.id, name)
+
+    def children(self, *states: State) -> Offspring:
+        """What became of the jobs that this one was held for, the last first; only those in these states, if any.
+
+        `async for child in ctx.children(): child.state, child.result, child.reason`; plain `for` in a thread. In a unit
+        test they are those that the `Ctx` was made with.
+
+        Raises:
+            ConfigError: the job runs in a process of its own, which has no store.
+        """
+        if callable(self._children):
+            return self._children(states)
+        return Given([child for child in self._children if not states or child.state in states])
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
         """Say how far it is, e.g. `ctx.progress(30, of=200, note="reading")`. Seen with the next heartbeat.
@@ -64,6 +105,28 @@ class Ctx(Generic[D]):
         if len(text) > LARGEST_PROGRESS:
             raise TooLarge(f"the progress note takes more than {LARGEST_PROGRESS} bytes: shorten it.")
         self._progress = text.decode()
+
+    def penalize(self, key: str, retry_after: float | timedelta) -> None:
+        """Let no job of a limit's key start for a while (seconds), e.g. `ctx.penalize("provider:google", 30)` for what
+        an answer of 429 says. It counts once this attempt has ended: then raise `Snooze` or `Retry`.
+
+        Raises:
+            BadArguments: the time is negative, or more than a year.
+        """
+        self.order(key, "penalize", _time(retry_after))
+
+    def trip(self, key: str, open_for: float | timedelta) -> None:
+        """Open the breaker of a limit's key for a while (seconds), whatever its failure ratio is: when that is over,
+        one job tries. It counts once this attempt has ended. Raises what `penalize` raises."""
+        self.order(key, "open", _time(open_for))
+
+    def order(self, key: str, verb: OrderVerb, lasts: timedelta) -> None:
+        """What a gate is to do once this attempt has ended."""
+        self._orders.append((key, verb, lasts))
+
+    def orders(self, now: datetime) -> tuple[Order, ...]:
+        """All of that, as of the end of the attempt."""
+        return tuple(Order(key, verb, now + lasts) for key, verb, lasts in self._orders)
 
     def take_progress(self) -> str | None:
         """What was told since it was last taken, as JSON."""
@@ -78,3 +141,14 @@ class Ctx(Generic[D]):
     def tell(self, progress: str) -> None:
         """Progress as JSON, from the process that the handler runs in."""
         self._progress = progress
+
+
+def _time(lasts: float | timedelta) -> timedelta:
+    try:
+        time = lasts if isinstance(lasts, timedelta) else timedelta(seconds=lasts)
+        fits = timedelta() <= time <= LONGEST_ORDER
+    except (OverflowError, ValueError):
+        fits = False
+    if not fits:
+        raise BadArguments(f"a limit cannot be shut for {lasts} s: give between 0 and a year.")
+    return time

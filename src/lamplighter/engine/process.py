@@ -12,14 +12,18 @@ import resource
 import signal
 import threading
 import traceback
+from datetime import timedelta
 from functools import reduce
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec import Raw, Struct
 
 from lamplighter.core.codec import Codec
 from lamplighter.core.definition import Definition
+from lamplighter.core.errors import ConfigError
+from lamplighter.core.flow_control import OrderVerb
+from lamplighter.core.model import State
 from lamplighter.engine.context import CURRENT_JOB, Ctx
 from lamplighter.engine.outcome import Crashed, message_of
 from lamplighter.engine.thread import in_thread
@@ -104,6 +108,8 @@ class _Child:
                 raise self._crash() from None
             if kind == "progress":
                 self._ctx.tell(value)
+            elif kind == "order":
+                self._ctx.order(*value)
             elif kind == "returned":
                 return None if value is None else str(value)
             else:
@@ -132,13 +138,22 @@ def _kill_group(pid: int) -> None:
 
 
 class _ChildCtx(Ctx[Any]):
-    """Tells progress to the worker at once."""
+    """Tells progress and orders to the worker at once."""
 
     connection: Connection
+
+    def children(self, *states: State) -> NoReturn:  # noqa: ARG002 - whichever are wanted
+        raise ConfigError(
+            f"job {self.name!r} runs in a process of its own, which has no store: read its children in a job that does "
+            "not, and pass on what it needs."
+        )
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
         super().progress(done, of, note)
         self.connection.send(("progress", self.take_progress()))
+
+    def order(self, key: str, verb: OrderVerb, lasts: timedelta) -> None:
+        self.connection.send(("order", (key, verb, lasts)))
 
 
 def _main(task: Task, connection: Connection) -> None:

@@ -22,7 +22,7 @@ from lamplighter.core.model import ATTEMPT_ENDS, Claimed, Keep, NewJob, Outcome,
 from lamplighter.engine.aside import Aside, InThread
 from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
-from lamplighter.engine.janitor import Janitor
+from lamplighter.engine.janitor import MOST_AT_ONCE, Janitor
 from lamplighter.engine.lease import Keeper, Presence, beat_interval
 from lamplighter.engine.listen import listen
 from lamplighter.engine.outcome import Kept
@@ -89,7 +89,7 @@ class Worker:
         self._idle.set()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._runner = Runner(registry, deps, options.kept, clock)
+        self._runner = Runner(registry, deps, options.kept, clock, store)
         self._finisher = Finisher(store, clock, self._settled)
         self._fetcher = Fetcher(
             store,
@@ -130,6 +130,13 @@ class Worker:
     def is_stopping(self) -> bool:
         """Whether it was told to stop, or had to."""
         return self._stop.is_set()
+
+    async def sweep(self) -> Swept:
+        """Look at once for what has come due, instead of within a second."""
+        swept = await self._store.sweep(MOST_AT_ONCE, now=self._clock())
+        if swept.due or swept.rescued or swept.failed or swept.turned:
+            self._swept(swept)
+        return swept
 
     def stop(self) -> None:
         """Begin to stop: claim nothing more, let running jobs go on for their grace time, hand back the rest."""
@@ -274,10 +281,20 @@ class Worker:
         self._emit(kind if won else "lost", run.job, reason=reason or None)
 
     def _swept(self, swept: Swept) -> None:
+        for key, opened in swept.turned:
+            if opened:
+                _log.warning("The breaker of %s is open: its jobs wait.", key)
+            else:
+                _log.info("The breaker of %s is closed again.", key)
         self._fetcher.ring()
         if self._bus.heard:
             for job in swept.rescued:
                 self._bus.emit(Event(kind="rescued", job=job, at=self._clock()))
+            for job in swept.failed:
+                self._bus.emit(Event(kind="failed", job=job, at=self._clock(), reason="a child of it failed"))
+            for key, opened in swept.turned:
+                kind: EventKind = "breaker_opened" if opened else "breaker_closed"
+                self._bus.emit(Event(kind=kind, job="", at=self._clock(), key=key))
 
     def _fired(self, entry: Entry, jobs: list[NewJob]) -> None:
         self._fetcher.ring()

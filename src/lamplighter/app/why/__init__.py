@@ -5,10 +5,10 @@ A further kind of blocker is a struct in `blocker.py`, a function in the file of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from lamplighter.app.why import queue, state, workers
+from lamplighter.app.why import children, limits, queue, state, workers
 from lamplighter.app.why.blocker import Blocker
 from lamplighter.app.why.sight import Sight, look
 from lamplighter.core.definition import Registry
@@ -17,11 +17,12 @@ from lamplighter.store.base import Store
 __all__ = ["BLOCKERS", "Blocker", "Sight", "blockers", "look", "why", "why_not_added"]
 
 # What to do first comes first: what the job is, then what waits for somebody's hand, then what passes by itself.
-BLOCKERS: tuple[Callable[[Sight], Blocker | None], ...] = (
+BLOCKERS: tuple[Callable[[Sight], Blocker | Sequence[Blocker] | None], ...] = (
     state.not_there,
     state.ended,
     state.running,
     state.abandoned,
+    children.held,
     queue.paused,
     state.unknown_name,
     workers.no_worker,
@@ -31,6 +32,7 @@ BLOCKERS: tuple[Callable[[Sight], Blocker | None], ...] = (
     state.overdue,
     state.scheduled,
     workers.busy,
+    limits.shut,
     queue.in_line,
 )
 
@@ -48,4 +50,10 @@ async def why_not_added(store: Store, holder: str, *, now: datetime) -> list[Blo
 
 def blockers(sight: Sight) -> list[Blocker]:
     """What can be seen in its way."""
-    return [found for find in BLOCKERS if (found := find(sight))]
+    return [blocker for find in BLOCKERS for blocker in _each(find(sight))]
+
+
+def _each(found: Blocker | Sequence[Blocker] | None) -> Sequence[Blocker]:
+    if found is None:
+        return ()
+    return (found,) if isinstance(found, Blocker) else found

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from lamplighter.core.flow_control import GateState
 from lamplighter.core.model import State
 
 
@@ -73,6 +74,21 @@ class UnknownName(Blocker, frozen=True, kw_only=True):
     kind: Literal["unknown_name"] = "unknown_name"
     name: str
     again_at: datetime | None
+
+
+class Held(Blocker, frozen=True, kw_only=True):
+    """It is held until its children have ended. `missing`: of `total`, so many were never added.
+
+    `running` and `waiting` are None where they are too many to be counted; `next`: a child that is under way.
+    """
+
+    kind: Literal["held"] = "held"
+    total: int
+    ended: int
+    missing: int
+    running: int | None
+    waiting: int | None
+    next: str | None
 
 
 class Paused(Blocker, frozen=True, kw_only=True):
@@ -151,6 +167,26 @@ class Busy(Blocker, frozen=True, kw_only=True):
     concurrency: int
 
 
+class LimitShut(Blocker, frozen=True, kw_only=True):
+    """One of its limits does not let it through: all slots are taken, its pace or a penalty holds it back, its breaker
+    is open or being tried.
+
+    `opens_in`: when time alone opens it (None: a job has to end, or an operator to close it). `most`: slots, if they
+    are limited; `holders`: some of the jobs that hold them. `waiting`: jobs before this gate. `held`: by an operator.
+    """
+
+    kind: Literal["limit"] = "limit"
+    key: str
+    because: Literal["running", "rate", "breaker"]
+    opens_in: float | None
+    running: int
+    most: int | None
+    holders: tuple[str, ...]
+    waiting: int
+    state: GateState
+    held: bool
+
+
 class Skipped(Blocker, frozen=True, kw_only=True):
     """The last slot of a schedule became no job: `holder` has the unique key of its jobs. What follows is about it."""
 
@@ -178,9 +214,14 @@ class NextSlot(Blocker, frozen=True, kw_only=True):
 
 
 class InLine(Blocker, frozen=True, kw_only=True):
-    """Jobs of its queue go first: `ahead` of them, or at most so many if that is not `exact`."""
+    """Jobs of its queue go first: `ahead` of them, or about so many if that is not `exact`.
+
+    `own`: those of its own tenant and priority. `tenants`: others that have jobs and take turns with its tenant.
+    """
 
     kind: Literal["in_line"] = "in_line"
     queue: str
     ahead: int
     exact: bool
+    own: int
+    tenants: int

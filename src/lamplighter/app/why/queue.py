@@ -24,14 +24,18 @@ def pause_of(queue: QueueStats) -> Paused:
 
 
 def in_line(sight: Sight) -> InLine | None:
-    """Others are more urgent, or were due before it."""
+    """Others are more urgent, were due before it, or are of tenants whose turn it is."""
     if sight.place is None or not sight.place.ahead:
         return None
-    ahead, exact = sight.place
+    ahead, exact, own, tenants = sight.place
     jobs = f"{'' if exact else 'up to '}{ahead:,} {'job' if ahead == 1 else 'jobs'}"
+    others = f" ({own:,} of its own tenant; {tenants:,} other{'' if tenants == 1 else 's'} take turns with it)"
     return InLine(
         queue=sight.queue.queue,
         ahead=ahead,
         exact=exact,
-        says=f"{jobs} of its queue {sight.queue.queue} may go first: wait, or give jobs like it a higher priority.",
+        own=own,
+        tenants=tenants,
+        says=f"{jobs} of its queue {sight.queue.queue} may go first{others if tenants else ''}: "
+        "wait, or give jobs like it a higher priority.",
     )

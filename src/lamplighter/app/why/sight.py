@@ -9,12 +9,15 @@ import msgspec
 from msgspec import Struct
 
 from lamplighter.core.definition import Registry
-from lamplighter.core.model import Failure, JobView, QueueStats, Record, State, Where
+from lamplighter.core.flow_control import GateView
+from lamplighter.core.model import LIVE, Failure, JobView, QueueStats, Record, State, Where
 from lamplighter.engine.lease import KIND, LEASES_REMEMBERED, Presence
 from lamplighter.store.base import Store
 
 DEAF_AFTER = timedelta(seconds=15)  # a worker with room claims each second, unless its loop or its store hangs
 MOST_IN_LINE = 1000  # queued jobs that are looked at one by one
+MOST_SHARES = 10_000  # tenants of a queue
+MOST_HOLDERS = 5
 MOST_LIVE = 10_000  # jobs in the store past which not even that is done: a page may have to pass over all of them
 REMEMBERED = timedelta(days=30)  # how long ago a dead worker may have beaten that is still told of
 
@@ -51,15 +54,27 @@ class WorkerSeen(Struct, frozen=True):
 
 
 class Place(NamedTuple):
-    """How many jobs of its queue go first; at most so many if that is not exact."""
+    """How many jobs of its queue go first, or about so many if that is not exact; how many of its own tenant, and how
+    many other tenants take turns with that."""
 
     ahead: int
     exact: bool
+    own: int
+    tenants: int
+
+
+class Offspring(NamedTuple):
+    """The live children of a held job: how many run and wait (None: too many to look at), and the oldest of those."""
+
+    running: int | None
+    waiting: int | None
+    oldest: str | None
 
 
 class Sight(Struct, frozen=True, kw_only=True):
     """All that the blockers of one job are found in. `seen`: workers on record, dead ones too.
 
+    `gates`: those of its limits, if it is queued; `holders`: for those that are full, some of the jobs that run there.
     `registry`: the jobs of the app that asks, if one does.
     """
 
@@ -70,7 +85,10 @@ class Sight(Struct, frozen=True, kw_only=True):
     queue: QueueStats
     seen: list[WorkerSeen]
     place: Place | None
+    gates: list[GateView]
+    holders: dict[str, tuple[str, ...]]
     registry: Registry | None
+    children: Offspring | None = None
 
     @property
     def waiting(self) -> JobView | None:
@@ -117,8 +135,22 @@ async def look(store: Store, job: str, *, now: datetime, registry: Registry | No
         queue=_queue_of(view, stats),
         seen=await workers_seen(store, now=now) if view else [],
         place=await _place(store, view, stats) if view else None,
+        gates=(gates := await _gates(store, view, now)),
+        holders={gate.key: await _holders(store, gate) for gate in gates if is_full(gate)},
         registry=registry,
+        children=await _children(store, view) if view and view.state is State.HELD else None,
     )
+
+
+async def _children(store: Store, view: JobView) -> Offspring:
+    """Counted where they are few; they are pages of an index otherwise."""
+    live = tuple(LIVE)
+    found = await store.page(Where(groups=(view.id,), states=live), limit=MOST_IN_LINE + 1)
+    running = sum(one.state is State.RUNNING for one in found)
+    if len(found) > MOST_IN_LINE:
+        return Offspring(None, None, found[-1].id)
+    oldest = next((one.id for one in reversed(found) if one.state is not State.RUNNING), None)
+    return Offspring(running, len(found) - running, oldest or (found[-1].id if found else None))
 
 
 def _queue_of(view: JobView | None, stats: list[QueueStats]) -> QueueStats:
@@ -145,17 +177,48 @@ def _worker_of(record: Record) -> WorkerSeen | None:
 
 
 async def _place(store: Store, view: JobView, stats: list[QueueStats]) -> Place | None:
-    """Counted where that costs little, else what the counts of the queue allow to say."""
-    if view.state is not State.QUEUED:
+    """As the shares of its queue allow to say; of its own tenant they are counted where that costs little."""
+    if view.state is not State.QUEUED or view.waits_on is not None:
         return None
+    shares = await store.shares(view.queue, limit=MOST_SHARES)
+    higher = sum(share.queued for share in shares if share.priority > view.priority)
+    equal = [share for share in shares if share.priority == view.priority]
+    mine = sum(share.queued for share in equal if share.tenant == (view.tenant or ""))
+    others = [share.queued for share in equal if share.tenant != (view.tenant or "")]
+    own, exact = await _own(store, view, mine, stats)
+    by_turns = sum(min(queued, own + 1) for queued in others)
+    return Place(higher + own + by_turns, exact=exact and not others, own=own, tenants=len(others))
+
+
+async def _own(store: Store, view: JobView, mine: int, stats: list[QueueStats]) -> tuple[int, bool]:
+    """How many of its own tenant and priority go first, and whether they were counted."""
     queued = sum(one.queued for one in stats if one.queue == view.queue)
-    live = sum(one.scheduled + one.queued + one.running for one in stats)
+    live = sum(one.held + one.scheduled + one.queued + one.running for one in stats)
     if queued > MOST_IN_LINE or live > MOST_LIVE:
-        return Place(max(0, queued - 1), exact=queued <= 1)
+        return max(0, mine - 1), mine <= 1
     line = await store.page(Where(queues=(view.queue,), states=(State.QUEUED,)), limit=MOST_IN_LINE)
-    return Place(sum(_urgency(one) < _urgency(view) for one in line), exact=True)
+    return sum(_is_before(one, view) for one in line), True
 
 
-def _urgency(view: JobView) -> tuple[int, datetime, str]:
-    """The order of claims: see `Store.claim`."""
-    return -view.priority, view.run_at, view.id
+def _is_before(one: JobView, view: JobView) -> bool:
+    """Whether it stands before it in the same line: see `Store.claim`."""
+    line = (view.priority, view.tenant or "", None)
+    return (one.priority, one.tenant or "", one.waits_on) == line and (one.run_at, one.id) < (view.run_at, view.id)
+
+
+async def _gates(store: Store, view: JobView | None, now: datetime) -> list[GateView]:
+    if view is None or view.state is not State.QUEUED or not view.limits:
+        return []
+    gates = await store.gates(view.limits, limit=len(view.limits), now=now)
+    return sorted(gates, key=lambda gate: view.limits.index(gate.key))
+
+
+def is_full(gate: GateView) -> bool:
+    """Whether all of its slots are taken."""
+    return gate.rule.running is not None and gate.running >= gate.rule.running
+
+
+async def _holders(store: Store, gate: GateView) -> tuple[str, ...]:
+    """Some of the jobs that hold its slots, if they are among the newest that run."""
+    running = await store.page(Where(states=(State.RUNNING,)), limit=MOST_IN_LINE)
+    return tuple(view.id for view in running if gate.key in view.limits)[:MOST_HOLDERS]

@@ -7,11 +7,12 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import NoReturn, Self
+from typing import NamedTuple, NoReturn, Self
 
 from msgspec.structs import replace
 
 from lamplighter.core.errors import TransactionUnsupported
+from lamplighter.core.flow_control import GateView, Order, ShareView
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     ENDED,
@@ -36,10 +37,26 @@ from lamplighter.core.model import (
     Where,
 )
 from lamplighter.store.alarm import Alarm
+from lamplighter.store.memory.flow_control import FlowControl
+from lamplighter.store.memory.full import Bounds
 from lamplighter.store.memory.keys import Keys, over
 from lamplighter.store.memory.shelf import Shelf
+from lamplighter.store.memory.view import view_of, waits_as
+from lamplighter.store.rules import DROPPED
 
 FAILURES_KEPT = 20
+MOST_PARKED = 1000  # jobs that one claim finds to be before a shut gate
+
+_FATES = {State.FAILED: "failed", State.CANCELLED: "was cancelled"}
+_WELL = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
+
+
+class Claim(NamedTuple):
+    """For whom a claim is, until when, and as of when."""
+
+    worker: str
+    lease_until: datetime
+    now: datetime
 
 
 class MemoryStore:
@@ -47,7 +64,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._jobs = Shelf()
+        self._flow = FlowControl(self._text)
+        self._jobs = Shelf(self._flow)
         self._keys = Keys()
         self._uniques: dict[str, Unique] = {}
         self._failures: defaultdict[str, deque[Failure]] = defaultdict(lambda: deque(maxlen=FAILURES_KEPT))
@@ -69,7 +87,11 @@ class MemoryStore:
         if tx is not None:
             self.add_within(tx, jobs, now=now)
         with self._changing():
-            return [self._add(job, now) for job in jobs]
+            bounds = Bounds(self._jobs, self._flow, jobs)
+            bounds.refuse()
+            added = [self._add(job, now) for job in jobs]
+            self._drop_oldest(bounds, now)
+            return added
 
     def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> NoReturn:  # noqa: ARG002 - joins none
         raise TransactionUnsupported(
@@ -80,12 +102,18 @@ class MemoryStore:
         self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
     ) -> list[Claimed]:
         with self._lock:
-            found = self._jobs.most_urgent(queues, self._paused, limit)
-            return [self._start(job, worker, now + lease, now) for job in found]
+            self._unpark(now)
+            claimed, done = self._claim(queues, limit, Claim(worker, now + lease, now))
+        if not done:
+            self._ring()
+        return claimed
 
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
         with self._changing():
-            return [outcome.id for outcome in outcomes if self._finish(outcome, now)]
+            ended = [(outcome, job) for outcome in outcomes if (job := self._finish(outcome, now))]
+            self._flow.settle([(job, _WELL.get(outcome.verb)) for outcome, job in ended], now)
+            self._flow.obey([order for outcome, _ in ended for order in outcome.orders], now)
+            return [job.id for _, job in ended]
 
     async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
         with self._lock:
@@ -95,18 +123,21 @@ class MemoryStore:
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
         with self._lock:
-            next_at = self._jobs.next_moment()
+            next_at = self._next_look(now)
             if next_at is None or next_at > now:
                 return Swept(0, [], next_at)  # and tell nobody: who sweeps when told of changes would never rest
         with self._changing():
+            let_go, failed = self._settle(limit, now)
             due = self._jobs.up_to(now, State.SCHEDULED, limit)
             for job in due:
                 self._jobs.put(replace(job, state=State.QUEUED))
             abandoned = self._jobs.up_to(now, State.RUNNING, limit)
             for job in abandoned:
                 self._rescue(job, now)
-            next_at = self._jobs.next_moment()
-            return Swept(len(due), [job.id for job in abandoned], next_at and max(now, next_at))
+            self._flow.settle([(job, None) for job in abandoned], now)
+            came = len(due) + let_go + self._unpark(now)
+            turned = self._flow.turned()
+            return Swept(came, [job.id for job in abandoned], self._next_look(now), failed, turned)
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         with self._changing():
@@ -132,6 +163,7 @@ class MemoryStore:
             for id_ in doomed:
                 self._forget(id_)
             self._keys.expire(now)
+            self._flow.prune(now)
             self._records = {key: record for key, record in self._records.items() if not over(record.expires_at, now)}
             return len(doomed)
 
@@ -154,15 +186,33 @@ class MemoryStore:
     async def put(self, record: Record) -> None:
         with self._lock:
             self._records[record.kind, record.name] = record
+            changed = self._flow.rule_changed(record.kind, record.name)
+        if changed:
+            self._ring()
 
     async def drop(self, kind: str, name: str) -> None:
         with self._lock:
             self._records.pop((kind, name), None)
+            changed = self._flow.rule_changed(kind, name)
+        if changed:
+            self._ring()
 
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         with self._lock:
             found = [record for record in self._records.values() if record.kind == kind]
         return sorted((r for r in found if not over(r.expires_at, now)), key=lambda r: r.name)
+
+    async def order(self, orders: Sequence[Order], *, now: datetime) -> None:
+        with self._changing():
+            self._flow.obey(orders, now)
+
+    async def gates(self, keys: Sequence[str] = (), *, limit: int, now: datetime) -> list[GateView]:
+        with self._lock:
+            return self._flow.views(keys, limit, now)
+
+    async def shares(self, queue: str, *, limit: int) -> list[ShareView]:
+        with self._lock:
+            return self._flow.lines.views(queue, limit)
 
     async def time(self) -> datetime | None:
         return None
@@ -184,19 +234,70 @@ class MemoryStore:
         """Hold the lock, then tell whoever waits for changes. Claims tell nobody, or fetchers would wake each other."""
         with self._lock:
             yield
+        self._ring()
+
+    def _ring(self) -> None:
+        with self._lock:
             alarms = tuple(self._alarms)
         for alarm in alarms:
             alarm.ring()
 
+    def _text(self, kind: str, name: str) -> str | None:
+        record = self._records.get((kind, name))
+        return None if record is None else record.value
+
+    def _drop_oldest(self, bounds: Bounds, now: datetime) -> None:
+        for job in bounds.excess():
+            self._end(replace(job, reason=DROPPED), State.CANCELLED, now)
+
+    def _unpark(self, now: datetime) -> int:
+        """Have those stand in the line of their queue again whose gate has room for them."""
+        ids = self._flow.let_go(now, self._jobs.__getitem__)
+        for id_ in ids:
+            self._jobs.put(replace(self._jobs[id_], waits_on=None))
+        return len(ids)
+
+    def _claim(self, queues: Sequence[str], limit: int, claim: Claim) -> tuple[list[Claimed], bool]:
+        """What was claimed, and whether there is nothing more to claim for so many."""
+        claimed: list[Claimed] = []
+        parked = 0
+        for class_ in self._flow.lines.classes(queues, self._paused):
+            while len(claimed) < limit:
+                if parked >= MOST_PARKED:
+                    return claimed, False
+                planned = self._flow.plan(class_, limit - len(claimed))
+                taken = [pick for pick in planned if self._admit(self._jobs[pick.id], claim)]
+                self._flow.serve(class_, taken)
+                claimed += [self._claimed(pick.id) for pick in taken]
+                parked += len(planned) - len(taken)
+                if len(taken) == len(planned):
+                    break
+        return claimed, True
+
+    def _admit(self, job: JobView, claim: Claim) -> bool:
+        """Start a job, or have it wait before the first gate that does not let it through."""
+        if key := self._flow.shut(job, claim.now):
+            self._flow.park(job, key, claim.now)
+            self._jobs.put(replace(job, waits_on=key))
+            self._flow.parked(job)
+            return False
+        self._start(job, claim)
+        self._flow.start(job, claim.now)
+        return True
+
     def _add(self, new: NewJob, now: datetime) -> Added:
         if new.id in self._jobs:
             return Added(new.id, created=True)
+        parent = self._jobs.get(new.group)
+        if new.group and (parent is None or parent.state is not State.HELD):
+            return Added(new.id, created=False)
         if new.unique:
             holder = self._keys.take(new.id, new.unique, now, parent=new.parent)
             if holder != new.id:
                 return Added(holder, created=False, replaced=self._replace(holder, new, now))
             self._uniques[new.id] = new.unique
-        self._jobs.put(_view(new, now))
+        self._jobs.put(view_of(new, now))
+        self._jobs.tally(new.group, "added", 1)
         return Added(new.id, created=True)
 
     def _replace(self, holder: str, new: NewJob, now: datetime) -> bool:
@@ -204,22 +305,28 @@ class MemoryStore:
         for job in waiting:
             latest = new.run_at if new.debounce_for is None else job.created_at + new.debounce_for
             run_at = min(new.run_at, latest)
-            state = _wait(run_at, now)
-            self._jobs.put(replace(job, args=new.args, priority=new.priority, run_at=run_at, state=state))
+            self._jobs.take_out(job.id)
+            self._flow.forget(job.id)
+            brought = replace(job, args=new.args, priority=new.priority, run_at=run_at)
+            self._jobs.put(replace(brought, state=waits_as(run_at, now), waits_on=None))
         return bool(waiting)
 
-    def _start(self, job: JobView, worker: str, lease_until: datetime, now: datetime) -> Claimed:
+    def _start(self, job: JobView, claim: Claim) -> None:
         unique = self._uniques.get(job.id)
         if unique and unique.mode == "pending":
             self._keys.let_go(job.id, unique)
-        job = replace(job, state=State.RUNNING, fence=job.fence + 1, worker=worker, progress=None)
-        self._jobs.put(replace(job, started_at=now, lease_until=lease_until))
+        job = replace(job, state=State.RUNNING, fence=job.fence + 1, worker=claim.worker, progress=None)
+        self._jobs.put(replace(job, started_at=claim.now, lease_until=claim.lease_until))
+
+    def _claimed(self, id_: str) -> Claimed:
+        job = self._jobs[id_]
         return Claimed(*(getattr(job, field) for field in Claimed._fields))
 
-    def _finish(self, outcome: Outcome, now: datetime) -> bool:
-        job = self._jobs.held(outcome.id, outcome.fence)
+    def _finish(self, outcome: Outcome, now: datetime) -> JobView | None:
+        """Record how an attempt ended; returns the job as it ran, if it was its worker's still."""
+        job = found = self._jobs.held(outcome.id, outcome.fence)
         if job is None:
-            return False
+            return None
         _, target, spends = ATTEMPT_ENDS[outcome.verb]
         if outcome.failure:
             self._failures[job.id].append(outcome.failure)
@@ -230,13 +337,39 @@ class MemoryStore:
             self._end(replace(job, reason="asked to stop"), State.CANCELLED, now)
         else:
             self._return(replace(job, run_at=outcome.run_at or job.run_at), target, now)
-        return True
+        return found
+
+    def _next_look(self, now: datetime) -> datetime | None:
+        moments = [self._jobs.next_moment(), self._flow.next_moment(), now if self._jobs.settled(1) else None]
+        return min((max(now, moment) for moment in moments if moment), default=None)
+
+    def _settle(self, limit: int, now: datetime) -> tuple[int, tuple[str, ...]]:
+        """Let go the held jobs that need not wait any longer; returns how many are due by that, and which fail."""
+        settled = [(job, job.children) for job in self._jobs.settled(limit) if job.children]
+        failing = [self._failed_for(job) for job, children in settled if children.must_fail]
+        let_go = [job for job, children in settled if not children.must_fail]
+        for job in let_go:
+            self._let_go(job, now)
+        for job in failing:
+            self._end(job, State.FAILED, now)
+        return sum(job.run_at <= now for job in let_go), tuple(job.id for job in failing)
+
+    def _let_go(self, job: JobView, now: datetime) -> None:
+        """Let a held job wait for its time, else in line from now on."""
+        self._jobs.put(replace(job, state=waits_as(job.run_at, now), run_at=max(job.run_at, now)))
+
+    def _failed_for(self, job: JobView) -> JobView:
+        """The job as it fails for its oldest child that came to no good end: kept as long as that one."""
+        lost = self._jobs.find(Where(groups=(job.id,)), {State.FAILED, State.CANCELLED}, len(self._jobs))
+        why = f"its child {lost[-1].id} {_FATES[lost[-1].state]}" if lost else "a child of it, now forgotten, failed"
+        return replace(job, reason=why, keep_until=lost[-1].keep_until if lost else None)
 
     def _renew(self, beat: Beat, lease_until: datetime) -> JobView | None:
         job = self._jobs.held(beat.id, beat.fence)
         if job:
             progress = job.progress if beat.progress is None else beat.progress
-            self._jobs.put(replace(job, lease_until=lease_until, progress=progress))
+            longest = max(lease_until, job.lease_until or lease_until)  # a beat that comes late takes nothing back
+            self._jobs.put(replace(job, lease_until=longest, progress=progress))
         return job
 
     def _rescue(self, job: JobView, now: datetime) -> None:
@@ -260,51 +393,26 @@ class MemoryStore:
     def _end(self, job: JobView, state: State, now: datetime) -> None:
         if unique := self._uniques.get(job.id):
             self._keys.let_go(job.id, unique)
-        if over(job.keep_until, now):
+        self._jobs.tally(job.group, state, 1)
+        if over(job.keep_until, now) and not job.group:
             self._forget(job.id)
         else:
             job = replace(job, state=state, ended_at=now, lease_until=None, stopping=False, progress=None)
-            self._jobs.put(job)
+            self._jobs.put(replace(job, waits_on=None))
+            self._flow.forget(job.id)
 
     def _revive(self, job: JobView, now: datetime) -> None:
         unique = self._uniques.get(job.id)
         if unique and unique.mode != "period" and job.state in ENDED:
             self._keys.take(job.id, unique, now)
-        job = replace(job, state=State.QUEUED, run_at=now, failures=0, crashes=0, worker=None, started_at=None)
+        if job.state in ENDED:
+            self._jobs.tally(job.group, job.state, -1)
+        state = State.QUEUED if job.children is None or job.state is State.SCHEDULED else State.HELD
+        job = replace(job, state=state, run_at=now, failures=0, crashes=0, worker=None, started_at=None)
         self._jobs.put(replace(job, ended_at=None, keep_until=None, result=None, reason=None))
 
     def _forget(self, id_: str) -> None:
         self._jobs.take_out(id_)
+        self._flow.forget(id_)
         self._uniques.pop(id_, None)
         self._failures.pop(id_, None)
-
-
-def _wait(run_at: datetime, now: datetime) -> State:
-    return State.QUEUED if run_at <= now else State.SCHEDULED
-
-
-def _view(new: NewJob, now: datetime) -> JobView:
-    return JobView(
-        id=new.id,
-        name=new.name,
-        queue=new.queue,
-        tenant=new.tenant,
-        state=_wait(new.run_at, now),
-        priority=new.priority,
-        run_at=new.run_at,
-        created_at=new.created_at or now,
-        args=new.args,
-        fence=0,
-        failures=new.failures,
-        crashes=new.crashes,
-        unique=new.unique,
-        worker=None,
-        started_at=None,
-        lease_until=None,
-        stopping=False,
-        progress=None,
-        ended_at=None,
-        keep_until=None,
-        result=None,
-        reason=None,
-    )

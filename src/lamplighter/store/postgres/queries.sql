@@ -4,8 +4,9 @@
 -- :about Which database this is.
 SELECT id FROM SCHEMA.about
 
--- :add Add jobs; gives those that another holds the key of, and whether that one has what they brought.
-SELECT job, holder, replaced FROM SCHEMA.add($1::jsonb, $2::bigint, $3::uuid, $4::integer, $5::text)
+-- :add Add jobs; gives those that another holds the key of, and whether that one has what they brought; or the
+-- bound that they would break.
+SELECT job, holder, replaced, no_room::text FROM SCHEMA.add($1::jsonb, $2::bigint, $3::uuid, $4::integer, $5::text)
 
 -- :claim Take queued jobs for a worker.
 SELECT * FROM SCHEMA.claim($1::text[], $2::integer, $3::text, $4::bigint, $5::bigint)
@@ -17,7 +18,7 @@ SELECT SCHEMA.finish($1::jsonb, $2::bigint)
 SELECT job, attempt, asked FROM SCHEMA.beat($1::jsonb, $2::bigint)
 
 -- :sweep Do what time makes true.
-SELECT due, rescued, next_at FROM SCHEMA.sweep($1::integer, $2::bigint)
+SELECT due, rescued, next_at, failed, told::text FROM SCHEMA.sweep($1::integer, $2::bigint)
 
 -- :cancel Cancel jobs that wait, and ask those that run to stop.
 SELECT stopped, asked FROM SCHEMA.cancel($1::text[], $2::text[], $3::bigint, $4::bigint)
@@ -30,14 +31,16 @@ SELECT SCHEMA.prune($1::bigint, $2::bigint, $3::integer, $4::bigint)
 
 -- :jobs What people see of a live job. (The store adds the filters.)
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
-       unique_mode, unique_until, worker, started_at, lease_until, stopping, progress, NULL::bigint AS ended_at,
-       NULL::bigint AS keep_until, NULL AS result, NULL AS reason
+       unique_mode, unique_until, limits, waits_on, worker, started_at, lease_until, stopping, progress,
+       NULL::bigint AS ended_at, NULL::bigint AS keep_until, NULL AS result, NULL AS reason, child_of,
+       SCHEMA.children_of(id) AS children
 FROM SCHEMA.jobs
 
 -- :ended What people see of an ended job.
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
-       unique_mode, unique_until, worker, started_at, NULL::bigint AS lease_until, false AS stopping, NULL AS progress,
-       ended_at, keep_until, result, reason
+       unique_mode, unique_until, limits, NULL AS waits_on, worker, started_at, NULL::bigint AS lease_until,
+       false AS stopping, NULL AS progress, ended_at, keep_until, result, reason, child_of,
+       SCHEMA.children_of(id) AS children
 FROM SCHEMA.ended
 
 -- :lines Which queues hold jobs in which states. (The store adds the filters.)
@@ -57,15 +60,23 @@ INSERT INTO SCHEMA.paused (queue) VALUES ($1) ON CONFLICT DO NOTHING
 DELETE FROM SCHEMA.paused WHERE queue = $1
 
 -- :put Write a record over the one of its kind and name.
-INSERT INTO SCHEMA.records (kind, name, value, expires_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at
+SELECT SCHEMA.put($1, $2, $3, $4::bigint, $5::jsonb)
 
 -- :drop Delete a record.
-DELETE FROM SCHEMA.records WHERE kind = $1 AND name = $2
+SELECT SCHEMA.drop_record($1, $2)
 
 -- :records The records of a kind that are still good.
 SELECT name, value, expires_at FROM SCHEMA.records
 WHERE kind = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY name
+
+-- :order Have gates do what an operator wants.
+SELECT SCHEMA.order_gates($1::jsonb, $2::bigint)
+
+-- :gates Gates with their rules and those who wait.
+SELECT * FROM SCHEMA.gates_as_of($1::text[], $2::integer, $3::bigint)
+
+-- :shares The lines of a queue's tenants.
+SELECT queue, priority, tenant, queued, tag FROM SCHEMA.shares($1, $2::integer)
 
 -- :time What the server's clock shows.
 SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
-from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome
+from lamplighter.core.flow_control import Order
+from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome, Verb
 from lamplighter.store.pack import Row, pack
+
+_WELL: dict[Verb, bool] = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
 
 def jobs(new: Sequence[NewJob]) -> str:
@@ -28,12 +31,22 @@ def beats(renewed: Sequence[Beat]) -> str:
     return pack([(*attempt, text) for attempt, text in progress.items()])
 
 
+def orders(given: Sequence[Order]) -> str:
+    """What gates are told."""
+    return pack([_order(order) for order in given])
+
+
+def _order(order: Order) -> Row:
+    return order.key, order.verb, maybe_to_us(order.until)
+
+
 def _job(job: NewJob) -> Row:
     until = job.unique.until if job.unique and job.unique.mode == "period" else None
     unique = (job.unique.key, job.unique.mode, maybe_to_us(until)) if job.unique else (None, None, None)
     past = job.failures, job.crashes, maybe_to_us(job.created_at)
     what = job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args
-    return *what, *unique, *past, job.parent, job.replaces, maybe_length(job.debounce_for)
+    how = job.parent, job.replaces, maybe_length(job.debounce_for), job.limits or None
+    return *what, *unique, *past, *how, job.children, job.on_child_failure, job.group
 
 
 def _outcome(end: Outcome) -> Row:
@@ -41,4 +54,5 @@ def _outcome(end: Outcome) -> Row:
     moments = maybe_to_us(end.run_at), maybe_to_us(end.keep_until)
     failed = end.failure
     why = failed and (to_us(failed.at), failed.kind, failed.error, failed.message, failed.traceback)
-    return end.id, end.fence, target, int(spends), *moments, end.result, end.reason, why
+    told = tuple(_order(order) for order in end.orders) or None
+    return end.id, end.fence, target, int(spends), *moments, end.result, end.reason, why, _WELL.get(end.verb), told

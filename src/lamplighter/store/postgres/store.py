@@ -10,6 +10,7 @@ from uuid import UUID
 
 from lamplighter.core.clock import from_us, maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
+from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
 from lamplighter.core.model import (
     ENDED,
     LIVE,
@@ -38,6 +39,7 @@ from lamplighter.store.postgres.queries import Queries
 from lamplighter.store.postgres.schema import PostgresSchema
 from lamplighter.store.postgres.transaction import fetch_in, fetch_within
 from lamplighter.store.postgres.url import Place, parse
+from lamplighter.store.rules import plain_rule
 
 
 class PostgresStore:
@@ -86,21 +88,26 @@ class PostgresStore:
     async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
         if tx is not None:
             statement, args = self._add_and_notify(jobs, now)
-            return _added(jobs, await fetch_in(tx, statement, args, self.url))
+            return views.added(jobs, await fetch_in(tx, statement, args, self.url))
         refused = await self._fetch("add", rows.jobs(jobs), to_us(now), self._id, self._place.lock_timeout, None)
+        added = views.added(jobs, refused)
         await self._ring()
-        return _added(jobs, refused)
+        return added
 
     def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> list[Added]:
         statement, args = self._add_and_notify(jobs, now)
-        return _added(jobs, fetch_within(tx, statement, args, self.url))
+        return views.added(jobs, fetch_within(tx, statement, args, self.url))
 
     async def claim(
         self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
     ) -> list[Claimed]:
         if limit <= 0:
             return []
-        return views.claimed(await self._fetch("claim", list(queues), limit, worker, to_us(now + lease), to_us(now)))
+        found = await self._fetch("claim", list(queues), limit, worker, to_us(now + lease), to_us(now))
+        claimed = views.claimed(found)
+        if len(claimed) < len(found):  # there may be more behind those that a gate does not let through
+            await self._ring()
+        return claimed
 
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
         [[won]] = await self._fetch("finish", rows.outcomes(outcomes), to_us(now))
@@ -114,10 +121,10 @@ class PostgresStore:
         return Beaten(stop, [beat.id for beat in beats if (beat.id, beat.fence) not in mine])
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
-        [[due, rescued, next_at]] = await self._fetch("sweep", max(limit, 0), to_us(now))
-        if due or rescued:
+        [[due, rescued, next_at, failed, told]] = await self._fetch("sweep", max(limit, 0), to_us(now))
+        if due or rescued or failed:
             await self._ring()
-        return Swept(due, rescued, maybe_from_us(next_at))
+        return Swept(due, rescued, maybe_from_us(next_at), tuple(failed), views.turned(told))
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         ids, states = await self._matching(where, LIVE, limit)
@@ -149,13 +156,28 @@ class PostgresStore:
         await self._ring()
 
     async def put(self, record: Record) -> None:
-        await self._fetch("put", record.kind, record.name, record.value, maybe_to_us(record.expires_at))
+        rule = plain_rule(record)
+        await self._fetch("put", record.kind, record.name, record.value, maybe_to_us(record.expires_at), rule)
+        if rule is not None:
+            await self._ring()
 
     async def drop(self, kind: str, name: str) -> None:
         await self._fetch("drop", kind, name)
+        if kind == LIMIT:
+            await self._ring()
 
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         return views.records(kind, await self._fetch("records", kind, to_us(now)))
+
+    async def order(self, orders: Sequence[Order], *, now: datetime) -> None:
+        await self._fetch("order", rows.orders(orders), to_us(now))
+        await self._ring()
+
+    async def gates(self, keys: Sequence[str] = (), *, limit: int, now: datetime) -> list[GateView]:
+        return views.gates(await self._fetch("gates", list(keys), max(limit, 0), to_us(now)), to_us(now))
+
+    async def shares(self, queue: str, *, limit: int) -> list[ShareView]:
+        return views.shares(await self._fetch("shares", queue, max(limit, 0)))
 
     async def time(self) -> datetime | None:
         [[us]] = await self._fetch("time")
@@ -180,6 +202,7 @@ class PostgresStore:
             "queues": list(where.queues),
             "names": list(where.names),
             "tenants": list(where.tenants),
+            "groups": list(dict.fromkeys(where.groups)),
             "states": [] if every else sorted(states),
             "before": before,
         }
@@ -216,11 +239,6 @@ class PostgresStore:
             yield connections
         finally:
             await connections.close()
-
-
-def _added(jobs: Sequence[NewJob], refused: Sequence[Any]) -> list[Added]:
-    answers = {job: Added(holder, created=False, replaced=replaced) for job, holder, replaced in map(tuple, refused)}
-    return [answers.get(job.id) or Added(job.id, created=True) for job in jobs]
 
 
 def _states(where: Where, among: frozenset[State]) -> frozenset[State]:

@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.model import Claimed, Failure, JobView, QueueStats, Record, State, Unique
+from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView, Turned
+from lamplighter.core.model import (
+    Added,
+    Children,
+    Claimed,
+    Failure,
+    JobView,
+    NewJob,
+    QueueStats,
+    Record,
+    State,
+    Unique,
+)
+from lamplighter.store.rules import queue_full, read_rule
 
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
 Row = Mapping[str, Any]
 
 
+def added(jobs: Sequence[NewJob], refused: Sequence[Any]) -> list[Added]:
+    """What became of new jobs.
+
+    Raises:
+        QueueFull: nothing was added, for it would have broken a bound.
+    """
+    if refused and refused[0][3] is not None:
+        raise queue_full(*msgspec.json.decode(refused[0][3]))
+    answers = {job: Added(holder, created=False, replaced=replaced) for job, holder, replaced, _ in map(tuple, refused)}
+    return [answers.get(job.id) or Added(job.id, created=True) for job in jobs]
+
+
 def claimed(rows: Iterable[Row]) -> list[Claimed]:
-    """Attempts, the most urgent first."""
-    found = [
-        Claimed(**{**row, "run_at": from_us(row["run_at"]), "created_at": from_us(row["created_at"])}) for row in rows
+    """Attempts, in order; what is no job says that there may be more."""
+    return [
+        Claimed(**{**row, "run_at": from_us(row["run_at"]), "created_at": from_us(row["created_at"])})
+        for row in rows
+        if row["id"] is not None
     ]
-    return sorted(found, key=lambda job: (-job.priority, job.run_at, job.id))
 
 
 def view(row: Row) -> JobView:
@@ -27,8 +55,10 @@ def view(row: Row) -> JobView:
     for moment in _MOMENTS:
         named[moment] = maybe_from_us(named[moment])
     key, mode, until = (named.pop(column) for column in ("unique_key", "unique_mode", "unique_until"))
+    named["group"], counted = named.pop("child_of"), named["children"]
+    named["children"] = None if counted is None else msgspec.json.decode(counted, type=Children)
     named["unique"] = None if key is None else Unique(key, mode, maybe_from_us(until))
-    return JobView(**{**named, "state": State(named["state"])})
+    return JobView(**{**named, "state": State(named["state"]), "limits": tuple(named["limits"] or ())})
 
 
 def failures(rows: Iterable[Row]) -> list[Failure]:
@@ -52,3 +82,35 @@ def records(kind: str, rows: Iterable[Row]) -> list[Record]:
         Record(kind=kind, name=row["name"], value=row["value"], expires_at=maybe_from_us(row["expires_at"]))
         for row in rows
     ]
+
+
+def gates(rows: Iterable[Row], now: int) -> list[GateView]:
+    """Gates with their rules."""
+    return [_gate(dict(row), now) for row in rows]
+
+
+def shares(rows: Iterable[Row]) -> list[ShareView]:
+    """Lines of tenants."""
+    return [ShareView(**row) for row in rows]
+
+
+def turned(told: str) -> tuple[Turned, ...]:
+    """Breakers that opened or closed."""
+    return tuple(Turned(key, opened) for key, opened in msgspec.json.decode(told))
+
+
+def _gate(row: dict[str, Any], now: int) -> GateView:
+    rule, waiting = read_rule(row.pop("rule"), GateRule), row.pop("waiting")
+    gate = Gate(**{name: value for name, value in row.items() if value is not None})
+    return GateView(
+        key=gate.key,
+        rule=rule,
+        state=gate.state(now),
+        running=gate.running,
+        waiting=waiting,
+        opens_at=None if gate.free(rule, now) else maybe_from_us(gate.opens_at(rule)),
+        openings=gate.openings,
+        held=gate.held,
+        oks=gate.oks,
+        bads=gate.bads,
+    )

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lamplighter.core.clock import to_us
+from lamplighter.core.flow_control import GateView
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import Claimed, Failure, JobView, NewJob, Outcome, Unique, Verb, Where
 from lamplighter.store.base import Store
+from lamplighter.store.rules import Rule, record_of
 
 OpenAgain = Callable[[], Store]
 
@@ -33,6 +35,16 @@ def unique(key: str = "the key", *, parent: str | None = None, **changes: Any) -
     """A job under a unique key; `mode` and `until` are those of `Unique`."""
     fields = {name: changes.pop(name) for name in ("mode", "until") if name in changes}
     return job(unique=Unique(key, **fields), parent=parent, **changes)
+
+
+def parent(children: int, **changes: Any) -> NewJob:
+    """A job that is held for so many children."""
+    return job(name="report", children=children, **changes)
+
+
+def children_of(of: NewJob, n: int, **changes: Any) -> list[NewJob]:
+    """So many jobs that it is held for."""
+    return [job(group=of.id, **changes) for _ in range(n)]
 
 
 async def add(store: Store, *jobs: NewJob, now: datetime = NOW) -> list[str]:
@@ -90,3 +102,14 @@ async def ids_of(store: Store, where: Where = EVERY) -> list[str]:
 def failure(attempt: Claimed, message: str = "no answer", *, at: datetime = NOW) -> Failure:
     """Why an attempt failed."""
     return Failure(fence=attempt.fence, at=at, kind="error", error="OSError", message=message, traceback="Traceback: …")
+
+
+async def rule(store: Store, name: str, rule_: Rule) -> None:
+    """Set the rule of a limit, a queue or a tenant."""
+    await store.put(record_of(name, rule_))
+
+
+async def gate(store: Store, key: str, *, now: datetime = NOW) -> GateView:
+    """A gate as people see it."""
+    [view] = await store.gates([key], limit=2, now=now)
+    return view

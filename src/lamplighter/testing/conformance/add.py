@@ -53,6 +53,8 @@ async def test_all_that_was_said_of_a_job_is_kept(store: Store) -> None:
         failures=0,
         crashes=0,
         unique=Unique("k", "pending"),
+        limits=(),
+        waits_on=None,
         worker=None,
         started_at=None,
         lease_until=None,

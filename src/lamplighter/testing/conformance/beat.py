@@ -14,6 +14,13 @@ async def test_a_beat_renews_the_lease(store: Store) -> None:
     assert (await store.sweep(10, now=NOW + LEASE)).rescued == []
 
 
+async def test_a_beat_that_comes_late_shortens_no_lease(store: Store) -> None:
+    attempt = await started(store)
+    for moment in (20, 5):
+        await store.beat([Beat(attempt.id, attempt.fence)], lease=LEASE, now=later(moment))
+    assert (await see(store, attempt.id)).lease_until == later(20) + LEASE
+
+
 async def test_a_beat_stores_progress_and_keeps_it_when_it_brings_none(store: Store) -> None:
     attempt = await started(store)
     await store.beat([Beat(attempt.id, attempt.fence, '{"done": 5}')], lease=LEASE, now=NOW)

@@ -48,10 +48,11 @@ async def test_of_equal_moments_the_oldest_runs_first(store: Store) -> None:
     assert [attempt.id for attempt in await claim(store)] == [first.id, second.id, third.id]
 
 
-async def test_one_order_holds_over_all_queues(store: Store) -> None:
+async def test_of_queues_the_one_whose_next_job_is_due_first_goes_first(store: Store) -> None:
     jobs = [job(queue=queue, run_at=later(-age)) for age, queue in enumerate("abcabc")]
     await add(store, *jobs)
-    assert [attempt.id for attempt in await claim(store, 4)] == [new.id for new in reversed(jobs)][:4]
+    claimed = [attempt.id for attempt in await claim(store, 5)]
+    assert claimed == [jobs[n].id for n in (5, 2, 4, 1, 3)]
 
 
 async def test_only_the_named_queues_are_claimed(store: Store) -> None:

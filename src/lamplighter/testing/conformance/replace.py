@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from lamplighter.core.model import Added, JobView, NewJob, State, Unique, UniqueMode, Where
+from lamplighter.core.model import Added, JobView, NewJob, State, Swept, Unique, UniqueMode, Where
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import (
     EVERY,
@@ -67,7 +67,7 @@ async def test_a_replaced_job_moves_between_scheduled_and_queued_as_its_time_say
     for run_at, state in [(NOW, State.QUEUED), (later(5), State.SCHEDULED), (later(-5), State.QUEUED)]:
         assert (await replaces(store, holder, brings(run_at=run_at))).state is state
         assert [getattr(stats, state) for stats in await store.stats()] == [1]
-        assert await store.sweep(MANY, now=NOW) == (0, [], run_at if state is State.SCHEDULED else None)
+        assert await store.sweep(MANY, now=NOW) == Swept(0, [], run_at if state is State.SCHEDULED else None)
     [attempt] = await claim(store)
     assert (attempt.id, attempt.args, attempt.priority, attempt.run_at) == (holder, "[2]", 5, later(-5))
 
@@ -75,9 +75,9 @@ async def test_a_replaced_job_moves_between_scheduled_and_queued_as_its_time_say
 async def test_a_replaced_job_comes_due_at_its_new_time_only(store: Store) -> None:
     [holder] = await add(store, unique(mode="active", run_at=later(5)))
     await replaces(store, holder, brings(run_at=later(10)))
-    assert await store.sweep(MANY, now=later(9)) == (0, [], later(10))
+    assert await store.sweep(MANY, now=later(9)) == Swept(0, [], later(10))
     assert await claim(store, now=later(9)) == []
-    assert await store.sweep(MANY, now=later(10)) == (1, [], None)
+    assert await store.sweep(MANY, now=later(10)) == Swept(1, [], None)
     assert [attempt.id for attempt in await claim(store, now=later(10))] == [holder]
 
 

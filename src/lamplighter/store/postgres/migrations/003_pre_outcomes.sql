@@ -14,13 +14,20 @@ CREATE TYPE move AS (
     reason     text,
     failure    jsonb, -- at, kind, error, message, traceback
     key        text,
-    mode       text
+    mode       text,
+    queue      text,
+    priority   integer,
+    tenant     text,
+    started_at bigint,
+    limits     text[],
+    well       boolean -- NULL: that says nothing about its limits
 );
 
 -- Do all these moves of different jobs, whose rows the caller has locked.
 CREATE FUNCTION apply(moves move[], now bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     one record;
+    forgotten text[];
 BEGIN
     IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.failure IS NOT NULL) THEN
         INSERT INTO failures (job, fence, at, kind, error, message, traceback)
@@ -50,16 +57,27 @@ BEGIN
         DELETE FROM jobs AS j USING unnest(moves) AS m
         WHERE j.id = m.id AND m.target NOT IN ('scheduled', 'queued')
         RETURNING j.*, m.target, m.failed, m.crashed, m.keep_until, m.result, m.reason
+    ), counted AS (
+        INSERT INTO group_changes (child_of, done, failed, cancelled)
+        SELECT g.child_of, count(*) FILTER (WHERE g.target = 'done'), count(*) FILTER (WHERE g.target = 'failed'),
+               count(*) FILTER (WHERE g.target = 'cancelled')
+        FROM gone AS g WHERE g.child_of IS NOT NULL GROUP BY g.child_of
     )
     INSERT INTO ended (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
-                       unique_key, unique_mode, unique_until, worker, started_at, ended_at, keep_until, result, reason)
+                       unique_key, unique_mode, unique_until, worker, started_at, ended_at, keep_until, result, reason,
+                       limits, child_of)
     SELECT g.id, g.queue, g.name, g.tenant, g.target, g.priority, g.run_at, g.created_at, g.args, g.fence,
            g.failures + g.failed, g.crashes + g.crashed, g.unique_key, g.unique_mode, g.unique_until, g.worker,
-           g.started_at, now, g.keep_until, g.result, g.reason
-    FROM gone AS g WHERE (g.keep_until <= now) IS NOT TRUE;
-    IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.keep_until <= now AND m.target NOT IN ('scheduled', 'queued')) THEN
-        DELETE FROM failures AS f USING unnest(moves) AS m
-        WHERE f.job = m.id AND m.keep_until <= now AND m.target NOT IN ('scheduled', 'queued');
+           g.started_at, now, g.keep_until, g.result, g.reason, g.limits, g.child_of
+    FROM gone AS g WHERE (g.keep_until <= now) IS NOT TRUE OR g.child_of IS NOT NULL;
+    forgotten := ARRAY(
+        SELECT m.id FROM unnest(moves) AS m
+        WHERE m.keep_until <= now AND m.target NOT IN ('scheduled', 'queued')
+          AND NOT EXISTS (SELECT FROM ended AS e WHERE e.id = m.id));
+    IF forgotten <> '{}' THEN
+        DELETE FROM failures WHERE job = ANY (forgotten);
+        PERFORM lock_groups(forgotten);
+        DELETE FROM groups WHERE id = ANY (forgotten);
     END IF;
     IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.target IN ('scheduled', 'queued')) THEN
         UPDATE jobs AS j
@@ -69,8 +87,34 @@ BEGIN
     END IF;
 END $$;
 
+-- Tell the owner of jobs that stopped running: their gates, and if run time counts, what their tenants are charged for it.
+CREATE FUNCTION settle(moves move[], now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    with_breakers text[];
+BEGIN
+    IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.limits IS NOT NULL) THEN
+        with_breakers := ARRAY(SELECT name FROM records WHERE kind = 'limit' AND rule ? 'percent');
+        INSERT INTO gate_changes (key, verb, at, freed, oks, bads, plain)
+        SELECT l.key, 'settle', now, count(*), count(*) FILTER (WHERE m.well), count(*) FILTER (WHERE NOT m.well),
+               limit_of(l.key) <> ALL (with_breakers)
+               AND l.key <> ALL (ARRAY(SELECT g.key FROM gates AS g WHERE g.openings > 0))
+        FROM unnest(moves) AS m CROSS JOIN LATERAL unnest(m.limits) AS l (key) GROUP BY l.key;
+    END IF;
+    IF EXISTS (SELECT FROM records WHERE kind = 'queue' AND rule ->> 'charge' = 'time') THEN
+        INSERT INTO line_changes (queue, priority, tenant, charge)
+        SELECT m.queue, m.priority, coalesce(m.tenant, ''),
+               sum(greatest(0, now - m.started_at) / 1000 / w.weight - 1000 / w.weight)
+        FROM unnest(moves) AS m CROSS JOIN LATERAL (
+            SELECT weight_in((SELECT t.rule FROM records AS t WHERE t.kind = 'tenant' AND t.name = coalesce(m.tenant, '')))
+                AS weight OFFSET 0
+        ) AS w
+        WHERE (SELECT q.rule ->> 'charge' FROM records AS q WHERE q.kind = 'queue' AND q.name = m.queue) = 'time'
+        GROUP BY 1, 2, 3;
+    END IF;
+END $$;
+
 -- Record how attempts ended; gives the ids that won, in order.
--- An outcome: id, fence, target, failed, run_at, keep_until, result, reason, failure.
+-- An outcome: id, fence, target, failed, run_at, keep_until, result, reason, failure, whether it went well, orders.
 CREATE FUNCTION finish(outcomes jsonb, now bigint) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     moves move[];
@@ -81,20 +125,28 @@ BEGIN
         (o.o ->> 4)::bigint, (o.o ->> 5)::bigint,
         CASE WHEN NOT o.comes_back THEN o.o ->> 6 END,
         CASE WHEN NOT o.comes_back THEN o.o ->> 7 WHEN j.stopping THEN 'asked to stop' END,
-        nullif(o.o -> 8, 'null'), j.unique_key, j.unique_mode)::move ORDER BY o.place)
+        nullif(o.o -> 8, 'null'), j.unique_key, j.unique_mode, j.queue, j.priority,
+        j.tenant, j.started_at, j.limits, (o.o ->> 9)::boolean)::move ORDER BY o.place)
     INTO moves FROM (
         SELECT DISTINCT ON ((o ->> 0) COLLATE "C", (o ->> 1)::bigint) -- of two outcomes of one attempt the first wins
                o, place, o ->> 0 AS id, (o ->> 1)::bigint AS fence, o ->> 2 IN ('scheduled', 'queued') AS comes_back
         FROM jsonb_array_elements(outcomes) WITH ORDINALITY AS e (o, place)
         ORDER BY (o ->> 0) COLLATE "C", (o ->> 1)::bigint, place
     ) AS o CROSS JOIN LATERAL (
-        SELECT j.id, j.fence, j.stopping, j.unique_key, j.unique_mode FROM jobs AS j
+        SELECT * FROM jobs AS j
         WHERE j.id = o.id AND j.fence = o.fence AND j.state = 'running' FOR UPDATE
     ) AS j;
     IF moves IS NULL THEN
         RETURN '{}';
     END IF;
     PERFORM apply(moves, now);
+    PERFORM settle(moves, now);
+    IF jsonb_path_exists(outcomes, '$[*][10] ? (@ != null)') THEN
+        PERFORM order_gates((
+            SELECT jsonb_agg(o ORDER BY m.place, nth) FROM unnest(moves) AS m
+            CROSS JOIN LATERAL jsonb_array_elements(nullif(outcomes -> (m.place - 1)::integer -> 10, 'null'))
+                WITH ORDINALITY AS e (o, nth)), now);
+    END IF;
     RETURN ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
 END $$;
 
@@ -115,52 +167,7 @@ BEGIN
     IF mine IS NULL THEN
         RETURN;
     END IF;
-    UPDATE jobs SET lease_until = until, progress = coalesce(m ->> 3, jobs.progress)
+    UPDATE jobs SET lease_until = greatest(until, jobs.lease_until), progress = coalesce(m ->> 3, jobs.progress)
     FROM jsonb_array_elements(mine) AS e (m) WHERE jobs.id = m ->> 0;
     RETURN QUERY SELECT m ->> 0, (m ->> 1)::bigint, (m ->> 2)::boolean FROM jsonb_array_elements(mine) AS e (m);
-END $$;
-
--- When the earliest scheduled job comes due, or the earliest lease runs out.
-CREATE FUNCTION next_moment() RETURNS bigint LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN least((SELECT min(run_at) FROM jobs WHERE state = 'scheduled'),
-                 (SELECT min(lease_until) FROM jobs WHERE state = 'running'));
-END $$;
-
--- Queue up to `most` scheduled jobs that are due, and up to `most` whose lease ran out (as a crash).
-CREATE FUNCTION sweep(most integer, now bigint, OUT due integer, OUT rescued text[], OUT next_at bigint)
-LANGUAGE plpgsql AS $$
-DECLARE
-    moves move[];
-BEGIN
-    due := 0;
-    rescued := '{}';
-    PERFORM fold_counts(500);
-    next_at := next_moment();
-    IF (next_at <= now) IS NOT TRUE THEN
-        RETURN;
-    END IF;
-    UPDATE jobs SET state = 'queued' WHERE id = ANY (ARRAY(
-        SELECT id FROM jobs WHERE state = 'scheduled' AND run_at <= now ORDER BY run_at, id LIMIT most
-        FOR UPDATE SKIP LOCKED));
-    GET DIAGNOSTICS due = ROW_COUNT;
-    SELECT array_agg(ROW(
-        a.place, a.id, a.fence, CASE WHEN a.stopping THEN 'cancelled' ELSE 'queued' END, 0, 1, NULL, NULL, NULL,
-        CASE WHEN a.stopping THEN 'asked to stop' END,
-        jsonb_build_array(now, 'crash', 'WorkerLost', format('worker %s stopped renewing its lease.', a.worker), ''),
-        a.unique_key, a.unique_mode)::move ORDER BY a.place)
-    INTO moves FROM (
-        SELECT row_number() OVER () AS place, j.* FROM (
-            SELECT * FROM jobs WHERE state = 'running' AND lease_until <= now ORDER BY lease_until, id LIMIT most
-            FOR UPDATE SKIP LOCKED
-        ) AS j
-    ) AS a;
-    IF moves IS NOT NULL THEN
-        PERFORM apply(moves, now);
-        rescued := ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
-    END IF;
-    next_at := next_moment();
-    IF next_at <= now THEN -- either there is more, or it is in the hands of a transaction, which may be a long one
-        next_at := now + CASE WHEN due = most OR cardinality(rescued) = most THEN 0 ELSE 1000000 END;
-    END IF;
 END $$;

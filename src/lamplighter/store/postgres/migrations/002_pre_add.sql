@@ -13,7 +13,14 @@ BEGIN
         OR NOT alone('counts') THEN
         RETURN;
     END IF;
-    WITH changes AS (DELETE FROM count_changes RETURNING queue, state, n)
+    WITH changes AS (
+        DELETE FROM count_changes RETURNING *
+    ), of_those_that_wait AS (
+        INSERT INTO waiting (queue, tenant, priority, state, gate, n)
+        SELECT queue, tenant, priority, state, coalesce(gate, ''), sum(n) FROM changes WHERE tenant IS NOT NULL
+        GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0
+        ON CONFLICT (queue, tenant, priority, state, gate) DO UPDATE SET n = waiting.n + excluded.n
+    )
     INSERT INTO counts SELECT queue, state, sum(n) FROM changes GROUP BY queue, state HAVING sum(n) <> 0
     ON CONFLICT (queue, state) DO UPDATE SET n = counts.n + excluded.n;
 END $$;
@@ -53,8 +60,9 @@ EXCEPTION WHEN lock_not_available THEN
     NULL;
 END $$;
 
--- The same for a job that replaces what waits under its key: such a holder is locked, if it has that name. One that starts
--- meanwhile may let go of the key, and then the job is new after all: what it brings must not be lost.
+-- The same for a job that replaces what waits under its key: such a holder is locked, if it has that name. (One that is
+-- held for its children is none.) One that starts meanwhile may let go of the key, and then the job is new after all: what
+-- it brings must not be lost.
 CREATE FUNCTION take_key_or_holder(taker text, called text, wanted text, held_until bigint, now bigint, parent text,
                                    OUT holder text, OUT waits boolean) LANGUAGE plpgsql AS $$
 BEGIN
@@ -64,14 +72,15 @@ BEGIN
         IF holder = taker THEN
             RETURN;
         END IF;
-        PERFORM FROM jobs AS j WHERE j.id = holder AND j.name = called AND j.state <> 'running' FOR UPDATE;
+        PERFORM FROM jobs AS j WHERE j.id = holder AND j.name = called AND j.state IN ('scheduled', 'queued') FOR UPDATE;
         IF FOUND THEN
             waits := EXISTS (SELECT FROM keys AS k WHERE k.key = wanted AND k.job = holder);
         END IF;
         IF waits OR EXISTS ( -- it is still the holder, and not one to be replaced
             SELECT FROM keys AS k LEFT JOIN jobs AS j ON j.id = k.job
             WHERE k.key = wanted AND k.job = holder
-              AND CASE WHEN j.id IS NULL THEN k.until IS NOT NULL ELSE j.state = 'running' OR j.name <> called END
+              AND CASE WHEN j.id IS NULL THEN k.until IS NOT NULL
+                       ELSE j.state NOT IN ('scheduled', 'queued') OR j.name <> called END
         ) THEN
             RETURN;
         END IF;
@@ -87,15 +96,27 @@ BEGIN
             FROM jsonb_array_elements(batch) AS e (j) WHERE (j ->> 14)::boolean OFFSET 0
         ) AS h WHERE h.job <> h.id ORDER BY h.job
     ) AS k CROSS JOIN LATERAL (
-        SELECT FROM jobs AS j WHERE j.id = k.job AND j.name = k.called AND j.state <> 'running' FOR UPDATE) AS j;
+        SELECT FROM jobs AS j
+        WHERE j.id = k.job AND j.name = k.called AND j.state IN ('scheduled', 'queued') FOR UPDATE) AS j;
 END $$;
 
--- Give waiting jobs what the batch brought for them, at these places: of several for one job, the last.
+-- Give waiting jobs what the batch brought for them, at these places: of several for one job, the last. They leave the line
+-- or gate where they stood, of which the owner is told.
 CREATE FUNCTION replace_waiting(ids text[], places bigint[], batch jsonb, now bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+    WITH as_they_were AS MATERIALIZED ( -- by their ids, and not by an index of who stands where
+        SELECT j.queue, j.priority, coalesce(j.tenant, '') AS tenant, j.state, j.waits_on FROM jobs AS j
+        WHERE j.id = ANY (ids)
+    ), before_gates AS (
+        INSERT INTO gate_changes (key, verb, queue)
+        SELECT DISTINCT waits_on, 'left', queue FROM as_they_were WHERE waits_on IS NOT NULL
+    )
+    INSERT INTO line_changes (queue, priority, tenant)
+    SELECT DISTINCT queue, priority, tenant FROM as_they_were WHERE state = 'queued' AND waits_on IS NULL;
     UPDATE jobs
     SET args = b.j ->> 6, priority = (b.j ->> 4)::integer, run_at = least(b.run_at, jobs.created_at + b.longest),
+        waits_on = NULL, let_go = NULL, place = NULL,
         state = CASE WHEN least(b.run_at, jobs.created_at + b.longest) <= now THEN 'queued' ELSE 'scheduled' END
     FROM (
         SELECT o.id, o.j, (o.j ->> 5)::bigint AS run_at, (o.j ->> 15)::bigint AS longest FROM (
@@ -107,12 +128,14 @@ BEGIN
 END $$;
 
 -- Add jobs, in order; gives those that are not added because another holds their key, each with the holder, and whether
--- that one was waiting and has what this one brought.
+-- that one was waiting and has what this one brought; and children that nobody is held for, each with its own id. Where the
+-- batch does not fit into a queue, nothing is added, and all that is given is which bound it would break: queue, tenant and
+-- how many.
 -- A job: id, queue, name, tenant, priority, run_at, args, key, mode, until, failures, crashes, created_at, parent,
--- replaces, debounce_for.
+-- replaces, debounce_for, limits, children, on_child_failure, group.
 -- Waits for a transaction that is taking the same key, for so many milliseconds; the caller's own setting comes back.
 CREATE FUNCTION add(batch jsonb, now bigint, expected uuid, patience integer, channel text)
-RETURNS TABLE (job text, holder text, replaced boolean) LANGUAGE plpgsql AS $$
+RETURNS TABLE (job text, holder text, replaced boolean, no_room jsonb) LANGUAGE plpgsql AS $$
 DECLARE
     one record;
     winner text; -- of the key before, if it is of this batch: it is not in the table yet
@@ -122,10 +145,22 @@ DECLARE
     refused text[] := '{}';
     outdated text[] := '{}'; -- the jobs that wait for what is at these places
     places bigint[] := '{}';
+    bounds jsonb; -- on how many jobs may wait where these come to
+    orphans text[];
+    held text[];
+    children text[];
     before text := current_setting('lock_timeout');
 BEGIN
     IF expected <> (SELECT id FROM about) THEN
         RAISE EXCEPTION 'another database' USING ERRCODE = 'LAMP1';
+    END IF;
+    IF EXISTS (SELECT FROM records WHERE kind = 'queue' AND rule ?| '{most,most_per_tenant}') THEN
+        bounds := bounds_on(batch);
+        no_room := first_broken(bounds);
+        IF no_room IS NOT NULL THEN
+            RETURN NEXT;
+            RETURN;
+        END IF;
     END IF;
     IF jsonb_path_exists(batch, '$[*][7] ? (@ != null)') THEN
         PERFORM set_config('lock_timeout', patience::text, true);
@@ -168,89 +203,41 @@ BEGIN
         END LOOP;
         PERFORM set_config('lock_timeout', before, true);
     END IF;
-    INSERT INTO jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until, failures,
-                      crashes, created_at, state)
-    SELECT j ->> 0, j ->> 1, j ->> 2, j ->> 3, (j ->> 4)::integer, (j ->> 5)::bigint, j ->> 6, j ->> 7, j ->> 8,
-           (j ->> 9)::bigint, (j ->> 10)::integer, (j ->> 11)::integer, coalesce((j ->> 12)::bigint, now),
-           CASE WHEN (j ->> 5)::bigint <= now THEN 'queued' ELSE 'scheduled' END
-    FROM jsonb_array_elements(batch) AS e (j)
-    WHERE j ->> 0 <> ALL (refused) AND NOT EXISTS (SELECT FROM ended WHERE ended.id = j ->> 0)
-    ON CONFLICT (id) DO NOTHING;
+    IF jsonb_path_exists(batch, '$[*][19] ? (@ != null)') THEN
+        orphans := orphans_in(batch, refused);
+        refused := refused || orphans;
+        RETURN QUERY SELECT o.id, o.id, false, NULL::jsonb FROM unnest(orphans) AS o (id);
+    END IF;
+    WITH new AS (
+        INSERT INTO jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until,
+                          failures, crashes, created_at, limits, child_of, state)
+        SELECT j ->> 0, j ->> 1, j ->> 2, j ->> 3, (j ->> 4)::integer, (j ->> 5)::bigint, j ->> 6, j ->> 7, j ->> 8,
+               (j ->> 9)::bigint, (j ->> 10)::integer, (j ->> 11)::integer, coalesce((j ->> 12)::bigint, now),
+               CASE WHEN j ->> 16 IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(j -> 16)) END, j ->> 19,
+               CASE WHEN j ->> 17 IS NOT NULL THEN 'held' WHEN (j ->> 5)::bigint <= now THEN 'queued' ELSE 'scheduled' END
+        FROM jsonb_array_elements(batch) AS e (j)
+        WHERE j ->> 0 <> ALL (refused) AND NOT EXISTS (SELECT FROM ended WHERE ended.id = j ->> 0)
+        ON CONFLICT (id) DO NOTHING
+        RETURNING jobs.id, jobs.child_of, jobs.state
+    )
+    SELECT array_agg(n.id) FILTER (WHERE n.state = 'held'), array_agg(n.id) FILTER (WHERE n.child_of IS NOT NULL)
+    INTO held, children FROM new AS n;
+    IF held IS NOT NULL THEN
+        INSERT INTO groups (id, total, on_failure)
+        SELECT DISTINCT ON (j ->> 0) j ->> 0, (j ->> 17)::integer, j ->> 18
+        FROM jsonb_array_elements(batch) WITH ORDINALITY AS e (j, place)
+        WHERE j ->> 0 = ANY (held) ORDER BY j ->> 0, place;
+    END IF;
+    IF children IS NOT NULL THEN
+        RETURN QUERY SELECT o.id, o.id, false, NULL::jsonb FROM unnest(adopt(children)) AS o (id);
+    END IF;
     IF places <> '{}' THEN
         PERFORM replace_waiting(outdated, places, batch, now);
     END IF;
+    IF bounds IS NOT NULL THEN
+        PERFORM make_room(bounds, now);
+    END IF;
     IF channel IS NOT NULL THEN
         PERFORM pg_notify(channel, '');
-    END IF;
-END $$;
-
--- Start up to so many jobs of each of these queues, the most urgent of each, `most` in all; passes over those that
--- another claim has in its hands.
-CREATE FUNCTION start(queues text[], shares bigint[], most integer, claimer text, until bigint, now bigint)
-RETURNS SETOF jobs LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN QUERY
-    WITH picked AS (
-        SELECT p.id FROM unnest(queues, shares) AS s (queue, n) CROSS JOIN LATERAL (
-            SELECT j.id, j.priority, j.run_at FROM jobs AS j WHERE j.state = 'queued' AND j.queue = s.queue
-            ORDER BY j.priority DESC, j.run_at, j.id LIMIT s.n FOR UPDATE SKIP LOCKED
-        ) AS p ORDER BY p.priority DESC, p.run_at, p.id LIMIT most
-    ), started AS (
-        UPDATE jobs SET state = 'running', fence = fence + 1, worker = claimer, started_at = now, lease_until = until,
-                        progress = NULL
-        FROM picked WHERE jobs.id = picked.id
-        RETURNING jobs.*
-    ), let_go AS (
-        DELETE FROM keys USING started
-        WHERE started.unique_mode = 'pending' AND keys.key = (
-            SELECT k.key FROM keys AS k WHERE k.key = started.unique_key AND k.job = started.id FOR UPDATE SKIP LOCKED)
-    )
-    SELECT * FROM started;
-END $$;
-
--- Claim up to `most` queued jobs for a worker, the most urgent of all these queues (none: of every queue).
-CREATE FUNCTION claim(wanted text[], most integer, claimer text, until bigint, now bigint)
-RETURNS TABLE (id text, fence bigint, name text, queue text, tenant text, args text, priority integer, run_at bigint,
-               created_at bigint, failures integer, crashes integer) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-    lines text[];
-    filled text[];
-    shares bigint[];
-    taken integer;
-BEGIN
-    SELECT array_agg(q.queue) INTO lines FROM (
-        WITH RECURSIVE queues AS ( -- from each queue that holds queued jobs straight to the next one
-            (SELECT j.queue FROM jobs AS j WHERE j.state = 'queued' ORDER BY j.queue LIMIT 1)
-            UNION ALL
-            SELECT (SELECT j.queue FROM jobs AS j WHERE j.state = 'queued' AND j.queue > l.queue ORDER BY j.queue LIMIT 1)
-            FROM queues AS l WHERE l.queue IS NOT NULL
-        )
-        SELECT l.queue FROM queues AS l WHERE cardinality(wanted) = 0 AND l.queue IS NOT NULL
-        UNION
-        SELECT w.queue FROM unnest(wanted) AS w (queue)
-    ) AS q WHERE NOT EXISTS (SELECT FROM paused AS p WHERE p.queue = q.queue);
-    -- how many of the most urgent of all are in which queue: nothing is locked that is not taken
-    SELECT array_agg(m.queue), array_agg(m.n) INTO filled, shares FROM (
-        SELECT h.queue, count(*) AS n FROM (
-            SELECT j.queue FROM unnest(lines) AS o (queue) CROSS JOIN LATERAL (
-                SELECT j.queue, j.priority, j.run_at, j.id FROM jobs AS j WHERE j.state = 'queued' AND j.queue = o.queue
-                ORDER BY j.priority DESC, j.run_at, j.id LIMIT most
-            ) AS j ORDER BY j.priority DESC, j.run_at, j.id LIMIT most
-        ) AS h GROUP BY h.queue
-    ) AS m;
-    IF filled IS NULL THEN
-        RETURN;
-    END IF;
-    RETURN QUERY
-        SELECT s.id, s.fence, s.name, s.queue, s.tenant, s.args, s.priority, s.run_at, s.created_at, s.failures, s.crashes
-        FROM start(filled, shares, most, claimer, until, now) AS s;
-    GET DIAGNOSTICS taken = ROW_COUNT;
-    IF taken < (SELECT sum(n) FROM unnest(shares) AS n) THEN -- others got in the way: take what they left, wherever it is
-        RETURN QUERY
-            SELECT s.id, s.fence, s.name, s.queue, s.tenant, s.args, s.priority, s.run_at, s.created_at, s.failures,
-                   s.crashes
-            FROM start(lines, array_fill((most - taken)::bigint, ARRAY[cardinality(lines)]), most - taken, claimer, until,
-                       now) AS s;
     END IF;
 END $$;

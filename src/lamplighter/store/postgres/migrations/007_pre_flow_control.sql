@@ -1,0 +1,425 @@
+-- Flow control: the lines of tenants, the gates of limits, and who waits before them. `core.flow_control` says what it means.
+-- All of it belongs to one owner at a time: a claim, mostly. Others only append what happened, and wait for nobody.
+
+-- Who is next of a queue and priority: the tenant whose line has the lowest tag. `active`: there are jobs in it.
+CREATE TABLE lines (
+    queue    text COLLATE "C" NOT NULL,
+    priority integer NOT NULL,
+    tenant   text COLLATE "C" NOT NULL,
+    tag      bigint NOT NULL,
+    active   boolean NOT NULL,
+    PRIMARY KEY (queue, priority, tenant)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX lines_active ON lines (queue, priority, tag, tenant) WHERE active;
+CREATE INDEX lines_idle ON lines (queue, priority, tag) WHERE NOT active;
+
+-- The queues and priorities that have lines, each with the highest tag that was served.
+CREATE TABLE classes (
+    queue    text COLLATE "C" NOT NULL,
+    priority integer NOT NULL,
+    served   bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (queue, priority)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE gates (
+    key      text COLLATE "C" PRIMARY KEY,
+    running  bigint NOT NULL DEFAULT 0,
+    tat      bigint NOT NULL DEFAULT 0,
+    until    bigint NOT NULL DEFAULT 0,
+    openings integer NOT NULL DEFAULT 0,
+    probing  boolean NOT NULL DEFAULT false,
+    held     boolean NOT NULL DEFAULT false,
+    oks      bigint NOT NULL DEFAULT 0,
+    bads     bigint NOT NULL DEFAULT 0,
+    since    bigint NOT NULL DEFAULT 0,
+    told     boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX gates_untold ON gates (key) WHERE told <> (held OR openings > 0);
+CREATE INDEX gates_open ON gates (key) WHERE openings > 0;
+
+-- The queues that have jobs before a gate. `served`: where who comes now of a tenant that has nobody there stands;
+-- `look_at`: when to see whether some may go (0: at once; NULL: never).
+CREATE TABLE waits (
+    key     text COLLATE "C" NOT NULL,
+    queue   text COLLATE "C" NOT NULL,
+    served  bigint NOT NULL DEFAULT 0,
+    look_at bigint,
+    PRIMARY KEY (key, queue)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX waits_to_look_at ON waits (look_at) WHERE look_at IS NOT NULL;
+
+-- How far the last `forget_idle` came in the gates: it goes through them a thousand at a time.
+ALTER TABLE about ADD gates_seen text COLLATE "C" NOT NULL DEFAULT '';
+
+-- What a limit allows at each of its keys, with what `GateRule` says where a rule says nothing.
+CREATE VIEW rules AS
+SELECT name, (rule ->> 'running')::bigint AS running, (rule ->> 'interval')::bigint AS every,
+       coalesce((rule ->> 'interval')::bigint, 0) * (coalesce((rule ->> 'burst')::bigint, 1) - 1) AS tolerance,
+       (rule ->> 'percent')::bigint AS percent, coalesce((rule ->> 'at_least')::bigint, 10) AS at_least,
+       coalesce((rule ->> 'within')::bigint, 60000000) AS within,
+       coalesce((rule ->> 'open_for')::bigint, 30000000) AS open_for,
+       coalesce((rule ->> 'longest')::bigint, 600000000) AS longest
+FROM records WHERE kind = 'limit';
+
+-- The name of the limit that a key belongs to.
+CREATE FUNCTION limit_of(key text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT split_part(key, ':', 1) $$;
+
+-- How heavy a tenant's rule makes it.
+CREATE FUNCTION weight_in(rule jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT least(1000, greatest(1, coalesce((rule ->> 'weight')::bigint, 1)))
+$$;
+
+-- How many jobs a gate lets through now. No gate and no rule have let none through yet, and limit nothing.
+CREATE FUNCTION free(g gates, r rules, now bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN g.held OR now < g.until THEN 0 ELSE greatest(0, least(
+        2147483647, r.running - coalesce(g.running, 0),
+        CASE WHEN r.every > 0 THEN CASE
+            WHEN greatest(g.tat, now) - now > r.tolerance THEN 0
+            ELSE (r.tolerance - greatest(g.tat, now) + now) / r.every + 1 END END,
+        CASE WHEN g.openings > 0 THEN CASE WHEN g.probing THEN 0 ELSE 1 END END)) END
+$$;
+
+-- When time alone opens it; NULL where a job has to end first, or an operator to close the breaker.
+CREATE FUNCTION opens_at(g gates, r rules) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN (g.running >= r.running OR g.held OR g.openings > 0 AND g.probing) IS NOT TRUE
+                THEN greatest(coalesce(g.until, 0), coalesce(g.tat, 0) - coalesce(r.tolerance, 0)) END
+$$;
+
+-- A breaker that opens, for longer with each time in a row.
+CREATE FUNCTION opened(g gates, r rules, now bigint) RETURNS gates LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    g.until := greatest(g.until, now + least(coalesce(r.longest, 600000000)::numeric,
+                                             coalesce(r.open_for, 30000000)::numeric * 2 ^ least(g.openings, 30))::bigint);
+    g.openings := g.openings + 1;
+    g.probing := false;
+    g.oks := 0;
+    g.bads := 0;
+    RETURN g;
+END $$;
+
+-- One that lets jobs through again.
+CREATE FUNCTION closed(g gates, now bigint) RETURNS gates LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    g.openings := 0;
+    g.probing := false;
+    g.held := false;
+    g.oks := 0;
+    g.bads := 0;
+    g.since := now;
+    RETURN g;
+END $$;
+
+-- A gate at which so many attempts ended. Those that were sent before it opened decide nothing while it is open.
+CREATE FUNCTION settled(g gates, r rules, c gate_changes) RETURNS gates LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    g.running := greatest(0, g.running - c.freed);
+    IF g.openings > 0 THEN
+        IF g.held OR c.at < g.until THEN
+            RETURN g;
+        ELSIF c.bads > 0 THEN
+            RETURN opened(g, r, c.at);
+        ELSIF c.oks > 0 THEN
+            RETURN closed(g, c.at);
+        END IF;
+        g.probing := false;
+    ELSIF r.percent IS NOT NULL AND NOT c.plain THEN
+        IF c.at >= g.since + r.within THEN
+            g.oks := 0;
+            g.bads := 0;
+            g.since := c.at;
+        END IF;
+        g.oks := g.oks + c.oks;
+        g.bads := g.bads + c.bads;
+        IF g.bads > 0 AND g.oks + g.bads >= r.at_least AND g.bads * 100 >= r.percent * (g.oks + g.bads) THEN
+            RETURN opened(g, r, c.at);
+        END IF;
+    END IF;
+    RETURN g;
+END $$;
+
+-- A gate (`earlier`: after other changes, if there were any) after a change.
+CREATE FUNCTION changed(earlier gates, g gates, r rules, c gate_changes) RETURNS gates LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF earlier.key IS NOT NULL THEN
+        g := earlier;
+    ELSIF g.key IS NULL THEN
+        g := ROW(c.key, 0, 0, 0, 0, false, false, 0, 0, 0, false);
+    END IF;
+    IF c.verb = 'settle' THEN
+        RETURN settled(g, r, c);
+    ELSIF c.verb = 'close' THEN
+        g := closed(g, c.at);
+        g.until := 0;
+        g.tat := least(g.tat, c.at);
+        RETURN g;
+    END IF;
+    g.until := greatest(g.until, coalesce(c.until, 0));
+    IF c.verb = 'penalize' THEN -- a whole burst would follow at that moment
+        g.tat := greatest(g.tat, g.until + coalesce(r.tolerance, 0));
+        RETURN g;
+    END IF;
+    g.openings := g.openings + 1;
+    g.probing := false;
+    g.held := g.held OR c.until IS NULL;
+    RETURN g;
+END $$;
+
+CREATE AGGREGATE after_all(gates, rules, gate_changes) (SFUNC = changed, STYPE = gates);
+
+-- Own the lines, gates and waits until this transaction ends. Waits for the owner before, who needs milliseconds.
+CREATE FUNCTION own() RETURNS void LANGUAGE sql AS $$
+    SELECT pg_advisory_xact_lock((1818324332::bigint << 32) + 'lines'::regclass::oid::bigint);
+$$;
+
+-- Whether the gates have to be brought up to what happened now: for a breaker, or an order, or because somebody waits for
+-- slots; and before it is too much.
+CREATE FUNCTION must_fold_gates() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM gate_changes WHERE NOT plain)
+        OR EXISTS (SELECT FROM waits) AND EXISTS (SELECT FROM gate_changes)
+        OR (SELECT count(*) FROM (SELECT FROM gate_changes LIMIT 1000) AS c) = 1000;
+END $$;
+
+-- Bring the gates up to what happened.
+CREATE FUNCTION fold_gates() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    changes gate_changes[];
+    involved text[]; -- the gates at which more happened than that slots came free
+BEGIN
+    IF NOT EXISTS (SELECT FROM gate_changes) THEN
+        RETURN;
+    END IF;
+    WITH gone AS (
+        DELETE FROM gate_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM gate_changes LIMIT 10000)) RETURNING *
+    )
+    SELECT array_agg(c) INTO changes FROM gone AS c;
+    involved := ARRAY(SELECT DISTINCT c.key FROM unnest(changes) AS c WHERE NOT c.plain AND c.verb NOT IN ('left', 'rule'));
+    UPDATE gates AS g SET running = greatest(0, g.running - c.freed) FROM (
+        SELECT c.key, sum(c.freed) AS freed FROM unnest(changes) AS c WHERE c.plain AND c.key <> ALL (involved) GROUP BY c.key
+    ) AS c WHERE g.key = c.key;
+    INSERT INTO gates SELECT (a.gate).* FROM (
+        SELECT after_all(a.g, a.r, c ORDER BY c.seq) AS gate FROM unnest(changes) AS c
+        CROSS JOIN LATERAL (
+            SELECT (SELECT g FROM gates AS g WHERE g.key = c.key) AS g,
+                   (SELECT r FROM rules AS r WHERE r.name = limit_of(c.key)) AS r OFFSET 0
+        ) AS a
+        WHERE c.key = ANY (involved) AND c.verb NOT IN ('left', 'rule') GROUP BY c.key
+    ) AS a
+    ON CONFLICT (key) DO UPDATE
+    SET running = excluded.running, tat = excluded.tat, until = excluded.until, openings = excluded.openings,
+        probing = excluded.probing, held = excluded.held, oks = excluded.oks, bads = excluded.bads, since = excluded.since;
+    UPDATE waits SET look_at = 0
+    WHERE look_at IS DISTINCT FROM 0
+      AND key = ANY (ARRAY(SELECT c.key FROM unnest(changes) AS c WHERE c.verb NOT IN ('left', 'rule')));
+    UPDATE waits AS w SET look_at = 0 FROM (SELECT DISTINCT c.key FROM unnest(changes) AS c WHERE c.verb = 'rule') AS c
+    WHERE w.look_at IS DISTINCT FROM 0 AND (w.key = c.key OR w.key >= c.key || ':' AND w.key < c.key || ';');
+    PERFORM forget_waits(
+        ARRAY(SELECT c.key FROM unnest(changes) AS c WHERE c.verb = 'left' ORDER BY c.seq),
+        ARRAY(SELECT c.queue FROM unnest(changes) AS c WHERE c.verb = 'left' ORDER BY c.seq));
+END $$;
+
+-- Of these gates and queues, forget those where nobody waits any more.
+CREATE FUNCTION forget_waits(keys text[], queues text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM waits AS w USING unnest(keys, queues) AS u (key, queue)
+    WHERE w.key = u.key AND w.queue = u.queue
+      AND NOT EXISTS (SELECT FROM jobs AS j WHERE j.waits_on = u.key AND j.queue = u.queue);
+END $$;
+
+-- Bring the lines up to what happened. A tenant is charged for the time of a job only if its line is still known.
+CREATE FUNCTION fold_lines() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM line_changes) THEN
+        RETURN;
+    END IF;
+    WITH gone AS (
+        DELETE FROM line_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM line_changes LIMIT 10000)) RETURNING *
+    ), changed AS (
+        SELECT o.queue, o.priority, o.tenant, o.since, coalesce(sum(o.charge), 0) AS charged,
+               coalesce(sum(o.charge) FILTER (WHERE o.seq > o.since), 0) AS charged_since
+        FROM (SELECT *, min(seq) FILTER (WHERE charge IS NULL) OVER (PARTITION BY queue, priority, tenant) AS since
+              FROM gone) AS o
+        GROUP BY 1, 2, 3, 4
+    ), known AS (
+        SELECT c.*, l.tenant IS NOT NULL AS known FROM changed AS c
+        LEFT JOIN lines AS l ON l.queue = c.queue AND l.priority = c.priority AND l.tenant = c.tenant
+        WHERE c.since IS NOT NULL OR l.tenant IS NOT NULL
+    ), classed AS (
+        INSERT INTO classes (queue, priority) SELECT DISTINCT queue, priority FROM known WHERE NOT known
+        ON CONFLICT DO NOTHING
+    )
+    INSERT INTO lines (queue, priority, tenant, tag, active)
+    SELECT k.queue, k.priority, k.tenant, CASE WHEN k.known THEN k.charged ELSE k.charged_since END,
+           EXISTS (SELECT FROM jobs AS j WHERE j.queue = k.queue AND coalesce(j.tenant, '') = k.tenant
+                                           AND j.priority = k.priority AND j.state = 'queued' AND j.waits_on IS NULL
+                   OFFSET 0) -- or it would gather all the jobs there are into a hash table
+    FROM known AS k
+    ON CONFLICT (queue, priority, tenant) DO UPDATE SET tag = lines.tag + excluded.tag, active = excluded.active
+    WHERE excluded.tag <> 0 OR lines.active <> excluded.active;
+END $$;
+
+-- What a look at a gate found: how many more of a queue it has room for, and who goes.
+CREATE TYPE look AS (key text, queue text, look_at bigint, gone text[], served bigint);
+
+-- Have those stand in the line of their queue again whose gate has room for them, but for those that another transaction
+-- has in its hands; gives how many.
+CREATE FUNCTION let_go(moment bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    looks look[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM waits WHERE look_at <= moment) THEN
+        RETURN 0;
+    END IF;
+    SELECT array_agg(ROW(
+        w.key, w.queue,
+        CASE WHEN cardinality(n.gone) = 1000 THEN 0 WHEN w.free > 0 THEN moment + 1000000 ELSE w.opens_at END,
+        n.gone, greatest(w.served, n.served))::look)
+    INTO looks FROM (
+        SELECT d.*, least(1000, d.free - CASE WHEN d.free < 2147483647 THEN ( -- who was let go, but has not started yet
+            SELECT count(*) FROM (SELECT FROM jobs AS j WHERE j.let_go = d.key AND j.queue = d.queue LIMIT d.free) AS c
+        ) ELSE 0 END) AS room
+        FROM (
+            SELECT w.*, free(a.g, a.r, moment) AS free, opens_at(a.g, a.r) AS opens_at
+            FROM (SELECT * FROM waits WHERE look_at <= moment ORDER BY look_at LIMIT 1000) AS w
+            CROSS JOIN LATERAL (
+                SELECT (SELECT g FROM gates AS g WHERE g.key = w.key) AS g,
+                       (SELECT r FROM rules AS r WHERE r.name = limit_of(w.key)) AS r OFFSET 0
+            ) AS a
+        ) AS d
+    ) AS w CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(o.id), '{}') AS gone, max(o.place + 1000 / weight_in((
+            SELECT t.rule FROM records AS t WHERE t.kind = 'tenant' AND t.name = coalesce(o.tenant, '')))) AS served
+        FROM (
+            SELECT j.id, j.place, j.tenant FROM jobs AS j WHERE j.waits_on = w.key AND j.queue = w.queue
+            ORDER BY j.priority DESC, j.place, j.run_at, j.id LIMIT greatest(0, w.room) FOR UPDATE SKIP LOCKED
+        ) AS o
+    ) AS n;
+    UPDATE jobs AS j SET waits_on = NULL, let_go = l.key
+    FROM unnest(looks) AS l CROSS JOIN LATERAL unnest(l.gone) AS g (id) WHERE j.id = g.id;
+    UPDATE waits AS w SET look_at = l.look_at, served = l.served
+    FROM unnest(looks) AS l WHERE w.key = l.key AND w.queue = l.queue;
+    PERFORM forget_waits(ARRAY(SELECT l.key FROM unnest(looks) AS l), ARRAY(SELECT l.queue FROM unnest(looks) AS l));
+    RETURN (SELECT sum(cardinality(l.gone)) FROM unnest(looks) AS l);
+END $$;
+
+-- Breakers that opened or closed since this was last asked: each key, and whether it is open.
+CREATE FUNCTION turned() RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    found_so jsonb;
+BEGIN
+    WITH now_told AS (
+        UPDATE gates SET told = held OR openings > 0
+        WHERE key = ANY (ARRAY(SELECT g.key FROM gates AS g WHERE g.told <> (g.held OR g.openings > 0)))
+        RETURNING key, told
+    )
+    SELECT jsonb_agg(jsonb_build_array(t.key, t.told) ORDER BY t.key) INTO found_so FROM now_told AS t;
+    RETURN coalesce(found_so, '[]');
+END $$;
+
+-- Forget lines, gates and classes that make no difference any more: so many at a time.
+CREATE FUNCTION forget_idle(now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    from_key text;
+    seen text[];
+BEGIN
+    IF NOT alone('lines') THEN
+        RETURN;
+    END IF;
+    PERFORM fold_gates();
+    PERFORM fold_lines();
+    DELETE FROM lines AS l USING (
+        SELECT i.* FROM classes AS c CROSS JOIN LATERAL (
+            SELECT l.queue, l.priority, l.tenant FROM lines AS l
+            WHERE l.queue = c.queue AND l.priority = c.priority AND NOT l.active AND (l.tag <= c.served OR NOT EXISTS (
+                SELECT FROM lines AS a WHERE a.queue = c.queue AND a.priority = c.priority AND a.active))
+        ) AS i LIMIT 1000
+    ) AS i
+    WHERE l.queue = i.queue AND l.priority = i.priority AND l.tenant = i.tenant;
+    DELETE FROM classes AS c
+    WHERE NOT EXISTS (SELECT FROM lines AS l WHERE l.queue = c.queue AND l.priority = c.priority);
+    SELECT gates_seen INTO from_key FROM about;
+    seen := ARRAY(SELECT key FROM gates WHERE key > from_key ORDER BY key LIMIT 1000);
+    DELETE FROM gates AS d WHERE d.key = ANY (ARRAY(
+        SELECT g.key FROM unnest(seen) AS s (key) JOIN gates AS g ON g.key = s.key
+        WHERE NOT (g.running > 0 OR g.held OR g.openings > 0 OR g.told) AND greatest(g.until, g.tat) <= now
+          AND NOT (g.oks + g.bads > 0 AND now < g.since + coalesce((
+              SELECT r.within FROM rules AS r WHERE r.name = limit_of(g.key)), 60000000))
+          AND NOT EXISTS (SELECT FROM waits AS w WHERE w.key = g.key)));
+    UPDATE about SET gates_seen = CASE WHEN cardinality(seen) < 1000 THEN '' ELSE seen[1000] END
+    WHERE cardinality(seen) = 1000 OR from_key <> '';
+END $$;
+
+-- Have gates do what they are told: each a key, a verb and a moment (none: for good).
+CREATE FUNCTION order_gates(orders jsonb, now bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO gate_changes (key, verb, at, until)
+    SELECT o ->> 0, o ->> 1, now, (o ->> 2)::bigint
+    FROM jsonb_array_elements(orders) WITH ORDINALITY AS e (o, nth) ORDER BY nth;
+END $$;
+
+-- Gates as they are now, each with its rule and how many jobs wait before it: of these keys, or if there are none, those
+-- in use, not closed, or with jobs before them, by key.
+CREATE FUNCTION gates_as_of(keys text[], most integer, moment bigint)
+RETURNS TABLE (key text, running bigint, tat bigint, until bigint, openings integer, probing boolean, held boolean,
+               oks bigint, bads bigint, since bigint, told boolean, rule text, waiting bigint) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM own();
+    PERFORM fold_gates();
+    RETURN QUERY
+        SELECT k.key, g.running, g.tat, g.until, g.openings, g.probing, g.held, g.oks, g.bads, g.since, g.told,
+               (SELECT r.value FROM records AS r WHERE r.kind = 'limit' AND r.name = limit_of(k.key)),
+               coalesce((SELECT sum(t.n)::bigint FROM waiting_totals AS t WHERE t.gate = k.key), 0)
+        FROM (
+            SELECT DISTINCT b.key FROM (
+                SELECT u.key COLLATE "C" AS key FROM unnest(keys) AS u (key)
+                UNION ALL SELECT g.key FROM gates AS g
+                WHERE cardinality(keys) = 0 AND (g.running > 0 OR g.held OR g.openings > 0 OR g.until > moment)
+                UNION ALL SELECT w.key FROM waits AS w WHERE cardinality(keys) = 0
+            ) AS b ORDER BY b.key LIMIT most
+        ) AS k
+        LEFT JOIN gates AS g ON g.key = k.key ORDER BY k.key;
+END $$;
+
+-- The lines of a queue that have jobs: by priority, then who is next.
+CREATE FUNCTION shares(of_queue text, most integer)
+RETURNS TABLE (queue text, priority integer, tenant text, queued bigint, tag bigint) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM own();
+    PERFORM fold_lines();
+    RETURN QUERY
+        SELECT l.queue, l.priority, l.tenant, t.n, l.tag FROM (
+            SELECT l.* FROM lines AS l WHERE l.queue = of_queue AND l.active
+            ORDER BY l.priority DESC, l.tag, l.tenant LIMIT most
+        ) AS l CROSS JOIN LATERAL (
+            SELECT sum(t.n)::bigint AS n FROM waiting_totals AS t
+            WHERE t.queue = l.queue AND t.tenant = l.tenant AND t.priority = l.priority AND t.state = 'queued'
+              AND t.gate = ''
+        ) AS t
+        ORDER BY l.priority DESC, l.tag, l.tenant;
+END $$;
+
+-- Write a record over the one of its kind and name. Who waits before a gate whose rule changed is looked at at once.
+CREATE FUNCTION put(of_kind text, called text, new_value text, expiry bigint, new_rule jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO records (kind, name, value, expires_at, rule) VALUES (of_kind, called, new_value, expiry, new_rule)
+    ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at, rule = excluded.rule;
+    IF of_kind = 'limit' THEN
+        INSERT INTO gate_changes (key, verb) VALUES (called, 'rule');
+    END IF;
+END $$;
+
+-- Delete a record.
+CREATE FUNCTION drop_record(of_kind text, called text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM records WHERE kind = of_kind AND name = called;
+    IF of_kind = 'limit' THEN
+        INSERT INTO gate_changes (key, verb) VALUES (called, 'rule');
+    END IF;
+END $$;

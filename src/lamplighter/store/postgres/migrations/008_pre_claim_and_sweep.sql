@@ -1,0 +1,404 @@
+-- Claims and sweeps: what workers and time do, as owners of the lines, gates and waits.
+
+-- A job that is next in its class: as of which tag of its line, what its tenant is charged for it, how many of
+-- its line were seen, and whether (`own`) it had a place before the gate that let it go. `gate`: the one that does not let it
+-- through.
+CREATE TYPE pick AS (
+    nth integer, start bigint, tenant text, charge bigint, id text, seen integer, limits text[], let_go text, own bigint,
+    gate text);
+
+-- Queues and priorities that have jobs to claim, of these queues (none: of all): the highest priority first, then the
+-- earliest due job that is next in its class.
+CREATE FUNCTION classes_to_claim(wanted text[]) RETURNS TABLE (of_queue text, of_priority integer, served bigint)
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.queue, c.priority, c.served FROM (
+            SELECT c.* FROM classes AS c WHERE cardinality(wanted) = 0
+            UNION ALL SELECT c.* FROM (SELECT DISTINCT u.queue FROM unnest(wanted) AS u (queue)) AS u
+            JOIN classes AS c ON c.queue = u.queue WHERE cardinality(wanted) > 0
+        ) AS c CROSS JOIN LATERAL (
+            SELECT j.run_at, j.id FROM lines AS l CROSS JOIN LATERAL (
+                SELECT j.run_at, j.id FROM jobs AS j
+                WHERE j.queue = l.queue AND coalesce(j.tenant, '') = l.tenant AND j.priority = l.priority
+                  AND j.state = 'queued' AND j.waits_on IS NULL
+                ORDER BY j.run_at, j.id LIMIT 1
+            ) AS j
+            WHERE l.queue = c.queue AND l.priority = c.priority AND l.active ORDER BY l.tag, l.tenant LIMIT 1
+        ) AS h
+        WHERE NOT EXISTS (SELECT FROM paused AS p WHERE p.queue = c.queue)
+        ORDER BY c.priority DESC, h.run_at, h.id;
+END $$;
+
+-- The jobs that are next in a class whose highest tag served is this, up to `most`, but for those that another transaction
+-- has in its hands.
+CREATE FUNCTION plan(of_queue text, of_priority integer, served bigint, most integer) RETURNS pick[] LANGUAGE plpgsql AS $$
+DECLARE
+    tenants text[];
+    tags bigint[];
+    charges bigint[];
+BEGIN
+    SELECT array_agg(n.tenant), array_agg(n.tag), array_agg(n.charge) INTO tenants, tags, charges FROM (
+        SELECT l.tenant, l.tag, 1000 / weight_in((
+            SELECT r.rule FROM records AS r WHERE r.kind = 'tenant' AND r.name = l.tenant)) AS charge
+        FROM lines AS l WHERE l.queue = of_queue AND l.priority = of_priority AND l.active ORDER BY l.tag, l.tenant LIMIT most
+    ) AS n;
+    IF cardinality(tenants) > 1 THEN
+        RETURN plan_of_many(of_queue, of_priority, served, most, tenants, tags, charges);
+    END IF;
+    RETURN ARRAY(
+        SELECT ROW(j.nth, CASE j.nth WHEN 1 THEN tags[1] ELSE greatest(tags[1], served) + (j.nth - 1) * charges[1] END,
+                   tenants[1], charges[1], j.id, j.seen, j.limits, j.let_go, j.place, NULL)::pick
+        FROM (
+            SELECT row_number() OVER () AS nth, count(*) OVER () AS seen, o.* FROM (
+                SELECT j.id, j.limits, j.let_go, j.place FROM jobs AS j
+                WHERE j.queue = of_queue AND coalesce(j.tenant, '') = tenants[1] AND j.priority = of_priority
+                  AND j.state = 'queued' AND j.waits_on IS NULL
+                ORDER BY j.run_at, j.id LIMIT most + 1 FOR UPDATE SKIP LOCKED
+            ) AS o
+        ) AS j WHERE j.nth <= most);
+END $$;
+
+-- The same where there is more than one line. Of each as many jobs are looked at as its weight makes likely, and one more:
+-- those before the first that was not looked at are certain. If these are too few, four times as many are looked at.
+CREATE FUNCTION plan_of_many(of_queue text, of_priority integer, served bigint, most integer, tenants text[],
+                             tags bigint[], charges bigint[]) RETURNS pick[] LANGUAGE plpgsql AS $$
+DECLARE
+    per_charge numeric := most / (SELECT sum(1.0 / c) FROM unnest(charges) AS c);
+    depth integer := 1;
+    picks pick[];
+    certain boolean;
+BEGIN
+    LOOP
+        WITH looked_at AS (
+            SELECT n.tenant, n.charge, n.slice, j.id, j.seen, j.limits, j.let_go, j.place, j.nth,
+                   CASE j.nth WHEN 0 THEN n.tag ELSE greatest(n.tag, served) + j.nth * n.charge END AS start
+            FROM (
+                SELECT *, least(most, depth * ceil(per_charge / charge))::integer AS slice
+                FROM unnest(tenants, tags, charges) AS u (tenant, tag, charge)
+            ) AS n CROSS JOIN LATERAL (
+                SELECT o.*, row_number() OVER () - 1 AS nth, count(*) OVER () AS seen FROM (
+                    SELECT j.id, j.limits, j.let_go, j.place FROM jobs AS j
+                    WHERE j.queue = of_queue AND coalesce(j.tenant, '') = n.tenant AND j.priority = of_priority
+                      AND j.state = 'queued' AND j.waits_on IS NULL
+                    ORDER BY j.run_at, j.id LIMIT n.slice + 1 FOR UPDATE SKIP LOCKED
+                ) AS o
+            ) AS j
+        ), ordered AS (
+            SELECT l.*, row_number() OVER o AS place_in_all, bool_or(l.nth = l.slice) OVER o AS uncertain
+            FROM looked_at AS l WINDOW o AS (ORDER BY l.start, l.tenant, l.nth)
+        )
+        SELECT array_agg(ROW(o.place_in_all, o.start, o.tenant, o.charge, o.id, o.seen, o.limits, o.let_go, o.place, NULL)::pick
+                         ORDER BY o.place_in_all) FILTER (WHERE NOT o.uncertain AND o.place_in_all <= most),
+               count(*) FILTER (WHERE NOT o.uncertain) >= most OR bool_or(o.uncertain) IS NOT TRUE
+        INTO picks, certain FROM ordered AS o;
+        IF certain THEN
+            RETURN coalesce(picks, '{}');
+        END IF;
+        depth := depth * 4;
+    END LOOP;
+END $$;
+
+-- Which of these jobs, one after the other, all of their limits let through; the others get the first that does not.
+CREATE FUNCTION admitted(picks pick[], moment bigint) RETURNS pick[] LANGUAGE plpgsql AS $$
+DECLARE
+    keys text[];
+    room bigint[];
+    enough boolean;
+    up_to_date boolean := false;
+    one record;
+    at integer;
+    shut integer;
+    shut_for text[] := array_fill(NULL::text, ARRAY[cardinality(picks)]);
+BEGIN
+    LOOP
+        SELECT array_agg(w.key), array_agg(w.free), bool_and(w.n <= w.free) INTO keys, room, enough FROM (
+            SELECT k.key, k.n, free(a.g, a.r, moment) AS free FROM (
+                SELECT l.key, count(*) AS n FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) AS l (key)
+                GROUP BY l.key
+            ) AS k CROSS JOIN LATERAL (
+                SELECT (SELECT g FROM gates AS g WHERE g.key = k.key) AS g,
+                       (SELECT r FROM rules AS r WHERE r.name = limit_of(k.key)) AS r OFFSET 0
+            ) AS a
+        ) AS w;
+        IF enough IS NOT FALSE THEN
+            RETURN picks;
+        END IF;
+        EXIT WHEN up_to_date; -- for slots may have come free that the gates do not know of yet
+        PERFORM fold_gates();
+        up_to_date := true;
+    END LOOP;
+    FOR one IN
+        SELECT p.nth, array_agg(array_position(keys, l.key) ORDER BY l.nth) AS through
+        FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) WITH ORDINALITY AS l (key, nth)
+        GROUP BY p.nth ORDER BY p.nth
+    LOOP
+        shut := NULL;
+        FOREACH at IN ARRAY one.through LOOP
+            IF room[at] <= 0 THEN
+                shut := at;
+                EXIT;
+            END IF;
+        END LOOP;
+        IF shut IS NOT NULL THEN
+            shut_for[one.nth] := keys[shut];
+            CONTINUE;
+        END IF;
+        FOREACH at IN ARRAY one.through LOOP
+            room[at] := room[at] - 1;
+        END LOOP;
+    END LOOP;
+    RETURN ARRAY(
+        SELECT ROW(p.nth, p.start, p.tenant, p.charge, p.id, p.seen, p.limits, p.let_go, p.own, shut_for[p.nth])::pick
+        FROM unnest(picks) AS p ORDER BY p.nth);
+END $$;
+
+-- Those that start take a slot of each of their gates.
+CREATE FUNCTION take(picks pick[], moment bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO gates (key, running, tat)
+    SELECT k.key, k.n, CASE WHEN (a.r).every > 0 THEN moment + k.n * (a.r).every ELSE 0 END FROM (
+        SELECT l.key, count(*) AS n FROM unnest(picks) AS p CROSS JOIN LATERAL unnest(p.limits) AS l (key)
+        WHERE p.gate IS NULL GROUP BY l.key
+    ) AS k CROSS JOIN LATERAL (SELECT (SELECT r FROM rules AS r WHERE r.name = limit_of(k.key)) AS r OFFSET 0) AS a
+    ON CONFLICT (key) DO UPDATE
+    SET running = gates.running + excluded.running, probing = gates.probing OR gates.openings > 0,
+        tat = CASE WHEN excluded.tat = 0 THEN gates.tat ELSE greatest(gates.tat, moment) + excluded.tat - moment END;
+END $$;
+
+-- Those that a gate did not let through wait before it: each behind its tenant's last, or where who was let go last stood.
+-- Who was let go, and came too late, has its place again. (`ahead`: by how much the places of a tenant's newcomers have
+-- gone up so far.)
+CREATE FUNCTION park(picks pick[], of_queue text, of_priority integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO waits (key, queue, look_at)
+    SELECT k.key, of_queue, opens_at(a.g, a.r) FROM (SELECT DISTINCT p.gate AS key FROM unnest(picks) AS p) AS k
+    CROSS JOIN LATERAL (
+        SELECT (SELECT g FROM gates AS g WHERE g.key = k.key) AS g,
+               (SELECT r FROM rules AS r WHERE r.name = limit_of(k.key)) AS r OFFSET 0
+    ) AS a
+    WHERE k.key IS NOT NULL
+    ON CONFLICT (key, queue) DO UPDATE SET look_at = excluded.look_at;
+    WITH parked AS (
+        SELECT p.nth, p.id, p.tenant, p.charge, p.gate, CASE WHEN p.let_go = p.gate THEN p.own END AS own
+        FROM unnest(picks) AS p WHERE p.gate IS NOT NULL
+    ), counted AS (
+        SELECT p.*, p.charge * count(*) FILTER (WHERE p.own IS NULL) OVER o AS ahead, first_value(p.own) OVER o AS own_of_first
+        FROM parked AS p WINDOW o AS (PARTITION BY p.gate, p.tenant ORDER BY p.nth)
+    ), placed AS (
+        SELECT c.id, c.gate, coalesce(c.own, c.ahead + greatest(
+            coalesce(last.place, CASE WHEN c.own_of_first IS NULL THEN w.served - c.charge END),
+            max(c.own - c.ahead) OVER (PARTITION BY c.gate, c.tenant ORDER BY c.nth))) AS place
+        FROM counted AS c JOIN waits AS w ON w.key = c.gate AND w.queue = of_queue LEFT JOIN LATERAL (
+            SELECT j.place FROM jobs AS j
+            WHERE j.waits_on = c.gate AND j.queue = of_queue AND j.priority = of_priority
+              AND coalesce(j.tenant, '') = c.tenant
+            ORDER BY j.place DESC LIMIT 1
+        ) AS last ON true
+    )
+    UPDATE jobs AS j SET waits_on = p.gate, place = p.place, let_go = NULL FROM placed AS p WHERE j.id = p.id;
+END $$;
+
+-- Charge the tenants of those that start, and see in whose lines there are jobs left; gives the highest tag that was served.
+CREATE FUNCTION serve(picks pick[], of_queue text, of_priority integer, before bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    highest bigint := greatest(before, (SELECT max(p.start) FROM unnest(picks) AS p WHERE p.gate IS NULL));
+BEGIN
+    INSERT INTO lines (queue, priority, tenant, tag, active) -- all of them are there, and each is found by its whole key
+    SELECT of_queue, of_priority, s.tenant, s.charged, s.more_seen OR EXISTS (
+        SELECT FROM jobs AS j WHERE j.queue = of_queue AND coalesce(j.tenant, '') = s.tenant AND j.priority = of_priority
+                                AND j.state = 'queued' AND j.waits_on IS NULL OFFSET 0)
+    FROM (
+        SELECT p.tenant, p.charge * count(*) FILTER (WHERE p.gate IS NULL) AS charged, max(p.seen) > count(*) AS more_seen
+        FROM unnest(picks) AS p GROUP BY p.tenant, p.charge
+    ) AS s
+    ON CONFLICT (queue, priority, tenant) DO UPDATE
+    SET active = excluded.active,
+        tag = CASE excluded.tag WHEN 0 THEN lines.tag ELSE greatest(lines.tag, before) + excluded.tag END;
+    IF highest > before THEN
+        UPDATE classes SET served = highest WHERE queue = of_queue AND priority = of_priority;
+    END IF;
+    RETURN highest;
+END $$;
+
+-- Whether there may be anything to claim.
+CREATE FUNCTION may_claim(wanted text[], moment bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM line_changes)
+        OR EXISTS (SELECT FROM waits WHERE look_at <= moment)
+        OR EXISTS (SELECT FROM waits) AND EXISTS (SELECT FROM gate_changes)
+        OR EXISTS (
+            SELECT FROM classes AS c WHERE (cardinality(wanted) = 0 OR c.queue = ANY (wanted))
+               AND EXISTS (SELECT FROM lines AS l WHERE l.queue = c.queue AND l.priority = c.priority AND l.active)
+               AND NOT EXISTS (SELECT FROM paused AS p WHERE p.queue = c.queue));
+END $$;
+
+-- Claim up to `most` queued jobs of these queues (none: of every queue) for a worker; ends with a row of nothing if a
+-- thousand were found to be before a shut gate, and the rest was left.
+-- Where another owns, it looks before it waits: a worker that finds nothing should not stand in anybody's way.
+CREATE FUNCTION claim(wanted text[], most integer, claimer text, until bigint, now bigint)
+RETURNS TABLE (id text, fence bigint, name text, queue text, tenant text, args text, priority integer, run_at bigint,
+               created_at bigint, failures integer, crashes integer) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    class record;
+    picks pick[];
+    limited boolean;
+    taken integer;
+    parked integer := 0;
+BEGIN
+    IF NOT alone('lines') THEN
+        IF NOT may_claim(wanted, now) THEN
+            RETURN;
+        END IF;
+        PERFORM own();
+    END IF;
+    IF must_fold_gates() THEN
+        PERFORM fold_gates();
+    END IF;
+    PERFORM let_go(now);
+    PERFORM fold_lines();
+    FOR class IN SELECT * FROM classes_to_claim(wanted) LOOP
+        WHILE most > 0 LOOP
+            IF parked >= 1000 THEN
+                RETURN QUERY SELECT (NULL::jobs).id, NULL::bigint, NULL, NULL, NULL, NULL, NULL::integer, NULL::bigint,
+                                    NULL::bigint, NULL::integer, NULL::integer;
+                RETURN;
+            END IF;
+            picks := plan(class.of_queue, class.of_priority, class.served, most);
+            EXIT WHEN picks = '{}';
+            limited := EXISTS (SELECT FROM unnest(picks) AS p WHERE p.limits IS NOT NULL);
+            IF limited THEN
+                picks := admitted(picks, now);
+            END IF;
+            RETURN QUERY
+                WITH started AS (
+                    UPDATE jobs AS j
+                    SET state = 'running', fence = j.fence + 1, worker = claimer, started_at = now, lease_until = until,
+                        progress = NULL, let_go = NULL, place = NULL
+                    FROM unnest(picks) AS p WHERE j.id = p.id AND p.gate IS NULL
+                    RETURNING p.nth, j.id, j.fence, j.name, j.queue, j.tenant, j.args, j.priority, j.run_at, j.created_at,
+                              j.failures, j.crashes, j.unique_key, j.unique_mode
+                ), let_go AS (
+                    DELETE FROM keys USING started AS s
+                    WHERE s.unique_mode = 'pending' AND keys.key = (
+                        SELECT k.key FROM keys AS k WHERE k.key = s.unique_key AND k.job = s.id FOR UPDATE SKIP LOCKED)
+                )
+                SELECT s.id, s.fence, s.name, s.queue, s.tenant, s.args, s.priority, s.run_at, s.created_at, s.failures,
+                       s.crashes
+                FROM started AS s ORDER BY s.nth;
+            GET DIAGNOSTICS taken = ROW_COUNT;
+            IF limited THEN
+                PERFORM take(picks, now);
+            END IF;
+            IF taken < cardinality(picks) THEN
+                PERFORM park(picks, class.of_queue, class.of_priority);
+            END IF;
+            class.served := serve(picks, class.of_queue, class.of_priority, class.served);
+            most := most - taken;
+            parked := parked + cardinality(picks) - taken;
+            EXIT WHEN taken = cardinality(picks);
+        END LOOP;
+    END LOOP;
+END $$;
+
+-- When there is something to do: the earliest scheduled job comes due, the earliest lease runs out, a gate is to be looked
+-- at; or at once, for held jobs whose children are settled, and for what happened to gates.
+CREATE FUNCTION next_moment() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM groups WHERE settled)
+        OR EXISTS (SELECT FROM gates WHERE told <> (held OR openings > 0))
+        OR must_fold_gates() THEN
+        RETURN 0;
+    END IF;
+    RETURN least((SELECT min(run_at) FROM jobs WHERE state = 'scheduled'),
+                 (SELECT min(lease_until) FROM jobs WHERE state = 'running'),
+                 (SELECT min(look_at) FROM waits));
+END $$;
+
+-- Settle up to `most` jobs that are held; queue up to `most` scheduled ones that are due, and up to `most` whose lease ran
+-- out (as a crash); have jobs go whose gates have room, and tell of breakers that turned. What is done by one at a time is
+-- left to another if one is at it.
+CREATE FUNCTION sweep(most integer, now bigint, OUT due integer, OUT rescued text[], OUT next_at bigint, OUT failed text[],
+                      OUT told jsonb) LANGUAGE plpgsql AS $$
+DECLARE
+    moves move[];
+    came integer;
+    passed integer; -- held jobs that could go on, but are in the hands of others
+    left_over integer;
+    gone bigint := 0;
+    owned boolean;
+    busy boolean; -- another sweep is at the groups: it may have looked too early for what is there by now
+BEGIN
+    due := 0;
+    rescued := '{}';
+    failed := '{}';
+    told := '[]';
+    PERFORM fold_counts(500);
+    busy := (EXISTS (SELECT FROM group_changes) OR EXISTS (SELECT FROM groups WHERE settled)) AND NOT alone('groups');
+    PERFORM fold_groups();
+    next_at := next_moment();
+    IF (next_at <= now OR busy) IS NOT TRUE THEN
+        RETURN;
+    END IF;
+    SELECT s.due, s.failed, s.passed INTO due, failed, passed FROM settle_held(most, now) AS s;
+    UPDATE jobs SET state = 'queued' WHERE id = ANY (ARRAY(
+        SELECT id FROM jobs WHERE state = 'scheduled' AND run_at <= now ORDER BY run_at, id LIMIT most
+        FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS came = ROW_COUNT;
+    SELECT array_agg(ROW(
+        a.nth, a.id, a.fence, CASE WHEN a.stopping THEN 'cancelled' ELSE 'queued' END, 0, 1, NULL, NULL, NULL,
+        CASE WHEN a.stopping THEN 'asked to stop' END,
+        jsonb_build_array(now, 'crash', 'WorkerLost', format('worker %s stopped renewing its lease.', a.worker), ''),
+        a.unique_key, a.unique_mode, a.queue, a.priority, a.tenant, a.started_at, a.limits, NULL)::move ORDER BY a.nth)
+    INTO moves FROM (
+        SELECT row_number() OVER () AS nth, j.* FROM (
+            SELECT * FROM jobs WHERE state = 'running' AND lease_until <= now ORDER BY lease_until, id LIMIT most
+            FOR UPDATE SKIP LOCKED
+        ) AS j
+    ) AS a;
+    IF moves IS NOT NULL THEN
+        PERFORM apply(moves, now);
+        PERFORM settle(moves, now);
+        rescued := ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
+    END IF;
+    PERFORM fold_groups();
+    owned := alone('lines');
+    IF owned THEN
+        PERFORM fold_gates();
+        gone := let_go(now);
+        told := turned();
+    END IF;
+    next_at := next_moment();
+    IF next_at <= now THEN -- there is more, or another owner is at it, or a transaction has it in its hands, perhaps for long
+        left_over := (SELECT count(*) FROM (SELECT FROM groups WHERE settled LIMIT passed + 1) AS g);
+        next_at := now + CASE WHEN came = most OR cardinality(rescued) = most OR left_over > passed OR gone >= 1000
+                              THEN 0
+                              WHEN NOT owned THEN 20000 ELSE 1000000 END;
+    END IF;
+    IF busy THEN
+        next_at := now;
+    END IF;
+    due := due + came + gone;
+END $$;
+
+-- Every function that is called from outside finds its tables whatever the caller's search_path is, and goes by its indexes
+-- whatever the planner believes of tables that grow and shrink within seconds; and so does all that it calls.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT oid::regprocedure AS name, prorettype = 'trigger'::regtype AS is_trigger FROM pg_proc
+        WHERE pronamespace = current_schema()::regnamespace AND (prorettype = 'trigger'::regtype OR proname IN (
+            'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates',
+            'put', 'drop_record', 'children_of'))
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one.name, current_schema());
+        CONTINUE WHEN one.is_trigger;
+        EXECUTE format(
+            'ALTER FUNCTION %s SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off '
+            'SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 '
+            'SET plan_cache_mode = force_generic_plan SET jit = off', one.name);
+    END LOOP;
+END $$;
