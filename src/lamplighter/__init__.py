@@ -25,11 +25,13 @@ from lamplighter.core.errors import (
     UnknownJob,
 )
 from lamplighter.core.events import Event
+from lamplighter.core.flow import Flow, chain, group
 from lamplighter.core.limit import Breaker, Rate
-from lamplighter.core.model import Failure, JobView, Priority, State
+from lamplighter.core.model import Children, Failure, JobView, Priority, State
 from lamplighter.core.retry import Attempt, RetryPolicy, exponential, fixed, linear, never
 from lamplighter.core.secret import Secret
 from lamplighter.core.verdict import Cancel, Discard, Retry, Snooze
+from lamplighter.engine.children import Child
 from lamplighter.engine.context import Ctx
 
 __version__ = _version("lamplighter")
@@ -42,12 +44,15 @@ __all__ = [
     "Blocker",
     "Breaker",
     "Cancel",
+    "Child",
+    "Children",
     "ConfigError",
     "Ctx",
     "Discard",
     "Draft",
     "Event",
     "Failure",
+    "Flow",
     "Handle",
     "Job",
     "JobCancelled",
@@ -73,8 +78,10 @@ __all__ = [
     "TransactionUnsupported",
     "UnknownJob",
     "__version__",
+    "chain",
     "exponential",
     "fixed",
+    "group",
     "linear",
     "never",
 ]

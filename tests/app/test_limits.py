@@ -14,7 +14,6 @@ from lamplighter import App, Breaker, ConfigError, Ctx, Event, Handle, QueueFull
 from lamplighter.app.why.blocker import InLine, LimitShut
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import BadArguments
-from lamplighter.core.flow import Order
 from lamplighter.testing import FakeClock
 
 C = Ctx[None]
@@ -181,7 +180,7 @@ async def test_a_handler_in_a_thread_may_trip_a_breaker(timed: App[None], clock:
     waiting = await call.enqueue("x")
     await timed.work(until_idle=True)
     assert await states(waiting) == ["queued"]
-    [gate] = await timed.gates("api:x")
+    [gate] = await timed.gates.look("api:x")
     assert (gate.state, gate.waiting) == ("open", 1)
     clock.advance(61)
     await timed.work(until_idle=True)
@@ -275,16 +274,16 @@ async def test_a_job_tells_of_an_open_breaker(timed: App[None], clock: FakeClock
     await timed.__aenter__()
     await worker(timed)
     handle = await call.enqueue()
-    await timed.order(Order("api:x", "open", timed.clock() + timedelta(seconds=30)))
+    await timed.gates.open("api:x", timedelta(seconds=30))
     [found] = await handle.why()
     assert found.says == (
         "the breaker of api:x is open, and one job tries in 30s: wait, or `lamplighter limits close api:x` lets jobs "
         "through now."
     )
-    await timed.order(Order("api:x", "open"))
+    await timed.gates.open("api:x")
     [held] = await handle.why()
     assert held.says.startswith("an operator holds the breaker of api:x open: ")
-    await timed.order(Order("api:x", "close"))
+    await timed.gates.close("api:x")
     assert await handle.why() == []
 
 

@@ -18,15 +18,18 @@ from lamplighter.app.parcel import KIND, LARGEST, QUEUE
 from lamplighter.core.clock import to_us
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError
+from lamplighter.core.flow_control import GateRule, QueueRule, TenantRule
 from lamplighter.core.model import Record, State, Where
 from lamplighter.engine import tick
 from lamplighter.store.open import open_store
+from lamplighter.store.rules import record_of
 from lamplighter.testing.conformance._make import (
     EVERY,
     LEASE,
     MANY,
     NOW,
     add,
+    children_of,
     claim,
     end,
     ended,
@@ -34,6 +37,8 @@ from lamplighter.testing.conformance._make import (
     ids_of,
     job,
     later,
+    parent,
+    rule,
     see,
     started,
     unique,
@@ -141,6 +146,16 @@ async def test_running_jobs_are_left_to_end_and_their_retries_moved(pair: Pair) 
     assert set(await ids_of(pair.target)) == {retried.id, other, late}
 
 
+async def test_a_family_stays_at_the_source_whole(pair: Pair) -> None:
+    held = parent(2)
+    waiting, later_on = children_of(held, 2)
+    await add(pair.source, held, waiting, later_on, other := job())
+    moved = await pair.move()
+    assert (moved.moved, moved.waiting, moved.held) == (1, 2, 1)
+    assert await ids_of(pair.target) == [other.id]
+    assert len(await ids_of(pair.source)) == 3
+
+
 async def test_what_still_runs_after_the_wait_is_told(pair: Pair) -> None:
     running = await started(pair.source)
     assert (await pair.move()).running == 1
@@ -173,6 +188,21 @@ async def test_paused_queues_are_paused_before_their_jobs_come(pair: Pair) -> No
 def told(name: str, seen: datetime, schedule: str = "0 3 * * *") -> Record:
     value = tick.Told(schedule=schedule, job="send", queue="mail", seen=to_us(seen), fired=None, next=to_us(later(999)))
     return Record(kind=tick.KIND, name=name, value=msgspec.json.encode(value).decode(), expires_at=later(9999))
+
+
+async def test_rules_go_along_and_bounds_come_last(pair: Pair) -> None:
+    weights = TenantRule(weight=3), TenantRule(weight=5)
+    await rule(pair.source, "one", GateRule(running=1))
+    await rule(pair.source, "t", weights[0])
+    await rule(pair.target, "t", weights[1])
+    await add(pair.source, *(job(queue="q", tenant="t", limits=("one:a",)) for _ in range(2)))
+    await rule(pair.source, "q", QueueRule(most=1))
+    await pair.move()
+    assert {view.limits for view in await pair.target.page(EVERY, limit=MANY)} == {("one:a",)}
+    for name, kept in (("one", GateRule(running=1)), ("q", QueueRule(most=1)), ("t", weights[1])):
+        expected = record_of(name, kept)
+        assert await pair.target.records(expected.kind, now=NOW) == [expected]
+    assert len(await claim(pair.target)) == 1
 
 
 async def test_the_later_memory_of_a_schedule_wins(pair: Pair) -> None:

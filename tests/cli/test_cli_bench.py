@@ -51,14 +51,16 @@ def test_percentiles_of_one_value_are_that_value() -> None:
     assert percentile([float(n) for n in range(101)], 99) == 99
 
 
-def test_fairness_is_measured_and_holds(cli: Program) -> None:
-    sizes = ("--backlog", "1000", "--claims", "1000", "--jobs", "100", "--workers", "2")
-    answer = cli("bench", "fairness", "--store", "sqlite:///bench.db", *sizes, "--json")
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "redis"])
+def test_fairness_is_measured_and_holds(cli: Program, kind: str, request: pytest.FixtureRequest) -> None:
+    url = str(request.getfixturevalue(kind))
+    sizes = ("--backlog", "1000", "--claims", "1000", "--jobs", "100", "--workers", "4")
+    answer = cli("bench", "fairness", "--store", url, *sizes, "--json")
     assert (answer.code, answer.err) == (0, "")
     told = answer.json
     assert told["first_turn_claims"] == 1
     assert told["worst_share_percent"] <= 10
     assert 0 < told["most_together"] <= 5
     assert 0 < told["most_in_a_second"] <= 100
-    [queue] = cli("queues", "--store", "sqlite:///bench.db", "--json").json["queues"]
+    [queue] = cli("queues", "--store", url, "--json").json["queues"]
     assert queue["queued"] == queue["scheduled"] == queue["running"] == 0

@@ -6,6 +6,8 @@ import pytest
 from tests.cli.program import Program
 from tests.cli.shop import Shop
 
+from lamplighter import group
+
 
 async def some_jobs(shop: Shop) -> list[str]:
     """One that is done, one that failed, one for later, one that waits: their ids."""
@@ -94,17 +96,71 @@ async def test_a_job_that_is_not_there_is_one_sentence_and_code_1(cli: Program, 
 
 async def test_ended_jobs_are_run_again(cli: Program, shop: Shop) -> None:
     _, failed, _, _ = await some_jobs(shop)
-    answer = cli("jobs", "retry", "--state", "failed", "--json")
+    answer = cli("jobs", "retry", "--state", "failed", "--yes", "--json")
     assert (answer.code, answer.json) == (0, {"retried": [failed], "missed": []})
     assert cli("jobs", "show", failed, "--json").json["state"] == "queued"
 
 
 async def test_waiting_jobs_are_cancelled(cli: Program, shop: Shop) -> None:
     _, _, later, waiting = await some_jobs(shop)
-    answer = cli("jobs", "cancel", "--name", "greet")
+    answer = cli("jobs", "cancel", "--name", "greet", "--yes")
     assert (answer.code, answer.out) == (0, "2 jobs cancelled, 0 running asked to stop.\n")
     states = {job["id"]: job["state"] for job in cli("jobs", "--state", "cancelled", "--json").json["jobs"]}
     assert states == {later: "cancelled", waiting: "cancelled"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "n"), [("retry", ["--name", "charge"], 1), ("cancel", ["--name", "greet"], 2)]
+)
+async def test_what_matches_a_filter_is_only_counted_until_it_is_said_to_be_meant(
+    cli: Program, shop: Shop, verb: str, options: list[str], n: int
+) -> None:
+    await some_jobs(shop)
+    before = cli("jobs", "--json").json["jobs"]
+    done = {"retry": "retried", "cancel": "cancelled"}[verb]
+    told, answer = cli("jobs", verb, *options), cli("jobs", verb, *options, "--json")
+    assert (told.code, told.out) == (1, f"{n} job{'s' if n > 1 else ''} would be {done}: say so with --yes.\n")
+    assert (answer.code, answer.json) == (1, {"matching": n, done: [], "missed": []})
+    assert cli("jobs", "--json").json["jobs"] == before
+
+
+async def test_many_more_than_fit_into_one_call_are_cancelled(cli: Program, shop: Shop) -> None:
+    await shop.app.enqueue(shop.greet.draft("Ada") for _ in range(2300))
+    assert cli("jobs", "cancel", "--queue", "default", "--limit", "100", "--yes").out.startswith("100 jobs cancelled")
+    assert cli("jobs", "cancel", "--queue", "default").out.startswith("2,200 jobs would be cancelled")
+    assert cli("jobs", "cancel", "--queue", "default", "--yes").out.startswith("2,200 jobs cancelled")
+
+
+async def test_a_tree_is_cancelled_from_its_root(cli: Program, shop: Shop) -> None:
+    greetings = [shop.greet.draft(name) for name in ("Ada", "Bea")]
+    handle = await shop.app.enqueue_flow(group(greetings, shop.greet.draft("all")))
+    assert [job["group"] for job in cli("jobs", "--child-of", handle.id, "--json").json["jobs"]] == [handle.id] * 2
+    assert "children  0 of 2 have ended" in cli("jobs", "show", handle.id).out
+    assert cli("jobs", "cancel", "--tree", "--name", "greet").code == 2
+    answer = cli("jobs", "cancel", handle.id, "--tree", "--json")
+    assert (answer.code, len(answer.json["cancelled"]), answer.json["missed"]) == (0, 3, [])
+    assert cli("jobs", "cancel", handle.id, "--tree").code == 1, "there is nothing left to cancel"
+
+
+async def test_the_dead_are_listed_with_what_they_died_of(cli: Program, shop: Shop) -> None:
+    _, failed, _, _ = await some_jobs(shop)
+    handle = await shop.app.enqueue_flow(group([shop.charge.draft("4111")], shop.greet.draft("all")))
+    await shop.app.work(until_idle=True)
+    dead = {job["id"]: job for job in cli("jobs", "dead", "--json").json["jobs"]}
+    alone, parent = dead.pop(failed), dead.pop(handle.id)
+    [child] = dead.values()
+    assert (alone["attempts"], alone["reason"]) == (1, "the café's card is declined")
+    assert (alone["last_failure"]["error"], alone["last_failure"]["kind"]) == ("ValueError", "error")
+    assert (parent["id"], parent["reason"], parent["last_failure"]) == (
+        handle.id,
+        f"its child {child['id']} failed",
+        None,
+    )
+    assert [job["id"] for job in cli("jobs", "dead", "--child-of", handle.id, "--json").json["jobs"]] == [child["id"]]
+    table = cli("jobs", "dead", "--queue", "money", "--limit", "1").out
+    assert "ValueError" in table
+    assert "--before" in table
+    assert cli("jobs", "dead", "--tenant", "nobody").out == "No job has failed for good.\n"
 
 
 @pytest.mark.parametrize("verb", ["retry", "cancel"])

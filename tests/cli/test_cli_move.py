@@ -51,6 +51,7 @@ async def test_it_says_what_was_moved_and_what_was_not(cli: Program) -> None:
                 "paused": ["files"],
                 "waiting": 0,
                 "running": 1,
+                "held": 0,
             },
         )
         await source.finish([Outcome(id=running.id, fence=running.fence, verb="release")], now=now)

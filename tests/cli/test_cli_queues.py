@@ -9,13 +9,13 @@ async def test_queues_are_listed_with_what_waits_in_them(cli: Program, shop: Sho
     await shop.greet.enqueue("Ada")
     await shop.charge.enqueue("4111")
     assert cli("queues", "--json").json["queues"] == [
-        {"queue": name, "paused": False, "scheduled": 0, "queued": 1}
+        {"queue": name, "paused": False, "held": 0, "scheduled": 0, "queued": 1}
         | dict.fromkeys(("running", "done", "failed", "cancelled"), 0)
         for name in ("default", "money")
     ]
     table = [line.split() for line in cli("queues").out.splitlines()]
-    assert table[0] == ["queue", "scheduled", "queued", "running", "done", "failed", "cancelled", "paused"]
-    assert table[1] == ["default", "0", "1", "0", "0", "0", "0", "no"]
+    assert table[0] == ["queue", "held", "scheduled", "queued", "running", "done", "failed", "cancelled", "paused"]
+    assert table[1] == ["default", "0", "0", "1", "0", "0", "0", "0", "no"]
 
 
 async def test_a_paused_queue_is_left_alone_until_it_goes_on(cli: Program, shop: Shop) -> None:

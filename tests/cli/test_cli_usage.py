@@ -16,8 +16,9 @@ from tests.cli.shop import Shop
 
 NOUNS = ("jobs", "queues", "limits", "tenants", "crons", "workers", "integrations")
 GROUPS = (*NOUNS, "bench")
-STATES = ("scheduled", "queued", "running", "done", "failed", "cancelled")
+STATES = ("held", "scheduled", "queued", "running", "done", "failed", "cancelled")
 SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
+OF_JOBS = ("list", "show", "retry", "cancel", "dead", "why", "move")
 COMMANDS = ("up", "work", *NOUNS, "config", "migrate", "bench", "verify", "simulate", "version")
 
 
@@ -58,7 +59,10 @@ def test_help_tells_the_exit_codes(cli: Program) -> None:
     [
         ("jbos", "lamplighter has no command 'jbos': did you mean 'jobs'?"),
         ("jobs lst", "lamplighter jobs has no command 'lst': did you mean 'list'?"),
-        ("jobs purge", "lamplighter jobs has no command 'purge': there are list, show, retry, cancel, why, move."),
+        (
+            "jobs purge",
+            "lamplighter jobs has no command 'purge': there are list, show, retry, cancel, dead, why, move.",
+        ),
         ("jobs list --qeue money", "there is no option --qeue: did you mean --queue?"),
         ("jobs --sate done", "there is no option --sate: did you mean --state?"),
         ("work --zzz", "there is no option --zzz: see `lamplighter work --help`."),

@@ -89,6 +89,43 @@ class CountsSnoozesAsFailures(MemoryStore):
         return won
 
 
+class LetsGoOneChildTooEarly(MemoryStore):
+    def _add(self, new: NewJob, now: datetime) -> Added:
+        fewer = new.children and new.children - 1
+        return super()._add(replace(new, children=fewer), now)
+
+
+class RunsParentsOfFailedChildren(MemoryStore):
+    def _add(self, new: NewJob, now: datetime) -> Added:
+        return super()._add(replace(new, on_child_failure="continue"), now)
+
+
+class CountsRetriedChildrenTwice(MemoryStore):
+    def _revive(self, job: JobView, now: datetime) -> None:
+        super()._revive(job, now)
+        if job.state in ENDED:
+            self._jobs.tally(job.group, job.state, 1)
+
+
+class AddsOrphans(MemoryStore):
+    def _add(self, new: NewJob, now: datetime) -> Added:
+        added = super()._add(new, now)
+        return added if added.created or not new.group else super()._add(replace(new, group=None), now)
+
+
+class ForgetsChildrenBeforeTheirParentRuns(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        setattr(self._jobs, "_spared", lambda _: False)  # noqa: B010 - a method, to mypy
+
+
+class RunsRetriedParentsAtOnce(MemoryStore):
+    def _revive(self, job: JobView, now: datetime) -> None:
+        super()._revive(job, now)
+        for held in self._jobs.find(Where(ids=(job.id,)), {State.HELD}, 1):
+            self._jobs.put(replace(held, state=State.QUEUED))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -103,6 +140,12 @@ class CountsSnoozesAsFailures(MemoryStore):
         KeepsTheKeysOfEndedJobs,
         DebouncesForEver,
         RunsReplacedJobsAtTheirOldTime,
+        LetsGoOneChildTooEarly,
+        RunsParentsOfFailedChildren,
+        CountsRetriedChildrenTwice,
+        AddsOrphans,
+        ForgetsChildrenBeforeTheirParentRuns,
+        RunsRetriedParentsAtOnce,
     ],
 )
 async def test_a_store_that_is_wrong_in_one_way_fails(wrong: type[MemoryStore]) -> None:

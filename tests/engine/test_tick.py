@@ -13,8 +13,10 @@ from tests.engine.waits import until_true
 
 from lamplighter import App, BadCron, ConfigError, Ctx, Event, Misfire, State
 from lamplighter.core.config import Settings
+from lamplighter.core.flow_control import QueueRule
 from lamplighter.core.model import JobView, Where
 from lamplighter.engine.tick import Ticker
+from lamplighter.store.rules import record_of
 from lamplighter.testing import FakeClock
 
 C = Ctx[None]
@@ -154,6 +156,23 @@ async def test_jobs_with_a_key_of_their_own_do_not_pile_up(timed: App[None], clo
         clock.advance(60)
     assert [job.state for job in await made(app)] == [State.QUEUED]
     assert told == [1, 0, 0, 0]  # and nobody is told of jobs that were not made
+
+
+async def test_a_full_queue_takes_no_slot_and_ends_no_worker(
+    timed: App[None], clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await timed.store.put(record_of("narrow", QueueRule(most=1)))
+    one = ticker(with_schedule(timed, each_minute, queue="narrow"))
+    await one.tick()
+    for _ in range(3):
+        clock.advance(60)
+        await one.tick()
+    assert len(await made(timed)) == 1
+    assert "Schedule 'light' makes no job: the queue 'narrow' takes 1 waiting jobs" in caplog.text
+    await timed.store.cancel(Where(), limit=1, now=clock())
+    clock.advance(60)
+    await one.tick()
+    assert [job.state for job in await made(timed)] == [State.CANCELLED, State.QUEUED]
 
 
 async def test_a_restart_remembers_the_last_slot(timed: App[None], clock: FakeClock) -> None:

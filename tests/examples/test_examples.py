@@ -29,6 +29,7 @@ def test_each_example_is_tested_here() -> None:
     tested = {
         "breaker.py",
         "fair_shares.py",
+        "flows.py",
         "full_queue.py",
         "hello.py",
         "in_a_web_app.py",
@@ -51,6 +52,15 @@ def test_a_job_that_waits_says_why(tmp_path: Path) -> None:
     assert paused == "paused: its queue mail is paused: `lamplighter queues resume mail` lets it go on."
     assert no_worker.startswith("no_worker: no worker is alive: start one")
     assert greeting == "Good evening, Ada (attempt 1)"
+
+
+def test_jobs_run_in_sequence_and_in_parallel(tmp_path: Path) -> None:
+    letters, images, children, end = run("flows.py", tmp_path).splitlines()
+    assert letters == "letters: 25"
+    assert images == "images: 0: 0, 1: 10, 2: it is no image, 3: 30"
+    assert "total=4" in children
+    assert "done=3, failed=1" in children
+    assert end == "cancelled or failed: True"
 
 
 def test_a_flood_delays_nobody(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from lamplighter import App, Ctx
 from lamplighter.core.config import Settings
 from lamplighter.core.draft import Draft
 from lamplighter.core.errors import StoreUnavailable
+from lamplighter.core.flow_control import QueueRule
 from lamplighter.core.model import Added, NewJob, Where
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.migrate import upgrade
@@ -28,6 +29,7 @@ from lamplighter.integrations.outbox import Outbox, Waiting
 from lamplighter.integrations.relay import BATCH, Held
 from lamplighter.integrations.tables import outbox as table
 from lamplighter.store.memory import MemoryStore
+from lamplighter.store.rules import record_of
 
 SOON = 60  # seconds that anything may take on a machine under load
 
@@ -219,6 +221,22 @@ async def test_a_job_that_the_store_refuses_does_not_hold_up_the_others(database
     assert [args for _, args in await shop.jobs()] == ['{"number":0}', '{"number":2}']
     reason = await database.read(lambda connection: connection.scalar(select(table.c.refused)))
     assert reason == "TypeError: no such job"
+
+
+async def test_a_job_waits_in_the_outbox_until_its_queue_has_room(database: Database, store: Store) -> None:
+    shop = Shop(database, store, lease=0.2)
+    await store.put(record_of("narrow", QueueRule(most=1)))
+    narrow = shop.send.using(queue="narrow")
+    async with relaying(shop):
+        first = await narrow.enqueue(0)
+        await database.write(writing(shop, [narrow.draft(1), shop.send.draft(2)]))
+        async with asyncio.timeout(SOON):
+            while len(await shop.jobs()) < 2:  # noqa: ASYNC110 - the relay tells nobody
+                await asyncio.sleep(0.005)
+        assert await shop.outbox.waiting() != Waiting(0, 0), "what the queue had no room for is still there"
+        await first.cancel()
+        await shop.until_empty()
+    assert {args for _, args in await shop.jobs()} == {'{"number":0}', '{"number":1}', '{"number":2}'}
 
 
 async def test_who_asks_is_told_of_a_key_that_was_held(database: Database, store: Store) -> None:

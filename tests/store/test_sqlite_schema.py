@@ -12,14 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.store.recount import miscounted
 
 from lamplighter.core.clock import to_us
 from lamplighter.core.errors import StoreDamaged
+from lamplighter.core.flow_control import GateRule
 from lamplighter.core.model import Added, JobView, State, Where
 from lamplighter.store.migrate import migrate
 from lamplighter.store.sqlite import SqliteStore, connect
 from lamplighter.store.sqlite.schema import STEPS, SqliteSchema, take, taken
-from lamplighter.testing.conformance._make import EVERY, LEASE, MANY, NOW, add, claim, end, ended, job, later, unique
+from lamplighter.testing.conformance._make import (
+    EVERY,
+    LEASE,
+    MANY,
+    NOW,
+    add,
+    claim,
+    end,
+    ended,
+    gate,
+    job,
+    later,
+    rule,
+    unique,
+)
 
 StartChild = Callable[..., subprocess.Popen[str]]
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -27,11 +43,6 @@ Rows = dict[str, list[tuple[Any, ...]]]
 SCHEMAS = Path(__file__).with_name("schemas")
 KEPT = ("jobs", "ended", "failures", "keys", "queues", "records", "counts")
 SHAPE = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
-COUNTED = "SELECT * FROM lamp_counts WHERE n > 0 ORDER BY queue, state"
-RECOUNTED = """
-SELECT queue, state, count(*) FROM lamp_jobs GROUP BY queue, state UNION ALL
-SELECT queue, state, count(*) FROM lamp_ended GROUP BY queue, state ORDER BY queue, state
-"""
 
 
 @pytest.fixture
@@ -62,7 +73,7 @@ def shape(path: Path) -> list[tuple[str, ...]]:
 
 def counts_are_right(path: Path) -> bool:
     with closing(connect(path)) as connection:
-        return connection.execute(COUNTED).fetchall() == connection.execute(RECOUNTED).fetchall()
+        return miscounted(connection) == {}
 
 
 async def by_name(store: SqliteStore) -> dict[str, JobView]:
@@ -73,7 +84,8 @@ async def test_a_file_of_the_first_version_is_refused_and_left_as_it_is(first: P
     before = rows_of(first, columns_of(first)), shape(first)
     with pytest.raises(StoreDamaged) as refused:
         await SqliteStore(first).__aenter__()
-    assert str(refused.value).endswith("jobs.db lacks schema step 2 of this version: run `lamplighter migrate`.")
+    told = "jobs.db lacks schema steps 2, 4 and 5 of this version: run `lamplighter migrate`."
+    assert str(refused.value).endswith(told)
     assert (rows_of(first, columns_of(first)), shape(first)) == before
 
 
@@ -82,7 +94,7 @@ async def test_everything_in_a_file_of_the_first_version_is_kept(first: Path, po
     columns = columns_of(first)
     before = rows_of(first, columns)
     assert all(before.values())
-    assert await migrate(SqliteSchema(first), post=post) == list(STEPS[1:] if post else STEPS[1:2])
+    assert await migrate(SqliteSchema(first), post=post) == [step for step in STEPS[1:] if post or step.phase == "pre"]
     assert rows_of(first, columns) == before
     async with SqliteStore(first) as store:
         jobs = await by_name(store)
@@ -197,6 +209,28 @@ async def test_a_worker_of_the_first_version_goes_on_between_pre_and_post(first:
     assert counts_are_right(first)
 
 
+async def test_a_worker_of_the_first_version_obeys_no_limits_but_loses_none(first: Path) -> None:
+    with closing(connect(first)) as connection:
+        old = OldWorker(connection)
+        await migrate(SqliteSchema(first))
+        for id_, fence, *_ in old.claim():
+            old.finish(id_, fence)
+        async with SqliteStore(first) as store:
+            await rule(store, "one", GateRule(running=1))
+            added = await add(store, *(job(limits=("one:a",)) for _ in range(3)))
+            [mine] = await claim(store, queue="mail")
+            theirs = old.claim()
+            assert [id_ for id_, *_ in theirs] == added[1:], "they were waiting before a gate"
+            assert ((await gate(store, "one:a")).running, counts_are_right(first)) == (3, True)
+            for id_, fence, *_ in theirs:
+                old.finish(id_, fence)
+            old.retry(added[1])
+            assert await claim(store, queue="mail") == []
+            await end(store, mine, "done")
+            assert [attempt.id for attempt in await claim(store, queue="mail")] == [added[1]]
+    assert counts_are_right(first)
+
+
 async def test_code_goes_on_beside_a_newer_pre_step_but_not_after_a_newer_post_step(first: Path) -> None:
     await migrate(SqliteSchema(first))
     noted = "INSERT INTO lamp_steps VALUES (?, ?, 'of the future', 0)"
@@ -236,6 +270,9 @@ PLACES = {
     "INTO lamp_schema": 1,
     "COMMIT": 1,
     "DROP TRIGGER IF EXISTS lamp_ended": 2,
+    "CREATE TABLE lamp_held": 3,
+    "INSERT INTO lamp_lines": 4,
+    "DROP INDEX IF EXISTS lamp_jobs_queued": 5,
 }
 
 
@@ -278,7 +315,7 @@ async def test_of_processes_that_migrate_at_once_one_takes_each_step(first: Path
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
     said = await asyncio.gather(*(asyncio.to_thread(child.communicate, "go\n") for child in children))
-    assert sorted(line for out, _ in said for line in out.split()) == ["2", "3"]
+    assert sorted(line for out, _ in said for line in out.split()) == [str(step.number) for step in STEPS[1:]]
     assert [child.returncode for child in children] == [0] * 4
 
 

@@ -27,6 +27,7 @@ from lamplighter.engine.outcome import Verdicts
 from lamplighter.engine.run import Run
 from lamplighter.engine.worker import Worker
 from lamplighter.store.base import Store
+from lamplighter.store.memory import MemoryStore
 from lamplighter.testing.simulation.truth import at_once
 
 
@@ -77,6 +78,20 @@ class CancelsNothing(Wrapped):
     async def cancel(self, where: Where, *, limit: int, **_: Any) -> Cancelled:
         found = at_once(self._store.page(where, limit=limit))
         return Cancelled([view.id for view in found if view.state is State.SCHEDULED], [])
+
+
+class LosesSlots(Wrapped):
+    """Forgets now and then that a job which ended had a slot of its limits."""
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
+        flow = cast(MemoryStore, self._store)._flow
+        settle = flow.settle
+        if int(now.timestamp()) % 5 == 0:
+            flow.settle = lambda *_: None  # type: ignore[method-assign]
+        try:
+            return await self._store.finish(outcomes, now=now)
+        finally:
+            flow.settle = settle  # type: ignore[method-assign]
 
 
 class SlotsWithoutKeys(Wrapped):
@@ -148,12 +163,13 @@ STORES: tuple[type[Wrapped], ...] = (
     RescuesTheLiving,
     RenewsNothing,
     CancelsNothing,
+    LosesSlots,
     SlotsWithoutKeys,
 )
 # Each with a seed that shows it.
 ENGINES: dict[Callable[[pytest.MonkeyPatch], None], int] = {
-    trusts_late_claims: 33,
-    gives_up_on_outcomes: 8,
+    trusts_late_claims: 1364,
+    gives_up_on_outcomes: 2,
     spends_attempts_on_leaving: 7,
     renews_seldom: 8,
     leaves_without_a_word: 5,

@@ -1,39 +1,27 @@
-"""The composition root: register jobs, enqueue them, put them on schedules, run a worker."""
+"""The composition root: an app that is open, and its workers. What it declares and enqueues is below it."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import Any, Self, TypeVar, overload
 
 import msgspec
 
-from lamplighter.app.handle import Handle
+from lamplighter.app.declaring import Declaring, Lifespan
+from lamplighter.app.gates import Gates
+from lamplighter.app.handle import cancel
 from lamplighter.app.idle import until_idle
-from lamplighter.app.job import AsyncJob, Job, Register, SyncJob
-from lamplighter.app.limits import check_crashes, check_kept, check_memory, timeout_in_seconds
-from lamplighter.app.results import Results
-from lamplighter.app.rules import Rules
 from lamplighter.app.why import Blocker, why
 from lamplighter.core.clock import Clock, WallClock
-from lamplighter.core.codec import Codec
 from lamplighter.core.config import Settings, load
-from lamplighter.core.cron import Cron, Every, Misfire, Schedule
-from lamplighter.core.definition import Definition, Registry, how_it_runs
-from lamplighter.core.draft import Draft, Options, checked
 from lamplighter.core.errors import ConfigError
-from lamplighter.core.events import Bus, Event, Listener
-from lamplighter.core.flow import GateView, Order
-from lamplighter.core.limit import Breaker, Rate, WhenFull, gate_rule, queue_rule, tenant_rule
-from lamplighter.core.model import Added, Keep, NewJob
-from lamplighter.core.retry import RetryPolicy, exponential
-from lamplighter.engine.context import CURRENT_JOB
+from lamplighter.core.limit import tenant_rule
+from lamplighter.core.model import Keep
 from lamplighter.engine.outcome import Kept
-from lamplighter.engine.tick import Entry
 from lamplighter.engine.timekeeping import keep_time
 from lamplighter.engine.worker import Worker, WorkerOptions
 from lamplighter.store.base import Store
@@ -41,17 +29,13 @@ from lamplighter.store.open import open_store
 from lamplighter.store.rules import record_of
 
 D = TypeVar("D")
-P = ParamSpec("P")
-R = TypeVar("R")
-Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 SHORTEST_LEASE = timedelta(milliseconds=100)
-MOST_TOGETHER = 1000  # jobs in one call of the store
 
 _log = logging.getLogger("lamplighter.app")
 
 
-class App(Generic[D]):
+class App(Declaring[D]):
     """Jobs, a store for them, and what their handlers need. Open it with `async with` before enqueueing.
 
     Args:
@@ -84,17 +68,10 @@ class App(Generic[D]):
         settings: Settings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.settings = _with_store(settings or load().settings, store)
-        self.store = open_store(self.settings.store) if store is None or isinstance(store, str) else store
-        self.deps: D = deps
-        self._clock = WallClock() if clock is None else clock
-        self._registry = Registry()
-        self._bus = Bus()
-        self._entries: dict[str, Entry] = {}
-        self._rules = Rules(self.store, self._clock)
-        self._results = Results(self.store)
-        self._lifespans: list[Lifespan] = []
-        self._open: list[AsyncExitStack] = []
+        settings = _with_store(settings or load().settings, store)
+        opened = open_store(settings.store) if store is None or isinstance(store, str) else store
+        super().__init__(opened, deps=deps, settings=settings, clock=WallClock() if clock is None else clock)
+        self.gates = Gates(self.store, self._clock)
         self._door = asyncio.Lock()  # or two that open it at once would both enter the lifespans
 
     async def __aenter__(self) -> Self:
@@ -122,118 +99,6 @@ class App(Generic[D]):
         for lifespan in lifespans:  # which may enqueue: the app counts as open
             await stack.enter_async_context(lifespan())
 
-    def lifespan(self, factory: Lifespan) -> None:
-        """Enter `factory()` whenever the app opens, and leave it when the app closes: for what handlers need open."""
-        self._lifespans.append(factory)
-
-    def job(
-        self,
-        name: str | None = None,
-        *,
-        timeout: float | timedelta | None = 3600,
-        retry: RetryPolicy | None = None,
-        keep_done: timedelta | None = None,
-        keep_failed: timedelta | None = None,
-        process: bool = False,
-        memory_mb: int | None = None,
-        max_crashes: int = 3,
-        **options: Unpack[Options],
-    ) -> Register[D]:
-        """Register a function as a job. Its first parameter is `ctx`; the others must be what JSON can carry.
-
-        Args:
-            name: what its jobs are called in the store; the function's name by default.
-            timeout: how long one attempt may take (seconds); None for as long as it likes.
-            retry: when to try again after a failure; by default `exponential()`, 5 attempts in all.
-            keep_done: how long its done jobs are kept (0: not at all); by default what the settings say.
-            keep_failed: the same for failed and cancelled ones.
-            process: run it in a process of its own, which is killed at the timeout.
-            memory_mb: how much address space that process may have.
-            max_crashes: a job that was lost with its worker so often fails, instead of taking down the next one.
-            options: defaults for `enqueue`, see `Options`.
-
-        Raises:
-            ConfigError: something here cannot be, or the name is taken.
-        """
-        seconds = timeout_in_seconds(timeout)
-        check_memory(memory_mb, process=process)
-        check_kept(keep_done, keep_failed)
-        check_crashes(max_crashes)
-        if callable(name):
-            raise ConfigError("@app.job is called before it decorates: write @app.job() with parentheses.")
-        defaults = checked(options)
-        self._rules.check(defaults.get("limits", ()))
-
-        def register(function: Callable[..., Any]) -> Job[D, Any, Any]:
-            called = name or function.__name__
-            definition = Definition(
-                name=called,
-                queue=defaults.get("queue", "default"),
-                function=function,
-                codec=Codec(called, function),
-                runs=how_it_runs(function, process=process),
-                retry=retry or exponential(),
-                timeout=seconds,
-                keep_done=keep_done,
-                keep_failed=keep_failed,
-                memory_mb=memory_mb,
-                max_crashes=max_crashes,
-            )
-            self._registry.add(definition)
-            kind = AsyncJob if inspect.iscoroutinefunction(function) else SyncJob
-            return kind(self, function, definition, defaults)
-
-        return register  # type: ignore[return-value]  # which kind it is shows only when the function does
-
-    def limit(
-        self, name: str, *, running: int | None = None, rate: Rate | None = None, breaker: Breaker | None = None
-    ) -> None:
-        """Declare a limit, for jobs to come under: `@app.job(limits=["name:{argument}"])`. It counts over all workers.
-
-        Each value has a key of its own, such as `provider:google`, with its own slots, pace and breaker. A job starts
-        when all of its limits let it through; while it waits for that, it costs nothing and spends no attempt.
-
-        Args:
-            name: letters, digits, dots, dashes and underscores.
-            running: how many jobs of one key may run at once.
-            rate: how many of one key may start in a time.
-            breaker: when to leave a key alone that keeps failing.
-
-        Raises:
-            ConfigError: something here cannot be, or the name is taken.
-        """
-        self._rules.limit(name, gate_rule(name, running=running, rate=rate, breaker=breaker))
-
-    def queue(
-        self,
-        name: str,
-        *,
-        charge: Literal["jobs", "time"] = "jobs",
-        most_waiting: int | None = None,
-        most_waiting_per_tenant: int | None = None,
-        when_full: WhenFull = "refuse",
-    ) -> None:
-        """Declare how a queue is shared out among tenants, and how many jobs may wait in it.
-
-        Args:
-            name: of the queue.
-            charge: tenants take turns by "jobs", or by the "time" that their jobs run.
-            most_waiting: how many jobs may wait; more are refused with QueueFull.
-            most_waiting_per_tenant: how many of one tenant.
-            when_full: "refuse" what does not fit, or "drop-oldest": cancel those that wait longest.
-
-        Raises:
-            ConfigError: something here cannot be, or the queue was declared already.
-        """
-        rule = queue_rule(
-            name,
-            charge=charge,
-            most_waiting=most_waiting,
-            most_waiting_per_tenant=most_waiting_per_tenant,
-            when_full=when_full,
-        )
-        self._rules.queue(name, rule)
-
     async def weigh(self, tenant: str, weight: int) -> None:
         """Give a tenant `weight` (1 to 100, 1 by default) times the turns of one of weight 1, in every queue.
 
@@ -244,100 +109,15 @@ class App(Generic[D]):
         self._refuse_unless_open()
         await self.store.put(record_of(tenant, rule))
 
-    async def gates(self, *keys: str, limit: int = 1000) -> list[GateView]:
-        """How the gates of these keys stand, such as `provider:google`; of none, all where anything is the matter."""
-        self._refuse_unless_open()
-        return await self.store.gates(keys, limit=limit, now=self._clock())
-
-    async def order(self, *orders: Order) -> None:
-        """Have gates penalize, open or close, as `core.flow.Order` says: what an operator does in an outage."""
-        self._refuse_unless_open()
-        await self.store.order(orders, now=self._clock())
-
-    async def enqueue(self, drafts: Iterable[Draft[R]], *, tx: object = None) -> list[Handle[R]]:
-        """Add many jobs, durably, a thousand in each round trip; one handle each, in order.
-
-        With `tx`, an open transaction of yours on the store's database, they exist once that commits.
-
-        Raises:
-            ConfigError: the app is not open.
-            QueueFull: a queue has no room for them; those of the batches before are added.
-            StoreUnavailable: the store cannot be reached; those of the batches before are added.
-            TransactionUnsupported: `tx` is not a transaction that the store can join.
-        """
-        self._refuse_unless_open()
-        handles: list[Handle[R]] = []
-        batch: list[Draft[R]] = []
-        for draft in drafts:
-            batch.append(draft)
-            if len(batch) == MOST_TOGETHER:
-                handles += await self._enqueue(batch, tx)
-                batch = []
-        return handles + (await self._enqueue(batch, tx) if batch else [])
-
-    def enqueue_within(self, tx: object, drafts: Iterable[Draft[R]], *, parent: str | None = None) -> list[Handle[R]]:
-        """`enqueue` inside an open synchronous transaction (sqlite3, or SQLAlchemy over it), without awaiting.
-
-        `parent`: the running job that they are children of, where that is not the one that this is called from.
-
-        Raises:
-            TransactionUnsupported: `tx` is not a transaction that the store can join.
-        """
-        all_ = list(drafts)
-        jobs = self._jobs(all_, parent)
-        return self._handles(all_, self.store.add_within(tx, jobs, now=self._clock()))
-
-    def prepare(self, drafts: Iterable[Draft[R]], *, parent: str | None = None) -> tuple[list[NewJob], list[Handle[R]]]:
-        """The jobs of these drafts, not added, and a handle each: for what adds them later, such as an outbox."""
-        all_ = list(drafts)
-        jobs = self._jobs(all_, parent)
-        return jobs, self._handles(all_, [Added(job.id, created=True) for job in jobs])
-
-    def cron(
-        self,
-        expression: str,
-        draft: Draft[Any],
-        *,
-        tz: str = "UTC",
-        name: str | None = None,
-        misfire: Misfire = "once",
-    ) -> None:
-        """Run a job at the moments of a cron expression on the wall clock of a time zone.
-
-        Args:
-            name: of the schedule; the job's name by default.
-            misfire: what becomes of moments that no worker was there for: "skip" them, run "once" for all, or "all".
-
-        Raises:
-            BadCron: the expression or the zone cannot be read.
-            ConfigError: the name is taken.
-        """
-        self._schedule(Cron(expression, tz), draft, name, misfire)
-
-    def every(
-        self, interval: timedelta, draft: Draft[Any], *, name: str | None = None, misfire: Misfire = "once"
-    ) -> None:
-        """Run a job at a fixed interval, counted in UTC. Raises what `cron` raises."""
-        self._schedule(Every(interval), draft, name, misfire)
-
-    @property
-    def clock(self) -> Clock:
-        """What it goes by: the wall clock, or in tests another."""
-        return self._clock
-
-    @property
-    def schedules(self) -> tuple[Entry, ...]:
-        """What `cron` and `every` put on schedules, in that order."""
-        return tuple(self._entries.values())
-
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with each event of this process; call what is returned to end that."""
-        return self._bus.listen(listener)
-
     async def why(self, job: str) -> list[Blocker]:
         """`handle.why()` for whoever has only an id; it also sees that this app has no such job."""
         self._refuse_unless_open()
         return await why(self.store, job, now=self._clock(), registry=self._registry)
+
+    async def cancel(self, job: str, *, tree: bool = False) -> bool:
+        """`handle.cancel()` for whoever has only an id."""
+        self._refuse_unless_open()
+        return await cancel(self.store, job, now=self._clock(), keep=self.settings.keep_failed, tree=tree)
 
     async def pause(self, queue: str) -> None:
         """Let no worker take jobs from a queue; running ones go on."""
@@ -413,52 +193,6 @@ class App(Generic[D]):
             schedules=self.schedules,
             options=options,
         )
-
-    async def _enqueue(self, drafts: list[Draft[R]], tx: object) -> list[Handle[R]]:
-        jobs = self._jobs(drafts)
-        added = await self.store.add(jobs, now=self._clock(), tx=tx)
-        if self._bus.heard and tx is None:  # what a transaction adds is not there before it commits
-            self._tell(jobs, added)
-        return self._handles(drafts, added)
-
-    def _jobs(self, drafts: list[Draft[R]], parent: str | None = None) -> list[NewJob]:
-        now, parent = self._clock(), parent or CURRENT_JOB.get()
-        jobs = [draft.new_job(now, parent=parent) for draft in drafts]
-        self._rules.check(key for job in jobs for key in job.limits)
-        return jobs
-
-    def _handles(self, drafts: list[Draft[R]], added: list[Added]) -> list[Handle[R]]:
-        return [self._handle(draft, one) for draft, one in zip(drafts, added, strict=True)]
-
-    def _handle(self, draft: Draft[R], added: Added) -> Handle[R]:
-        keep = draft.definition.keep_failed
-        return Handle(
-            added,
-            draft.definition,
-            store=self.store,
-            results=self._results,
-            clock=self._clock,
-            keep_cancelled=self.settings.keep_failed if keep is None else keep,
-        )
-
-    def _tell(self, jobs: list[NewJob], added: list[Added]) -> None:
-        now = self._clock()
-        for job, one in zip(jobs, added, strict=True):
-            if one.created:
-                event = Event(kind="enqueued", job=job.id, at=now, name=job.name, queue=job.queue, tenant=job.tenant)
-                self._bus.emit(event)
-
-    def _refuse_unless_open(self) -> None:
-        """On every store alike, though some would do without: what works in tests is to work elsewhere too."""
-        if not self._open:
-            raise ConfigError("the app is not open: put `async with app:` around what uses it.")
-
-    def _schedule(self, schedule: Schedule, draft: Draft[Any], name: str | None, misfire: Misfire) -> None:
-        called = name or draft.definition.name
-        self._rules.check(draft.options.get("limits", ()))
-        if called in self._entries:
-            raise ConfigError(f"two schedules are named {called!r}: give one of them another name=.")
-        self._entries[called] = Entry(name=called, schedule=schedule, draft=draft, misfire=misfire)
 
 
 def _with_store(settings: Settings, store: str | Store | None) -> Settings:

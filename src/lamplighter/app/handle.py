@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar, cast
 
 from lamplighter.app.results import Results, not_kept
+from lamplighter.app.tree import cancel_tree
 from lamplighter.app.why import why, why_not_added
 from lamplighter.app.why.blocker import Blocker
 from lamplighter.core.clock import Clock
 from lamplighter.core.definition import Definition
 from lamplighter.core.errors import JobCancelled, JobFailed, ResultTimeout
 from lamplighter.core.model import ENDED, Added, Failure, JobView, State, Where
+from lamplighter.engine.children import Offspring, Stored
 from lamplighter.store.base import Store
 
 R = TypeVar("R")
+
+
+async def cancel(store: Store, job: str, *, now: datetime, keep: timedelta, tree: bool) -> bool:
+    """Cancel a job, alone or with all below it; whether there was anything to cancel."""
+    if tree:
+        gone = await cancel_tree(store, job, now=now, keep_until=now + keep)
+    else:
+        gone = await store.cancel(Where(ids=(job,)), limit=1, now=now, keep_until=now + keep)
+    return bool(gone.ended or gone.asked)
 
 
 class Handle(Generic[R]):
@@ -96,12 +107,19 @@ class Handle(Generic[R]):
         ask = why if self.created else why_not_added
         return await ask(self._store, self.id, now=self._clock())
 
-    async def cancel(self) -> bool:
-        """Cancel it if it waits, ask it to stop if it runs; whether there was anything to cancel."""
-        now = self._clock()
-        this = Where(ids=(self.id,))
-        cancelled = await self._store.cancel(this, limit=1, now=now, keep_until=now + self._keep_cancelled)
-        return bool(cancelled.ended or cancelled.asked)
+    def children(self, *states: State) -> Offspring:
+        """What the jobs that it is held for have come to, the last first: `async for child in handle.children()`.
+
+        How many there are, and have ended, is `(await handle.view()).children`, at the cost of one read.
+        """
+        return Stored(self._store, self.id, states)
+
+    async def cancel(self, *, tree: bool = False) -> bool:
+        """Cancel it if it waits, ask it to stop if it runs; whether there was anything to cancel.
+
+        tree: cancel its children too, and theirs, a thousand in each call; done again, it goes on where it was.
+        """
+        return await cancel(self._store, self.id, now=self._clock(), keep=self._keep_cancelled, tree=tree)
 
     def __repr__(self) -> str:
         return f"Handle({self._definition.name} {self.id}{self._fate()})"

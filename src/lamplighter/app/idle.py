@@ -27,15 +27,21 @@ async def until_idle(store: Store, clock: Clock, worker: Worker) -> None:
 
 
 async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
+    now = clock()
     swept = await worker.sweep()
-    stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
-    if swept.due or not worker.is_idle or any(one.running for one in stats):
+    if swept.due or swept.failed or (swept.next_at is not None and swept.next_at <= now):
         return False
-    queued = sum(one.queued for one in stats)
-    return not queued or queued <= await _shut_out(store, clock)
+    stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
+    if not worker.is_idle or any(one.running for one in stats):
+        return False
+    queues = [one.queue for one in stats if one.queued]
+    return not queues or await _all_wait_for_later(store, clock, queues)
 
 
-async def _shut_out(store: Store, clock: Clock) -> int:
-    """How many jobs wait before gates that are shut until a later time, like jobs that are scheduled for it."""
+async def _all_wait_for_later(store: Store, clock: Clock, queues: list[str]) -> bool:
+    """Whether every job waits before a gate that is shut until another time, like jobs that are scheduled for it."""
+    for queue in queues:
+        if await store.shares(queue, limit=1):
+            return False
     gates = await store.gates(limit=MOST_GATES, now=clock())
-    return sum(gate.waiting for gate in gates if gate.held or gate.opens_at is not None)
+    return all(gate.held or gate.opens_at is not None for gate in gates if gate.waiting)

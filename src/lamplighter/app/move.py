@@ -21,6 +21,7 @@ from datetime import timedelta
 from msgspec import Struct, field
 
 from lamplighter.app.parcel import KIND, QUEUE, Note, batches, note_of, read_note, that_may_lose_their_keys, without_key
+from lamplighter.core import flow_control
 from lamplighter.core.clock import Clock, to_us, utcnow
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.ids import new_id
@@ -42,7 +43,10 @@ class Duplicate(Struct, frozen=True):
 
 
 class Moved(Struct):
-    """What a move came to. `waiting` and `running` were left at the source."""
+    """What a move came to. `waiting`, `running` and `held` were left at the source.
+
+    Jobs that have children, or are some, stay: workers there have to run them.
+    """
 
     moved: int = 0
     duplicate: int = 0
@@ -51,6 +55,7 @@ class Moved(Struct):
     paused: list[str] = field(default_factory=list)
     waiting: int = 0
     running: int = 0
+    held: int = 0
 
 
 class Mover:
@@ -91,11 +96,14 @@ class Mover:
         """
         await self._refuse_one_store()
         await self._carry_pauses()
+        await self._carry_rules(flow_control.LIMIT, flow_control.TENANT)
         await self._finish_what_is_noted()
         await self._carry_schedules()
         await self._drain(wait)
+        await self._carry_rules(flow_control.QUEUE)  # last: a bound must not refuse what is moved
         left = await self._source.stats()
         self._moved.waiting = sum(queue.queued + queue.scheduled for queue in left)
+        self._moved.held = sum(queue.held for queue in left)
         self._moved.running = _running(left)
         return self._moved
 
@@ -115,7 +123,7 @@ class Mover:
         seen, before = False, None
         while views := await self._source.page(Where(states=WAITING), limit=AT_ONCE, before=before):
             before = views[-1].id
-            for batch in batches(view for view in views if view.queue != QUEUE):
+            for batch in batches(view for view in views if _is_movable(view)):
                 if self._stopping.is_set():
                     return seen
                 await self._carry(batch)
@@ -186,6 +194,15 @@ class Mover:
                 await self._target.pause(queue.queue, paused=True)
                 self._moved.paused.append(queue.queue)
 
+    async def _carry_rules(self, *kinds: str) -> None:
+        """What limits allow, weights and bounds, where the target has none yet."""
+        now = self._clock()
+        for kind in kinds:
+            there = {record.name for record in await self._target.records(kind, now=now)}
+            for record in await self._source.records(kind, now=now):
+                if record.name not in there:
+                    await self._target.put(record)
+
     async def _carry_schedules(self) -> None:
         """Up to when the slots of schedules were looked at: the later of what both sides know."""
         now = self._clock()
@@ -216,6 +233,11 @@ class Mover:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _is_movable(view: JobView) -> bool:
+    """A family stays together: its counts, and the outcomes that its last job reads, are at the source."""
+    return view.queue != QUEUE and view.children is None and view.group is None
 
 
 def _running(stats: list[QueueStats]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from lamplighter.core.clock import Clock
 from lamplighter.core.errors import ConfigError
-from lamplighter.core.flow import LIMIT, QUEUE, GateRule, QueueRule, limit_of
+from lamplighter.core.flow_control import LIMIT, QUEUE, GateRule, QueueRule, limit_of
 from lamplighter.store.base import Store
 from lamplighter.store.rules import record_of
 

@@ -4,39 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
+from lamplighter.cli.bulk import Cancelling, count_matching, do_to_all
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print_lines, print_table, say, text
 from lamplighter.cli.program import Noun
+from lamplighter.cli.which import ChildOf, Ids, Limit, Names, Queues, States, Tenants, chosen, where_of
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError, UnknownJob
-from lamplighter.core.model import Failure, JobView, State, Where
+from lamplighter.core.model import LIVE, MOVES, Children, Failure, JobView, State, Where
 from lamplighter.store.base import Store
 
 group = typer.Typer(cls=Noun, help="Look at jobs, run them again, cancel them.")
 
-MOST = 1000  # jobs in one transaction
+MOST = 1_000_000  # jobs that one command does anything to
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Which jobs, by id.")]
-Queues = Annotated[
-    list[str] | None, typer.Option("--queue", "-q", metavar="QUEUE", help="Only of this queue; may be repeated.")
-]
-Names = Annotated[
-    list[str] | None, typer.Option("--name", "-n", metavar="NAME", help="Only jobs of this name; may be repeated.")
-]
-Tenants = Annotated[
-    list[str] | None, typer.Option("--tenant", "-t", metavar="TENANT", help="Only of this tenant; may be repeated.")
-]
-States = Annotated[
-    list[State] | None,
-    typer.Option("--state", "-s", metavar="STATE", help=f"Only in this state, {', '.join(State)}; may be repeated."),
-]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="At most so many jobs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it to all that match. Without it they are only counted.")]
+All = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=MOST, help="At most so many jobs.")]
 
 
 @group.command("list")
@@ -46,6 +35,7 @@ def list_jobs(
     name: Names = None,
     tenant: Tenants = None,
     state: States = None,
+    child_of: ChildOf = None,
     limit: Limit = 20,
     before: Annotated[
         str | None, typer.Option(metavar="ID", help="Go on after the last id of the page before.")
@@ -54,7 +44,7 @@ def list_jobs(
     json: Json = False,
 ) -> None:
     """List jobs, the newest first."""
-    where = _where([], queue, name, tenant, state)
+    where = where_of(queue=queue, name=name, tenant=tenant, state=state, child_of=child_of)
     found = with_store(store, lambda opened: opened.page(where, limit=limit, before=before))
     if json:
         print_json({"jobs": [_plain(view) for view in found], "next": found[-1].id if len(found) == limit else None})
@@ -95,23 +85,28 @@ def retry(
     name: Names = None,
     tenant: Tenants = None,
     state: States = None,
-    limit: Limit = MOST,
+    child_of: ChildOf = None,
+    limit: All = MOST,
+    yes: Yes = False,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:
     """Run jobs now: ended ones again, scheduled ones early.
 
-    They start with a clean slate: failures are forgiven. Ends with 1 if one of the ids given is of no job, or of one
-    that is queued or runs.
+    They start with a clean slate: failures are forgiven. By filter they are only counted, and it ends with 1, unless
+    you say --yes. Ends with 1 too if one of the ids given is of no job, or of one that is queued, runs or is held.
     """
-    where = _chosen(_where(ids, queue, name, tenant, state))
-    retried = with_store(store, lambda opened: opened.retry(where, limit=limit, now=utcnow()))
+    where = chosen(where_of(ids=ids, queue=queue, name=name, tenant=tenant, state=state, child_of=child_of))
+    among = MOVES["be retried"].sources
+    if not ids and not yes:
+        _only_count(store, where, among, limit, "retried", json=json)
+    retried = with_store(store, lambda opened: do_to_all(opened, where, among, limit, _retry))
     missed = _missed(where, retried)
     if json:
         print_json({"retried": retried, "missed": missed})
     else:
         say(f"{count(len(retried), 'job')} queued.")
-    _end(missed, json=json, more=len(retried) == limit and not ids, hint="is of no job that has ended or is scheduled")
+    _end(missed, json=json, hint="is of no job that has ended or is scheduled")
 
 
 @group.command()
@@ -122,58 +117,55 @@ def cancel(
     name: Names = None,
     tenant: Tenants = None,
     state: States = None,
-    limit: Limit = MOST,
+    child_of: ChildOf = None,
+    limit: All = MOST,
+    tree: Annotated[bool, typer.Option("--tree", help="With ids: their children too, theirs, and so on.")] = False,
+    yes: Yes = False,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:
     """Cancel jobs that wait, and ask those that run to stop.
 
-    Ends with 1 if one of the ids given is of no job, or of one that has ended.
+    By filter they are only counted, and it ends with 1, unless you say --yes. Ends with 1 too if one of the ids given
+    is of no job, or of one that has ended.
     """
-    where = _chosen(_where(ids, queue, name, tenant, state))
+    where = chosen(where_of(ids=ids, queue=queue, name=name, tenant=tenant, state=state, child_of=child_of))
+    if tree and where != where_of(ids=ids):
+        raise ConfigError("--tree goes with ids alone: name the jobs whose trees are to be cancelled.")
+    if not ids and not yes:
+        _only_count(store, where, LIVE, limit, "cancelled", json=json)
     keep: timedelta = load(flags={"store": store}).settings.keep_failed
-    now = utcnow()
-    gone = with_store(store, lambda opened: opened.cancel(where, limit=limit, now=now, keep_until=now + keep))
-    touched = [*gone.ended, *gone.asked]
-    missed = _missed(where, touched)
+    cancelling = Cancelling(utcnow(), keep)
+    with_store(store, lambda opened: cancelling.trees(opened, where) if tree else cancelling.all(opened, where, limit))
+    gone = cancelling.gone
+    missed = _missed(where, [*gone.ended, *gone.asked])
     if json:
         print_json({"cancelled": gone.ended, "asked_to_stop": gone.asked, "missed": missed})
     else:
         say(f"{count(len(gone.ended), 'job')} cancelled, {len(gone.asked):,} running asked to stop.")
-    _end(missed, json=json, more=len(touched) == limit and not ids, hint="is of no job that waits or runs")
+    _end(missed, json=json, hint="is of no job that waits or runs")
 
 
-def _where(
-    ids: list[str] | None,
-    queue: list[str] | None,
-    name: list[str] | None,
-    tenant: list[str] | None,
-    state: list[State] | None,
-) -> Where:
-    return Where(
-        ids=tuple(ids or ()),
-        queues=tuple(queue or ()),
-        names=tuple(name or ()),
-        tenants=tuple(tenant or ()),
-        states=tuple(state or ()),
-    )
+async def _retry(store: Store, where: Where, limit: int) -> list[str]:
+    return await store.retry(where, limit=limit, now=utcnow())
 
 
-def _chosen(where: Where) -> Where:
-    if where == Where():
-        raise ConfigError(
-            "this would be every job there is: name ids, or filter by --queue, --name, --tenant or --state."
-        )
-    return where
+def _only_count(
+    store: str | None, where: Where, among: frozenset[State], limit: int, done: str, *, json: bool
+) -> NoReturn:
+    matching = with_store(store, lambda opened: count_matching(opened, where, among, limit))
+    if json:
+        print_json({"matching": matching, done: [], "missed": []})
+    else:
+        say(f"{count(matching, 'job')} would be {done}: say so with --yes.")
+    raise typer.Exit(1)
 
 
 def _missed(where: Where, touched: Iterable[str]) -> list[str]:
     return sorted(set(where.ids) - set(touched))
 
 
-def _end(missed: list[str], *, json: bool, more: bool, hint: str) -> None:
-    if more and not json:
-        say("There may be more: run it again.")
+def _end(missed: list[str], *, json: bool, hint: str) -> None:
     for id_ in missed if not json else ():
         say(f"{id_} {hint}.")
     if missed:
@@ -200,14 +192,24 @@ def _told(view: JobView, *, whole: bool) -> Iterator[tuple[str, object]]:
     """What a person wants to know of a job, in the order of its life."""
     yield from (("id", view.id), ("name", view.name), ("queue", view.queue), ("tenant", view.tenant))
     yield from (("state", _state(view)), ("reason", view.reason), ("progress", view.progress))
+    yield from (("child of", view.group), ("children", _children(view.children)))
     yield from (("created", _moment(view.created_at)), ("due", _moment(view.run_at)))
     yield from (("started", _moment(view.started_at)), ("ended", _moment(view.ended_at)))
     yield from (("kept until", _moment(view.keep_until)), ("worker", view.worker))
     yield from (("lease until", _moment(view.lease_until)), ("priority", view.priority or None))
     yield from (("failures", view.failures), ("crashes", view.crashes or None))
     yield "unique key", view.unique.key if view.unique else None
+    yield from (("limits", ", ".join(view.limits)), ("waits for", view.waits_on))
     if whole:
         yield from (("args", view.args), ("result", view.result))
+
+
+def _children(counted: Children | None) -> str | None:
+    if counted is None:
+        return None
+    ends = ((counted.done, "done"), (counted.failed, "failed"), (counted.cancelled, "cancelled"))
+    told = ", ".join(f"{n:,} {what}" for n, what in ends if n)
+    return f"{counted.ended:,} of {counted.total:,} have ended{told and f': {told}'}"
 
 
 def _moment(moment: datetime | None) -> str | None:

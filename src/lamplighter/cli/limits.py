@@ -13,7 +13,7 @@ from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table,
 from lamplighter.cli.program import Noun
 from lamplighter.core.clock import WallClock
 from lamplighter.core.duration import parse_duration
-from lamplighter.core.flow import GateView, Order
+from lamplighter.core.flow_control import GateView, Order
 from lamplighter.engine.timekeeping import keep_time
 from lamplighter.store.base import Store
 

@@ -12,6 +12,7 @@ from lamplighter.cli import (
     bench,
     config,
     crons,
+    dead,
     fairness,
     integrations,
     jobs,
@@ -45,6 +46,7 @@ cli = typer.Typer(
 
 cli.command("up")(up.up)
 cli.command("work")(work.work)
+jobs.group.command("dead")(dead.dead)
 jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
 crons.group.command("why")(why.why_cron)

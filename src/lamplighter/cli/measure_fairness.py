@@ -23,7 +23,7 @@ from lamplighter.cli.measure import (
 )
 from lamplighter.core.clock import to_us, utcnow
 from lamplighter.core.draft import Draft
-from lamplighter.core.flow import TENANT, TenantRule
+from lamplighter.core.flow_control import TENANT, TenantRule
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import Claimed, NewJob, Outcome, Where
 from lamplighter.store.base import Store

@@ -95,3 +95,8 @@ def _told(moved: Moved) -> Iterator[str]:
         yield f"Paused at the target, as at the source: {', '.join(moved.paused)}."
     if moved.running or moved.waiting:
         yield f"Left at the source: {moved.running:,} running, {moved.waiting:,} waiting. Run it again to move them."
+    if moved.held:
+        yield (
+            f"{count(moved.held, 'job')} wait there for their children, which stay with them: let workers of the "
+            "source go on until those have run."
+        )

@@ -13,7 +13,7 @@ from lamplighter.cli.program import Noun
 
 group = typer.Typer(cls=Noun, help="See how much waits in each queue; pause and resume them.")
 
-COLUMNS = ("queue", "scheduled", "queued", "running", "done", "failed", "cancelled", "paused")
+COLUMNS = ("queue", "held", "scheduled", "queued", "running", "done", "failed", "cancelled", "paused")
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Which queue.")]
 
 

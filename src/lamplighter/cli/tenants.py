@@ -10,7 +10,7 @@ from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, print_json, print_table, say
 from lamplighter.cli.program import Noun
 from lamplighter.core.clock import utcnow
-from lamplighter.core.flow import TENANT, TenantRule
+from lamplighter.core.flow_control import TENANT, TenantRule
 from lamplighter.core.limit import tenant_rule
 from lamplighter.store.rules import read_rule, record_of
 

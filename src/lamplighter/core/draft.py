@@ -63,6 +63,11 @@ class Draft(Generic[R]):
         self._key = _key(definition, arguments, options.get("unique", False))
         self._limits = _limits(definition, arguments, options)
 
+    @property
+    def key(self) -> str | None:
+        """The unique key that its job takes, if it does."""
+        return self._key
+
     def new_job(self, now: datetime, *, parent: str | None = None, at: datetime | None = None) -> NewJob:
         """The job to add now, or the one for the moment `at`."""
         options = self.options

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from lamplighter.core.clock import MICROSECOND
 from lamplighter.core.errors import ConfigError
-from lamplighter.core.flow import GateRule, QueueRule, TenantRule
+from lamplighter.core.flow_control import GateRule, QueueRule, TenantRule
 
 LONGEST = timedelta(days=30)
 MOST = 1_000_000

@@ -8,12 +8,16 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from lamplighter.core.flow import Order, Turned
+from lamplighter.core.flow_control import Order, Turned
 
 
 class State(StrEnum):
-    """Where a job is in its life. `LIVE` states move on by themselves; `ENDED` ones only by an operator's hand."""
+    """Where a job is in its life. `LIVE` states move on by themselves; `ENDED` ones only by an operator's hand.
 
+    `HELD`: it waits until its children have ended. `WAITING`: for its time, or for a worker.
+    """
+
+    HELD = "held"
     SCHEDULED = "scheduled"
     QUEUED = "queued"
     RUNNING = "running"
@@ -23,7 +27,7 @@ class State(StrEnum):
 
 
 WAITING = frozenset({State.SCHEDULED, State.QUEUED})
-LIVE = WAITING | {State.RUNNING}
+LIVE = WAITING | {State.HELD, State.RUNNING}
 ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 
 
@@ -60,12 +64,15 @@ ATTEMPT_ENDS: dict[Verb, Transition] = {
 
 # What time, workers and operators do to a job.
 MOVES: dict[str, Transition] = {
+    "be let go": Transition(frozenset({State.HELD}), State.QUEUED),
+    "lose a child": Transition(frozenset({State.HELD}), State.FAILED),
     "come due": Transition(frozenset({State.SCHEDULED}), State.QUEUED),
     "be claimed": Transition(frozenset({State.QUEUED}), State.RUNNING),
     "be rescued": Transition(_RUNNING, State.QUEUED),
     "be put off": Transition(frozenset({State.QUEUED}), State.SCHEDULED),
-    "be cancelled": Transition(frozenset({State.SCHEDULED, State.QUEUED}), State.CANCELLED),
+    "be cancelled": Transition(WAITING | {State.HELD}, State.CANCELLED),
     "be retried": Transition(frozenset({State.SCHEDULED}) | ENDED, State.QUEUED),
+    "be held again": Transition(ENDED, State.HELD),
 }
 
 UniqueMode = Literal["pending", "active", "period"]
@@ -84,8 +91,45 @@ class Unique(Struct, frozen=True):
     until: datetime | None = None
 
 
+OnChildFailure = Literal["fail", "continue"]
+
+
+class Children(Struct, frozen=True, kw_only=True):
+    """How far the children of a job are: `total` is how many there are to be, the rest is how many there are.
+
+    on_failure: "fail" ends the job as failed as soon as one of them has failed or was cancelled, while the others go
+        on; "continue" lets it go once all have ended, however they did.
+    """
+
+    total: int
+    on_failure: OnChildFailure = "fail"
+    added: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def ended(self) -> int:
+        """How many have ended, in whatever way."""
+        return self.done + self.failed + self.cancelled
+
+    @property
+    def must_fail(self) -> bool:
+        """Whether the job must not run any more, for one of them came to no good end."""
+        return self.on_failure == "fail" and self.failed + self.cancelled > 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the job need not wait any longer: it is let go, or fails."""
+        return self.must_fail or self.ended >= self.total
+
+
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job to add. `args` is JSON; `parent` is the id of the running job that adds it, if one does.
+
+    `children`: it is held until so many jobs of its group have ended; `on_child_failure` is as in `Children`.
+    `group`: the id of the job that is held for this one, among others. Such a job can have no unique key: a child that
+    is not added would be waited for in vain.
 
     `replaces`: a job of the same name that waits and holds its unique key gets its arguments, priority and `run_at`,
     which is then not later than `debounce_for` after that job was created. All else of that job stays.
@@ -110,12 +154,22 @@ class NewJob(Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
     failures: int = 0
     crashes: int = 0
+    children: int | None = None
+    on_child_failure: OnChildFailure = "fail"
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.children is not None and self.children < 0:
+            raise ValueError(f"a job cannot wait for {self.children} children: give 0 or more.")
+        if self.group is not None and (self.unique is not None or self.group == self.id):
+            raise ValueError("a job of a group has no unique key, and is not of its own group: leave one out.")
 
 
 class Added(NamedTuple):
     """The answer to one `NewJob`: its own id, or the id of the job that holds its unique key.
 
-    `replaced`: that one waits, and goes on with what this one brought.
+    `created` is False under its own id where it is of a group that nobody is held for (any more).
+    `replaced`: the holder waits, and goes on with what this one brought.
     """
 
     id: str
@@ -190,12 +244,17 @@ class Beaten(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """What time made true: how many came due (or may go where they waited), which were rescued from dead workers, when
-    to look again, and which breakers opened or closed since the last sweep."""
+    """What time made true: how many came due, were let go by their children, or may go where they waited; which were
+    rescued from dead workers; and when to look again.
+
+    `failed`: those that were held, and failed because a child of theirs did. `turned`: which breakers opened or closed
+    since the last sweep.
+    """
 
     due: int
     rescued: list[str]
     next_at: datetime | None
+    failed: tuple[str, ...] = ()
     turned: tuple[Turned, ...] = ()
 
 
@@ -207,13 +266,14 @@ class Cancelled(NamedTuple):
 
 
 class Where(Struct, frozen=True, kw_only=True):
-    """Which jobs: every filter that is not empty must match."""
+    """Which jobs: every filter that is not empty must match. `groups`: the children of these."""
 
     ids: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     tenants: tuple[str, ...] = ()
     states: tuple[State, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class JobView(Struct, frozen=True, kw_only=True):
@@ -246,6 +306,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     keep_until: datetime | None
     result: str | None
     reason: str | None
+    group: str | None = None
+    children: Children | None = None
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):
@@ -253,6 +315,7 @@ class QueueStats(Struct, frozen=True, kw_only=True):
 
     queue: str
     paused: bool
+    held: int = 0
     scheduled: int = 0
     queued: int = 0
     running: int = 0

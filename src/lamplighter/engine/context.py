@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from lamplighter.core.errors import BadArguments, TooLarge
-from lamplighter.core.flow import Order, OrderVerb
+from lamplighter.core.flow_control import Order, OrderVerb
+from lamplighter.core.ids import named_id
+from lamplighter.core.model import State
+from lamplighter.engine.children import Child, Given, Offspring
 
 D = TypeVar("D")
+
+ReadChildren: TypeAlias = Callable[[Sequence[State]], Offspring]
 
 LARGEST_PROGRESS = 4096  # bytes of JSON: it is written with every beat
 LONGEST_ORDER = timedelta(days=365)
@@ -26,7 +32,19 @@ class Ctx(Generic[D]):
     `attempt` counts from 1; attempts that were snoozed, or handed back by a stopping worker, do not count.
     """
 
-    __slots__ = ("_orders", "_progress", "attempt", "deps", "id", "name", "queue", "run_at", "stopping", "tenant")
+    __slots__ = (
+        "_children",
+        "_orders",
+        "_progress",
+        "attempt",
+        "deps",
+        "id",
+        "name",
+        "queue",
+        "run_at",
+        "stopping",
+        "tenant",
+    )
 
     def __init__(
         self,
@@ -38,6 +56,7 @@ class Ctx(Generic[D]):
         tenant: str | None = None,
         attempt: int = 1,
         run_at: datetime | None = None,
+        children: Sequence[Child] | ReadChildren = (),
     ) -> None:
         self.deps = deps
         self.id = id
@@ -50,11 +69,30 @@ class Ctx(Generic[D]):
         """True once this attempt should end soon: a loop in a thread looks at it now and then."""
         self._progress: str | None = None
         self._orders: list[tuple[str, OrderVerb, timedelta]] = []
+        self._children = children
 
     @property
     def idempotency_key(self) -> str:
         """The same at every attempt of this job: give it to services that do a thing once per key."""
         return self.id
+
+    def id_for(self, name: str) -> str:
+        """An id for what this job enqueues under a name, the same at every attempt: so a flow is enqueued once, however
+        often the job is retried. `await app.enqueue_flow(flow, id=ctx.id_for("pages"))`."""
+        return named_id(self.id, name)
+
+    def children(self, *states: State) -> Offspring:
+        """What became of the jobs that this one was held for, the last first; only those in these states, if any.
+
+        `async for child in ctx.children(): child.state, child.result, child.reason`; plain `for` in a thread. In a unit
+        test they are those that the `Ctx` was made with.
+
+        Raises:
+            ConfigError: the job runs in a process of its own, which has no store.
+        """
+        if callable(self._children):
+            return self._children(states)
+        return Given([child for child in self._children if not states or child.state in states])
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
         """Say how far it is, e.g. `ctx.progress(30, of=200, note="reading")`. Seen with the next heartbeat.

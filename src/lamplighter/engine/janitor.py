@@ -47,9 +47,9 @@ class Janitor:
         """Sweep as things come due, for ever."""
         while True:
             swept = await until_available(self._sweep, "look for jobs that are due")
-            if swept.due or swept.rescued or swept.turned:
+            if swept.due or swept.rescued or swept.failed or swept.turned:
                 self._swept(swept)
-            if swept.due < MOST_AT_ONCE and len(swept.rescued) < MOST_AT_ONCE:
+            if max(swept.due, len(swept.rescued), len(swept.failed)) < MOST_AT_ONCE:
                 await self._rest(swept)
 
     async def _sweep(self) -> Swept:

@@ -15,13 +15,15 @@ import traceback
 from datetime import timedelta
 from functools import reduce
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec import Raw, Struct
 
 from lamplighter.core.codec import Codec
 from lamplighter.core.definition import Definition
-from lamplighter.core.flow import OrderVerb
+from lamplighter.core.errors import ConfigError
+from lamplighter.core.flow_control import OrderVerb
+from lamplighter.core.model import State
 from lamplighter.engine.context import CURRENT_JOB, Ctx
 from lamplighter.engine.outcome import Crashed, message_of
 from lamplighter.engine.thread import in_thread
@@ -139,6 +141,12 @@ class _ChildCtx(Ctx[Any]):
     """Tells progress and orders to the worker at once."""
 
     connection: Connection
+
+    def children(self, *states: State) -> NoReturn:  # noqa: ARG002 - whichever are wanted
+        raise ConfigError(
+            f"job {self.name!r} runs in a process of its own, which has no store: read its children in a job that does "
+            "not, and pass on what it needs."
+        )
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
         super().progress(done, of, note)

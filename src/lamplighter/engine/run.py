@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -14,10 +15,12 @@ from lamplighter.core.clock import Clock
 from lamplighter.core.definition import Definition, Registry
 from lamplighter.core.errors import BadArguments, TooLarge
 from lamplighter.core.model import Claimed, Outcome
-from lamplighter.engine.context import CURRENT_JOB, Ctx
+from lamplighter.engine.children import Stored
+from lamplighter.engine.context import CURRENT_JOB, Ctx, ReadChildren
 from lamplighter.engine.outcome import Kept, Verdicts
 from lamplighter.engine.process import call_in_process
 from lamplighter.engine.thread import in_thread
+from lamplighter.store.base import Store
 
 Asked = Literal["cancel", "release"]
 
@@ -27,7 +30,9 @@ class Run:
 
     __slots__ = ("asked", "begun", "ctx", "definition", "job", "last_renewal", "lost", "started", "task")
 
-    def __init__(self, job: Claimed, definition: Definition | None, deps: Any, started: datetime) -> None:
+    def __init__(
+        self, job: Claimed, definition: Definition | None, deps: Any, started: datetime, children: ReadChildren
+    ) -> None:
         self.job = job
         self.definition = definition
         self.ctx: Ctx[Any] = Ctx(
@@ -38,6 +43,7 @@ class Run:
             tenant=job.tenant,
             attempt=job.failures + job.crashes + 1,
             run_at=job.run_at,
+            children=children,
         )
         self.started = started
         self.asked: Asked | None = None
@@ -65,10 +71,12 @@ class Runner(Struct, frozen=True):
     deps: Any
     kept: Kept
     clock: Clock
+    store: Store
 
     def begin(self, job: Claimed) -> Run:
         """The attempt that a claim allows."""
-        return Run(job, self.registry.find(job.name), self.deps, self.clock())
+        children = partial(Stored, self.store, job.id, loop=asyncio.get_running_loop())
+        return Run(job, self.registry.find(job.name), self.deps, self.clock(), children)
 
     async def run(self, run: Run) -> Outcome:
         """How the attempt ended, and what its limits are to do then; raises nothing."""

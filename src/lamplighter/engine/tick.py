@@ -15,6 +15,7 @@ from msgspec import Struct
 from lamplighter.core.clock import Clock, from_us, to_us
 from lamplighter.core.cron import Misfire, Schedule, slots_to_fire
 from lamplighter.core.draft import Draft
+from lamplighter.core.errors import QueueFull
 from lamplighter.core.model import Added, NewJob, Record, Unique
 from lamplighter.engine.patience import until_available
 from lamplighter.store.base import Store
@@ -90,7 +91,7 @@ class Ticker:
         slots = slots_to_fire(entry.schedule, _since(entry, told, now), now, entry.misfire, GRACE)
         if slots:
             jobs = [slot_job(entry, slot, now) for slot in slots]
-            added = await self._store.add(jobs, now=now)
+            added = await self._add(entry, jobs, now)
             self._fired(entry, [job for job, one in zip(jobs, added, strict=True) if one.created])
             held_by = _holder(entry, added[-1])
         next_at = entry.schedule.after(now)
@@ -99,6 +100,14 @@ class Ticker:
             fired = to_us(slots[-1]) if slots else before
             await self._tell(entry, now, fired, next_at, held_by)
         return next_at
+
+    async def _add(self, entry: Entry, jobs: list[NewJob], now: datetime) -> list[Added]:
+        """What became of the jobs of slots. A full queue has no room for them, and is no reason to end the worker."""
+        try:
+            return await self._store.add(jobs, now=now)
+        except QueueFull as full:
+            _log.warning("Schedule %r makes no job: %s", entry.name, full)
+            return [Added(job.id, created=False) for job in jobs]
 
     async def _tell(
         self, entry: Entry, now: datetime, fired: int | None, next_at: datetime, held_by: str | None

@@ -89,7 +89,7 @@ class Worker:
         self._idle.set()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._runner = Runner(registry, deps, options.kept, clock)
+        self._runner = Runner(registry, deps, options.kept, clock, store)
         self._finisher = Finisher(store, clock, self._settled)
         self._fetcher = Fetcher(
             store,
@@ -134,7 +134,7 @@ class Worker:
     async def sweep(self) -> Swept:
         """Look at once for what has come due, instead of within a second."""
         swept = await self._store.sweep(MOST_AT_ONCE, now=self._clock())
-        if swept.due or swept.rescued or swept.turned:
+        if swept.due or swept.rescued or swept.failed or swept.turned:
             self._swept(swept)
         return swept
 
@@ -290,6 +290,8 @@ class Worker:
         if self._bus.heard:
             for job in swept.rescued:
                 self._bus.emit(Event(kind="rescued", job=job, at=self._clock()))
+            for job in swept.failed:
+                self._bus.emit(Event(kind="failed", job=job, at=self._clock(), reason="a child of it failed"))
             for key, opened in swept.turned:
                 kind: EventKind = "breaker_opened" if opened else "breaker_closed"
                 self._bus.emit(Event(kind=kind, job="", at=self._clock(), key=key))

@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from lamplighter.core.clock import Clock, to_us
-from lamplighter.core.errors import StoreDamaged, StoreUnavailable
+from lamplighter.core.errors import QueueFull, StoreDamaged, StoreUnavailable
 from lamplighter.core.model import Added, NewJob
 from lamplighter.engine.patience import until_available
 from lamplighter.integrations import fault
@@ -166,6 +166,10 @@ class Relay:
             return list(zip(jobs, await self._store.add(jobs, now=self._clock()), strict=True)) if jobs else []
         except (StoreUnavailable, StoreDamaged):
             raise
+        except QueueFull as full:
+            if len(jobs) == 1:  # it stays in the outbox, and is taken again when our hold on it is over
+                _log.warning("Job %s waits in the outbox: %s", jobs[0].id, full)
+                return []
         except Exception as error:  # noqa: BLE001 - one job that cannot be added must not hold up the rest
             if len(jobs) == 1:
                 refused[jobs[0].id] = f"{type(error).__name__}: {error}"

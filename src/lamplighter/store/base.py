@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
-from lamplighter.core.flow import GateView, Order, ShareView
+from lamplighter.core.flow_control import GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
     Beat,
@@ -43,6 +43,8 @@ class Store(Protocol):
     async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
         """Add jobs, durably, in order; one answer each. Adding an id again changes nothing, even after the job ended.
 
+        A job with `children` is held. One of a group is added only while the job that it is a child of is held: so that
+        one comes first. Whoever was interrupted adds all again.
         A job whose unique key is held is not added, unless the holder is its own `parent`, which hands the key on.
         If it `replaces`, a holder that waits and has its name goes on with what it brings; any other stays as it is.
         With `tx`, an open transaction of the caller's on the same database, the jobs exist once that commits.
@@ -66,10 +68,10 @@ class Store(Protocol):
 
         No `queues` means all. Jobs of paused queues stay. The highest priority goes first; of its queues the one whose
         next job is due first, and then the others. Within a queue and priority the tenants go by their tags, each with
-        its earliest due job first: a tenant's tag goes up by `core.flow.charge_of` its weight with each job, from where
-        the queue is (the highest tag that was served), so that one that was idle has saved nothing up.
+        its earliest due job first: a tenant's tag goes up by `charge_of` its weight with each job, from where the queue
+        is (the highest tag that was served), so that one that was idle has saved nothing up.
 
-        A job goes only if all of its limits let it through (`core.flow.Gate`). It then holds a slot of each until it
+        A job goes only if all of its limits let it through (`flow_control.Gate`). It then holds a slot of each until it
         stops running. Otherwise it waits before the first gate that is shut, at no cost, until `claim` or `sweep` finds
         that gate to have room; its tenant is not charged.
 
@@ -84,7 +86,7 @@ class Store(Protocol):
         Their limits learn it: done went well, fail and retry badly, and the rest says nothing; then they obey `orders`.
 
         A job that was asked to stop is cancelled if its attempt ends in any way other than done or fail. A job whose
-        `keep_until` is not later than `now` is forgotten at once.
+        `keep_until` is not later than `now` is forgotten at once; one of a group by the next prune.
         """
 
     async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
@@ -96,6 +98,10 @@ class Store(Protocol):
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
         """Queue up to `limit` scheduled jobs that are due, and up to `limit` whose lease ran out (as a crash).
 
+        Of up to `limit` held jobs whose children are settled, let go those that may run: to wait for their time if that
+        is yet to come, else in line from now on. The others fail with a reason that names the oldest child that failed
+        or was cancelled, and are kept as long as that one.
+
         Jobs before a gate that has room for them stand in the line of their queue again, and count as due. Tells which
         breakers opened or closed, once.
         """
@@ -104,10 +110,16 @@ class Store(Protocol):
         """Cancel up to `limit` waiting jobs at once, and ask running ones to stop."""
 
     async def retry(self, where: Where, *, limit: int, now: datetime) -> list[str]:
-        """Queue up to `limit` ended or scheduled jobs now, with their failures and crashes forgiven."""
+        """Queue up to `limit` ended or scheduled jobs now, with their failures and crashes forgiven.
+
+        A job that has children is held again: the next sweep judges by what those have come to meanwhile.
+        """
 
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
-        """Forget up to `limit` ended jobs past `keep_until` or beyond a queue's `keep`, and expired records."""
+        """Forget up to `limit` ended jobs past `keep_until` or beyond a queue's `keep`, and expired records.
+
+        Children are spared while the job that they are children of is live.
+        """
 
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         """Jobs, newest first; go on with `before` = the last id of the page."""
@@ -122,7 +134,7 @@ class Store(Protocol):
         """Stop or let go the claims on a queue; running jobs go on."""
 
     async def put(self, record: Record) -> None:
-        """Write a record over the one of its kind and name. The rules of `core.flow` are records, and count at once."""
+        """Write a record over the one of its kind and name. Rules of flow control are records, and count at once."""
 
     async def drop(self, kind: str, name: str) -> None:
         """Remove a record, if it is there."""

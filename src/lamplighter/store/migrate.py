@@ -119,5 +119,5 @@ def refuse_newer(what: str, known: Iterable[Step], taken: Iterable[Step]) -> Non
 
 
 def _told(steps: Sequence[Step]) -> str:
-    numbers = " and ".join(str(step.number) for step in steps)
-    return f"schema step{'s' if len(steps) > 1 else ''} {numbers}"
+    *most, last = [str(step.number) for step in steps]
+    return f"schema steps {', '.join(most)} and {last}" if most else f"schema step {last}"

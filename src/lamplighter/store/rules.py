@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from lamplighter.core.errors import QueueFull
-from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule
+from lamplighter.core.flow_control import LIMIT, QUEUE, TENANT, GateRule, QueueRule, TenantRule
 from lamplighter.core.model import Record
 
 Rule = GateRule | QueueRule | TenantRule
@@ -37,6 +37,20 @@ def _read(text: str | None, kind: type[R]) -> R:
         return msgspec.json.decode(text, type=kind)
     except msgspec.MsgspecError:
         return kind()
+
+
+def plain_rule(record: Record) -> str | None:
+    """The rule that a record holds as JSON that is sure to be one; None for records of other kinds."""
+    match record.kind:
+        case "limit":
+            rule: Rule = read_rule(record.value, GateRule)
+        case "queue":
+            rule = read_rule(record.value, QueueRule)
+        case "tenant":
+            rule = read_rule(record.value, TenantRule)
+        case _:
+            return None
+    return msgspec.json.encode(rule).decode()
 
 
 def queue_full(queue: str, tenant: str | None, most: int) -> QueueFull:

@@ -18,7 +18,7 @@ _WAIT_COUNTED = (
 )
 _WAIT_RECOUNTED = """
 SELECT queue, coalesce(tenant, ''), priority, state, coalesce(waits_on, ''), count(*) FROM SCHEMA.jobs
-WHERE state <> 'running' GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+WHERE state IN ('scheduled', 'queued') GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 """
 # Gates that hold more or fewer slots than jobs run. Then lines that have jobs and are not active, or the reverse.
 _WRONG_GATES = """

@@ -11,6 +11,8 @@ from lamplighter.core.clock import to_us
 from lamplighter.testing.conformance._make import NOW
 
 QUEUED, SCHEDULED, RUNNING, ENDED = 1_000_000, 200_000, 10_000, 1_000_000
+CHILDREN = 100_000  # of the ended ones: those of the one job that is held
+PARENT = "l-parent"
 QUEUES = 20
 SHARED, LIMITED, STUCK = "q-7", "q-8", "q-9"
 
@@ -31,10 +33,11 @@ DO $$ BEGIN
     EXECUTE (SELECT string_agg(format('DROP INDEX SCHEMA.%I', indexname), ';') FROM dropped);
 END $$;
 INSERT INTO SCHEMA.ended (id, queue, name, state, priority, run_at, created_at, args, fence, failures, crashes, worker,
-                          started_at, ended_at, keep_until, result)
+                          started_at, ended_at, keep_until, result, child_of)
 SELECT 'e-' || lpad(n::text, 8, '0'), 'q-' || n % {QUEUES}, 'send',
        CASE WHEN n % 1001 = 0 THEN 'failed' ELSE 'done' END, 0, NOW - n, NOW - n, '{{}}', 1, 0, 0, 'w-1', NOW - n,
-       NOW - n, NOW + n * 1000000::bigint, 'null'
+       NOW - n, NOW + n * 1000000::bigint, 'null',
+       CASE WHEN n > {ENDED - CHILDREN} THEN '{PARENT}' END
 FROM generate_series(1, {ENDED}) AS n;
 INSERT INTO SCHEMA.jobs (id, queue, name, state, priority, run_at, created_at, args, worker, started_at, lease_until,
                          unique_key, unique_mode, tenant, limits, waits_on, place)
@@ -52,6 +55,10 @@ FROM generate_series(1, {RUNNING + SCHEDULED + QUEUED}) AS n,
      LATERAL (SELECT CASE WHEN n <= {RUNNING} THEN 'running' WHEN n <= {RUNNING + SCHEDULED} THEN 'scheduled'
                      ELSE 'queued' END AS state) AS s,
      LATERAL (SELECT 'q-' || n % {QUEUES} AS queue) AS q;
+INSERT INTO SCHEMA.jobs (id, queue, name, state, priority, run_at, created_at, args)
+VALUES ('{PARENT}', 'q-1', 'report', 'held', 0, NOW, NOW, '{{}}');
+INSERT INTO SCHEMA.groups (id, total, on_failure, added, done)
+VALUES ('{PARENT}', 1000000, 'continue', {CHILDREN}, {CHILDREN});
 INSERT INTO SCHEMA.keys (key, job) SELECT unique_key, id FROM SCHEMA.jobs WHERE unique_key IS NOT NULL;
 INSERT INTO SCHEMA.failures (job, fence, at, kind, error, message, traceback)
 SELECT 'e-' || lpad(n::text, 8, '0'), 1, NOW, 'error', 'OSError', 'no answer', '' FROM generate_series(1, 200000) AS n;
@@ -63,7 +70,7 @@ END $$;
 INSERT INTO SCHEMA.counts SELECT queue, state, count(*) FROM SCHEMA.jobs GROUP BY queue, state;
 INSERT INTO SCHEMA.counts SELECT queue, state, count(*) FROM SCHEMA.ended GROUP BY queue, state;
 INSERT INTO SCHEMA.waiting SELECT queue, coalesce(tenant, ''), priority, state, coalesce(waits_on, ''), count(*)
-FROM SCHEMA.jobs WHERE state <> 'running' GROUP BY 1, 2, 3, 4, 5;
+FROM SCHEMA.jobs WHERE state IN ('scheduled', 'queued') GROUP BY 1, 2, 3, 4, 5;
 INSERT INTO SCHEMA.lines SELECT DISTINCT queue, priority, coalesce(tenant, ''), 0, true FROM SCHEMA.jobs
 WHERE state = 'queued' AND waits_on IS NULL;
 INSERT INTO SCHEMA.classes (queue, priority) SELECT DISTINCT queue, priority FROM SCHEMA.lines;

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.store.postgres.behind import Behind
-from tests.store.postgres.crowd import LIMITED, RUNNING, SCHEDULED, SHARED, STUCK, gather_a_crowd
+from tests.store.postgres.crowd import LIMITED, PARENT, RUNNING, SCHEDULED, SHARED, STUCK, gather_a_crowd
 from tests.store.postgres.plans import Read, Watched
 
 from lamplighter.core.clock import to_us
@@ -15,7 +15,7 @@ from lamplighter.core.flow import Order
 from lamplighter.core.model import ENDED, LIVE, MOVES, Beat, Claimed, Failure, NewJob, Outcome, State, Where
 from lamplighter.store.postgres import PostgresStore, rows
 from lamplighter.store.postgres.queries import Queries
-from lamplighter.testing.conformance._make import NOW, job, unique
+from lamplighter.testing.conformance._make import NOW, children_of, job, parent, unique
 
 BATCH = 100
 A_JOB = 75  # buffers that one job of a batch may cost: entries of seven indexes, the row, its key, its counts
@@ -39,6 +39,11 @@ def attempts(verb: Any, **changes: Any) -> str:
     return rows.outcomes([Outcome(id=id_, fence=0, verb=verb, **changes) for id_ in RUN])
 
 
+def family() -> list[NewJob]:
+    held = parent(1)
+    return [held, *children_of(held, 1)]
+
+
 def calls(sql: Queries, database: object) -> dict[str, Call]:
     """Each operation on a batch."""
     why = Failure(fence=0, at=NOW, kind="error", error="OSError", message="no answer")
@@ -58,6 +63,8 @@ def calls(sql: Queries, database: object) -> dict[str, Call]:
         "add unique ones": adding([unique(f"new-{n}") for n in range(BATCH)]),
         "add duplicates": adding([unique(f"key-{n}0") for n in range(1, BATCH)]),
         "add what replaces": adding([unique(f"key-{n}0", replaces=True) for n in range(RUNNING, RUNNING + BATCH)]),
+        "add children": adding([job(group=PARENT) for _ in range(BATCH)]),
+        "add families": adding([one for _ in range(BATCH // 2) for one in family()]),
         "finish": (sql["finish"], attempts("done"), NOW_US),
         "finish and forget": (sql["finish"], attempts("done", keep_until=NOW), NOW_US),
         "fail": (sql["finish"], attempts("fail", failure=why), NOW_US),
@@ -92,6 +99,9 @@ PAGES: dict[str, tuple[Any, ...]] = {
     "failed of a queue": (Where(queues=("q-3",), states=(State.FAILED,)),),
     "running of a queue": (Where(queues=("q-3",), states=(State.RUNNING,)),),
     "failed ones to retry": (Where(states=(State.FAILED,)), MOVES["be retried"].sources),
+    "children": (Where(groups=(PARENT,)),),
+    "children, further on": (Where(groups=(PARENT, "none")), LIVE | ENDED, "e-00950000"),
+    "children of nobody": (Where(groups=("none",)),),
     "waiting ones to cancel": (Where(queues=("q-3", "q-4")), LIVE),
 }
 

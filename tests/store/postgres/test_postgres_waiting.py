@@ -224,7 +224,7 @@ async def test_a_long_transaction_that_adds_jobs_of_a_tenant_with_limits_holds_u
     store: PostgresStore, long: asyncpg.Connection
 ) -> None:
     await rule(store, "one", GateRule(running=1))
-    both = {"tenant": "t", "limits": ("one:a",)}
+    both: dict[str, Any] = {"tenant": "t", "limits": ("one:a",)}
     await store.add([job(**both)], now=NOW, tx=long)
     [seen] = await add(store, job(**both))
     [attempt] = await claim(store)

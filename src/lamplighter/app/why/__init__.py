@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from lamplighter.app.why import limits, queue, state, workers
+from lamplighter.app.why import children, limits, queue, state, workers
 from lamplighter.app.why.blocker import Blocker
 from lamplighter.app.why.sight import Sight, look
 from lamplighter.core.definition import Registry
@@ -22,6 +22,7 @@ BLOCKERS: tuple[Callable[[Sight], Blocker | Sequence[Blocker] | None], ...] = (
     state.ended,
     state.running,
     state.abandoned,
+    children.held,
     queue.paused,
     state.unknown_name,
     workers.no_worker,

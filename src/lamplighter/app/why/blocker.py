@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from lamplighter.core.flow import GateState
+from lamplighter.core.flow_control import GateState
 from lamplighter.core.model import State
 
 
@@ -74,6 +74,21 @@ class UnknownName(Blocker, frozen=True, kw_only=True):
     kind: Literal["unknown_name"] = "unknown_name"
     name: str
     again_at: datetime | None
+
+
+class Held(Blocker, frozen=True, kw_only=True):
+    """It is held until its children have ended. `missing`: of `total`, so many were never added.
+
+    `running` and `waiting` are None where they are too many to be counted; `next`: a child that is under way.
+    """
+
+    kind: Literal["held"] = "held"
+    total: int
+    ended: int
+    missing: int
+    running: int | None
+    waiting: int | None
+    next: str | None
 
 
 class Paused(Blocker, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Literal
 from lamplighter.app.why.blocker import LimitShut
 from lamplighter.app.why.sight import Sight, is_full
 from lamplighter.app.why.telling import named, rough
-from lamplighter.core.flow import GateView
+from lamplighter.core.flow_control import GateView
 
 _Because = Literal["running", "rate", "breaker"]
 

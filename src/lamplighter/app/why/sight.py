@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from lamplighter.core.definition import Registry
-from lamplighter.core.flow import GateView
-from lamplighter.core.model import Failure, JobView, QueueStats, Record, State, Where
+from lamplighter.core.flow_control import GateView
+from lamplighter.core.model import LIVE, Failure, JobView, QueueStats, Record, State, Where
 from lamplighter.engine.lease import KIND, LEASES_REMEMBERED, Presence
 from lamplighter.store.base import Store
 
@@ -63,6 +63,14 @@ class Place(NamedTuple):
     tenants: int
 
 
+class Offspring(NamedTuple):
+    """The live children of a held job: how many run and wait (None: too many to look at), and the oldest of those."""
+
+    running: int | None
+    waiting: int | None
+    oldest: str | None
+
+
 class Sight(Struct, frozen=True, kw_only=True):
     """All that the blockers of one job are found in. `seen`: workers on record, dead ones too.
 
@@ -80,6 +88,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     gates: list[GateView]
     holders: dict[str, tuple[str, ...]]
     registry: Registry | None
+    children: Offspring | None = None
 
     @property
     def waiting(self) -> JobView | None:
@@ -129,7 +138,19 @@ async def look(store: Store, job: str, *, now: datetime, registry: Registry | No
         gates=(gates := await _gates(store, view, now)),
         holders={gate.key: await _holders(store, gate) for gate in gates if is_full(gate)},
         registry=registry,
+        children=await _children(store, view) if view and view.state is State.HELD else None,
     )
+
+
+async def _children(store: Store, view: JobView) -> Offspring:
+    """Counted where they are few; they are pages of an index otherwise."""
+    live = tuple(LIVE)
+    found = await store.page(Where(groups=(view.id,), states=live), limit=MOST_IN_LINE + 1)
+    running = sum(one.state is State.RUNNING for one in found)
+    if len(found) > MOST_IN_LINE:
+        return Offspring(None, None, found[-1].id)
+    oldest = next((one.id for one in reversed(found) if one.state is not State.RUNNING), None)
+    return Offspring(running, len(found) - running, oldest or (found[-1].id if found else None))
 
 
 def _queue_of(view: JobView | None, stats: list[QueueStats]) -> QueueStats:
@@ -172,7 +193,7 @@ async def _place(store: Store, view: JobView, stats: list[QueueStats]) -> Place 
 async def _own(store: Store, view: JobView, mine: int, stats: list[QueueStats]) -> tuple[int, bool]:
     """How many of its own tenant and priority go first, and whether they were counted."""
     queued = sum(one.queued for one in stats if one.queue == view.queue)
-    live = sum(one.scheduled + one.queued + one.running for one in stats)
+    live = sum(one.held + one.scheduled + one.queued + one.running for one in stats)
     if queued > MOST_IN_LINE or live > MOST_LIVE:
         return max(0, mine - 1), mine <= 1
     line = await store.page(Where(queues=(view.queue,), states=(State.QUEUED,)), limit=MOST_IN_LINE)

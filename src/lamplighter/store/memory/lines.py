@@ -14,7 +14,7 @@ from heapq import merge, nsmallest
 from itertools import islice
 from typing import NamedTuple
 
-from lamplighter.core.flow import ShareView
+from lamplighter.core.flow_control import ShareView
 from lamplighter.core.model import JobView
 
 Class = tuple[str, int]  # a queue and a priority

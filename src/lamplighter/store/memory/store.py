@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn, Self
 from msgspec.structs import replace
 
 from lamplighter.core.errors import TransactionUnsupported
-from lamplighter.core.flow import GateView, Order, ShareView
+from lamplighter.core.flow_control import GateView, Order, ShareView
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     ENDED,
@@ -37,14 +37,17 @@ from lamplighter.core.model import (
     Where,
 )
 from lamplighter.store.alarm import Alarm
-from lamplighter.store.memory.flow import Flow
+from lamplighter.store.memory.flow_control import FlowControl
+from lamplighter.store.memory.full import Bounds
 from lamplighter.store.memory.keys import Keys, over
 from lamplighter.store.memory.shelf import Shelf
-from lamplighter.store.rules import DROPPED, queue_full
+from lamplighter.store.memory.view import view_of, waits_as
+from lamplighter.store.rules import DROPPED
 
 FAILURES_KEPT = 20
 MOST_PARKED = 1000  # jobs that one claim finds to be before a shut gate
 
+_FATES = {State.FAILED: "failed", State.CANCELLED: "was cancelled"}
 _WELL = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
 
@@ -61,7 +64,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._flow = Flow(self._text)
+        self._flow = FlowControl(self._text)
         self._jobs = Shelf(self._flow)
         self._keys = Keys()
         self._uniques: dict[str, Unique] = {}
@@ -84,10 +87,10 @@ class MemoryStore:
         if tx is not None:
             self.add_within(tx, jobs, now=now)
         with self._changing():
-            new = list({job.id: job for job in reversed(jobs) if job.id not in self._jobs}.values())
-            self._refuse_full(new)
+            bounds = Bounds(self._jobs, self._flow, jobs)
+            bounds.refuse()
             added = [self._add(job, now) for job in jobs]
-            self._drop_oldest(new, now)
+            self._drop_oldest(bounds, now)
             return added
 
     def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> NoReturn:  # noqa: ARG002 - joins none
@@ -99,7 +102,7 @@ class MemoryStore:
         self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
     ) -> list[Claimed]:
         with self._lock:
-            self._let_go(now)
+            self._unpark(now)
             claimed, done = self._claim(queues, limit, Claim(worker, now + lease, now))
         if not done:
             self._ring()
@@ -120,10 +123,11 @@ class MemoryStore:
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
         with self._lock:
-            next_at = self._next_moment()
+            next_at = self._next_look(now)
             if next_at is None or next_at > now:
                 return Swept(0, [], next_at)  # and tell nobody: who sweeps when told of changes would never rest
         with self._changing():
+            let_go, failed = self._settle(limit, now)
             due = self._jobs.up_to(now, State.SCHEDULED, limit)
             for job in due:
                 self._jobs.put(replace(job, state=State.QUEUED))
@@ -131,9 +135,9 @@ class MemoryStore:
             for job in abandoned:
                 self._rescue(job, now)
             self._flow.settle([(job, None) for job in abandoned], now)
-            let_go, turned = self._let_go(now), self._flow.turned()
-            next_at = self._next_moment()
-            return Swept(len(due) + let_go, [job.id for job in abandoned], next_at and max(now, next_at), turned)
+            came = len(due) + let_go + self._unpark(now)
+            turned = self._flow.turned()
+            return Swept(came, [job.id for job in abandoned], self._next_look(now), failed, turned)
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         with self._changing():
@@ -180,14 +184,18 @@ class MemoryStore:
             (self._paused.add if paused else self._paused.discard)(queue)
 
     async def put(self, record: Record) -> None:
-        with self._changing():
+        with self._lock:
             self._records[record.kind, record.name] = record
-            self._flow.rule_changed(record.kind, record.name)
+            changed = self._flow.rule_changed(record.kind, record.name)
+        if changed:
+            self._ring()
 
     async def drop(self, kind: str, name: str) -> None:
-        with self._changing():
+        with self._lock:
             self._records.pop((kind, name), None)
-            self._flow.rule_changed(kind, name)
+            changed = self._flow.rule_changed(kind, name)
+        if changed:
+            self._ring()
 
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
         with self._lock:
@@ -238,27 +246,11 @@ class MemoryStore:
         record = self._records.get((kind, name))
         return None if record is None else record.value
 
-    def _next_moment(self) -> datetime | None:
-        moments = self._jobs.next_moment(), self._flow.next_moment()
-        return min((moment for moment in moments if moment), default=None)
+    def _drop_oldest(self, bounds: Bounds, now: datetime) -> None:
+        for job in bounds.excess():
+            self._end(replace(job, reason=DROPPED), State.CANCELLED, now)
 
-    def _refuse_full(self, new: Sequence[NewJob]) -> None:
-        for (queue, tenant), n in _bounded(new):
-            rule = self._flow.queue_rule(queue)
-            most = rule.most if tenant is None else rule.most_per_tenant
-            if most is not None and not rule.drop and self._jobs.waiting(queue, tenant) + n > most:
-                raise queue_full(queue, tenant, most)
-
-    def _drop_oldest(self, new: Sequence[NewJob], now: datetime) -> None:
-        for (queue, tenant), _ in _bounded(new):
-            rule = self._flow.queue_rule(queue)
-            most = rule.most if tenant is None else rule.most_per_tenant
-            if most is not None and rule.drop:
-                excess = self._jobs.waiting(queue, tenant) - most
-                for job in self._jobs.oldest_waiting(queue, tenant, max(0, excess)):
-                    self._end(replace(job, reason=DROPPED), State.CANCELLED, now)
-
-    def _let_go(self, now: datetime) -> int:
+    def _unpark(self, now: datetime) -> int:
         """Have those stand in the line of their queue again whose gate has room for them."""
         ids = self._flow.let_go(now, self._jobs.__getitem__)
         for id_ in ids:
@@ -296,12 +288,16 @@ class MemoryStore:
     def _add(self, new: NewJob, now: datetime) -> Added:
         if new.id in self._jobs:
             return Added(new.id, created=True)
+        parent = self._jobs.get(new.group)
+        if new.group and (parent is None or parent.state is not State.HELD):
+            return Added(new.id, created=False)
         if new.unique:
             holder = self._keys.take(new.id, new.unique, now, parent=new.parent)
             if holder != new.id:
                 return Added(holder, created=False, replaced=self._replace(holder, new, now))
             self._uniques[new.id] = new.unique
-        self._jobs.put(_view(new, now))
+        self._jobs.put(view_of(new, now))
+        self._jobs.tally(new.group, "added", 1)
         return Added(new.id, created=True)
 
     def _replace(self, holder: str, new: NewJob, now: datetime) -> bool:
@@ -312,7 +308,7 @@ class MemoryStore:
             self._jobs.take_out(job.id)
             self._flow.forget(job.id)
             brought = replace(job, args=new.args, priority=new.priority, run_at=run_at)
-            self._jobs.put(replace(brought, state=_wait(run_at, now), waits_on=None))
+            self._jobs.put(replace(brought, state=waits_as(run_at, now), waits_on=None))
         return bool(waiting)
 
     def _start(self, job: JobView, claim: Claim) -> None:
@@ -343,6 +339,31 @@ class MemoryStore:
             self._return(replace(job, run_at=outcome.run_at or job.run_at), target, now)
         return found
 
+    def _next_look(self, now: datetime) -> datetime | None:
+        moments = [self._jobs.next_moment(), self._flow.next_moment(), now if self._jobs.settled(1) else None]
+        return min((max(now, moment) for moment in moments if moment), default=None)
+
+    def _settle(self, limit: int, now: datetime) -> tuple[int, tuple[str, ...]]:
+        """Let go the held jobs that need not wait any longer; returns how many are due by that, and which fail."""
+        settled = [(job, job.children) for job in self._jobs.settled(limit) if job.children]
+        failing = [self._failed_for(job) for job, children in settled if children.must_fail]
+        let_go = [job for job, children in settled if not children.must_fail]
+        for job in let_go:
+            self._let_go(job, now)
+        for job in failing:
+            self._end(job, State.FAILED, now)
+        return sum(job.run_at <= now for job in let_go), tuple(job.id for job in failing)
+
+    def _let_go(self, job: JobView, now: datetime) -> None:
+        """Let a held job wait for its time, else in line from now on."""
+        self._jobs.put(replace(job, state=waits_as(job.run_at, now), run_at=max(job.run_at, now)))
+
+    def _failed_for(self, job: JobView) -> JobView:
+        """The job as it fails for its oldest child that came to no good end: kept as long as that one."""
+        lost = self._jobs.find(Where(groups=(job.id,)), {State.FAILED, State.CANCELLED}, len(self._jobs))
+        why = f"its child {lost[-1].id} {_FATES[lost[-1].state]}" if lost else "a child of it, now forgotten, failed"
+        return replace(job, reason=why, keep_until=lost[-1].keep_until if lost else None)
+
     def _renew(self, beat: Beat, lease_until: datetime) -> JobView | None:
         job = self._jobs.held(beat.id, beat.fence)
         if job:
@@ -372,7 +393,8 @@ class MemoryStore:
     def _end(self, job: JobView, state: State, now: datetime) -> None:
         if unique := self._uniques.get(job.id):
             self._keys.let_go(job.id, unique)
-        if over(job.keep_until, now):
+        self._jobs.tally(job.group, state, 1)
+        if over(job.keep_until, now) and not job.group:
             self._forget(job.id)
         else:
             job = replace(job, state=state, ended_at=now, lease_until=None, stopping=False, progress=None)
@@ -383,7 +405,10 @@ class MemoryStore:
         unique = self._uniques.get(job.id)
         if unique and unique.mode != "period" and job.state in ENDED:
             self._keys.take(job.id, unique, now)
-        job = replace(job, state=State.QUEUED, run_at=now, failures=0, crashes=0, worker=None, started_at=None)
+        if job.state in ENDED:
+            self._jobs.tally(job.group, job.state, -1)
+        state = State.QUEUED if job.children is None or job.state is State.SCHEDULED else State.HELD
+        job = replace(job, state=state, run_at=now, failures=0, crashes=0, worker=None, started_at=None)
         self._jobs.put(replace(job, ended_at=None, keep_until=None, result=None, reason=None))
 
     def _forget(self, id_: str) -> None:
@@ -391,42 +416,3 @@ class MemoryStore:
         self._flow.forget(id_)
         self._uniques.pop(id_, None)
         self._failures.pop(id_, None)
-
-
-def _bounded(new: Sequence[NewJob]) -> Iterator[tuple[tuple[str, str | None], int]]:
-    """The queues and the tenants that new jobs are of, each with how many (None: in the whole queue)."""
-    yield from Counter[tuple[str, str | None]]((job.queue, None) for job in new).items()
-    yield from Counter[tuple[str, str | None]]((job.queue, job.tenant or "") for job in new).items()
-
-
-def _wait(run_at: datetime, now: datetime) -> State:
-    return State.QUEUED if run_at <= now else State.SCHEDULED
-
-
-def _view(new: NewJob, now: datetime) -> JobView:
-    return JobView(
-        id=new.id,
-        name=new.name,
-        queue=new.queue,
-        tenant=new.tenant,
-        state=_wait(new.run_at, now),
-        priority=new.priority,
-        run_at=new.run_at,
-        created_at=new.created_at or now,
-        args=new.args,
-        fence=0,
-        failures=new.failures,
-        crashes=new.crashes,
-        unique=new.unique,
-        limits=new.limits,
-        waits_on=None,
-        worker=None,
-        started_at=None,
-        lease_until=None,
-        stopping=False,
-        progress=None,
-        ended_at=None,
-        keep_until=None,
-        result=None,
-        reason=None,
-    )

@@ -14,6 +14,7 @@ _FILTERS = {
     "names": "name = ANY(${}::text[])",
     "tenants": "tenant = ANY(${}::text[])",
     "states": "state = ANY(${}::text[])",
+    "groups": "child_of = ANY(${}::text[])",
     "before": "id < ${}",
 }
 
@@ -41,6 +42,8 @@ class Queries:
         """By id, unless that might walk past a million jobs of other queues and states: then the newest of each queue
         and state, which an index has side by side. Only that one has the order of `~>~`, or the planner might still
         walk by id."""
+        if "groups" in filters and "ids" not in filters:
+            return self._newest_children(table, filters, limit)
         if "ids" in filters or not filters.keys() & {"queues", "states"}:
             wanted = " AND ".join(filters.values())
             return f"{self[table]}{wanted and f' WHERE {wanted}'} ORDER BY id DESC {limit}"
@@ -49,5 +52,15 @@ class Queries:
         return (
             f"SELECT one.* FROM ({self['lines']} AND {lines}) AS line CROSS JOIN LATERAL "  # noqa: S608 - fixed text
             f"({self[table]} WHERE queue = line.queue AND state = line.state{rest.replace('id < ', 'id ~<~ ')} "
+            f"ORDER BY id USING ~>~ {limit}) AS one ORDER BY id DESC {limit}"
+        )
+
+    def _newest_children(self, table: str, filters: dict[str, str], limit: str) -> str:
+        """Likewise: the newest of each group."""
+        groups = filters["groups"].removeprefix("child_of = ANY")
+        rest = "".join(f" AND {text}" for name, text in filters.items() if name != "groups")
+        return (
+            f"SELECT one.* FROM unnest{groups} AS parent (id) CROSS JOIN LATERAL "  # noqa: S608 - fixed text
+            f"({self[table]} WHERE child_of = parent.id{rest.replace('id < ', 'id ~<~ ')} "
             f"ORDER BY id USING ~>~ {limit}) AS one ORDER BY id DESC {limit}"
         )

@@ -18,7 +18,7 @@ SELECT SCHEMA.finish($1::jsonb, $2::bigint)
 SELECT job, attempt, asked FROM SCHEMA.beat($1::jsonb, $2::bigint)
 
 -- :sweep Do what time makes true.
-SELECT due, rescued, next_at, told::text FROM SCHEMA.sweep($1::integer, $2::bigint)
+SELECT due, rescued, next_at, failed, told::text FROM SCHEMA.sweep($1::integer, $2::bigint)
 
 -- :cancel Cancel jobs that wait, and ask those that run to stop.
 SELECT stopped, asked FROM SCHEMA.cancel($1::text[], $2::text[], $3::bigint, $4::bigint)
@@ -32,13 +32,15 @@ SELECT SCHEMA.prune($1::bigint, $2::bigint, $3::integer, $4::bigint)
 -- :jobs What people see of a live job. (The store adds the filters.)
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
        unique_mode, unique_until, limits, waits_on, worker, started_at, lease_until, stopping, progress,
-       NULL::bigint AS ended_at, NULL::bigint AS keep_until, NULL AS result, NULL AS reason
+       NULL::bigint AS ended_at, NULL::bigint AS keep_until, NULL AS result, NULL AS reason, child_of,
+       SCHEMA.children_of(id) AS children
 FROM SCHEMA.jobs
 
 -- :ended What people see of an ended job.
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
        unique_mode, unique_until, limits, NULL AS waits_on, worker, started_at, NULL::bigint AS lease_until,
-       false AS stopping, NULL AS progress, ended_at, keep_until, result, reason
+       false AS stopping, NULL AS progress, ended_at, keep_until, result, reason, child_of,
+       SCHEMA.children_of(id) AS children
 FROM SCHEMA.ended
 
 -- :lines Which queues hold jobs in which states. (The store adds the filters.)

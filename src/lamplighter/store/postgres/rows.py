@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-
-import msgspec
+from collections.abc import Sequence
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
-from lamplighter.core.flow import LIMIT, QUEUE, TENANT, GateRule, Order, QueueRule, TenantRule
-from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome, Record, Verb
+from lamplighter.core.flow_control import Order
+from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome, Verb
 from lamplighter.store.pack import Row, pack
-from lamplighter.store.rules import Rule, read_rule
 
-_RULES: dict[str, Callable[[str], Rule]] = {
-    LIMIT: partial(read_rule, kind=GateRule),
-    QUEUE: partial(read_rule, kind=QueueRule),
-    TENANT: partial(read_rule, kind=TenantRule),
-}
 _WELL: dict[Verb, bool] = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
 
@@ -45,12 +36,6 @@ def orders(given: Sequence[Order]) -> str:
     return pack([_order(order) for order in given])
 
 
-def rule(record: Record) -> str | None:
-    """The rule that a record holds, as numbers that are sure to be some; None where it is of another kind."""
-    read = _RULES.get(record.kind)
-    return read and msgspec.json.encode(read(record.value)).decode()
-
-
 def _order(order: Order) -> Row:
     return order.key, order.verb, maybe_to_us(order.until)
 
@@ -60,7 +45,8 @@ def _job(job: NewJob) -> Row:
     unique = (job.unique.key, job.unique.mode, maybe_to_us(until)) if job.unique else (None, None, None)
     past = job.failures, job.crashes, maybe_to_us(job.created_at)
     what = job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args
-    return *what, *unique, *past, job.parent, job.replaces, maybe_length(job.debounce_for), job.limits or None
+    how = job.parent, job.replaces, maybe_length(job.debounce_for), job.limits or None
+    return *what, *unique, *past, *how, job.children, job.on_child_failure, job.group
 
 
 def _outcome(end: Outcome) -> Row:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from lamplighter.core.clock import from_us, maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.core.flow import LIMIT, GateView, Order, ShareView
+from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
 from lamplighter.core.model import (
     ENDED,
     LIVE,
@@ -39,6 +39,7 @@ from lamplighter.store.postgres.queries import Queries
 from lamplighter.store.postgres.schema import PostgresSchema
 from lamplighter.store.postgres.transaction import fetch_in, fetch_within
 from lamplighter.store.postgres.url import Place, parse
+from lamplighter.store.rules import plain_rule
 
 
 class PostgresStore:
@@ -120,10 +121,10 @@ class PostgresStore:
         return Beaten(stop, [beat.id for beat in beats if (beat.id, beat.fence) not in mine])
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
-        [[due, rescued, next_at, told]] = await self._fetch("sweep", max(limit, 0), to_us(now))
-        if due or rescued:
+        [[due, rescued, next_at, failed, told]] = await self._fetch("sweep", max(limit, 0), to_us(now))
+        if due or rescued or failed:
             await self._ring()
-        return Swept(due, rescued, maybe_from_us(next_at), views.turned(told))
+        return Swept(due, rescued, maybe_from_us(next_at), tuple(failed), views.turned(told))
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         ids, states = await self._matching(where, LIVE, limit)
@@ -155,7 +156,7 @@ class PostgresStore:
         await self._ring()
 
     async def put(self, record: Record) -> None:
-        rule = rows.rule(record)
+        rule = plain_rule(record)
         await self._fetch("put", record.kind, record.name, record.value, maybe_to_us(record.expires_at), rule)
         if rule is not None:
             await self._ring()
@@ -201,6 +202,7 @@ class PostgresStore:
             "queues": list(where.queues),
             "names": list(where.names),
             "tenants": list(where.tenants),
+            "groups": list(dict.fromkeys(where.groups)),
             "states": [] if every else sorted(states),
             "before": before,
         }

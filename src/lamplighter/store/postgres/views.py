@@ -9,8 +9,19 @@ from typing import Any
 import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.flow import Gate, GateRule, GateView, ShareView, Turned
-from lamplighter.core.model import Added, Claimed, Failure, JobView, NewJob, QueueStats, Record, State, Unique
+from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView, Turned
+from lamplighter.core.model import (
+    Added,
+    Children,
+    Claimed,
+    Failure,
+    JobView,
+    NewJob,
+    QueueStats,
+    Record,
+    State,
+    Unique,
+)
 from lamplighter.store.rules import queue_full, read_rule
 
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
@@ -44,6 +55,8 @@ def view(row: Row) -> JobView:
     for moment in _MOMENTS:
         named[moment] = maybe_from_us(named[moment])
     key, mode, until = (named.pop(column) for column in ("unique_key", "unique_mode", "unique_until"))
+    named["group"], counted = named.pop("child_of"), named["children"]
+    named["children"] = None if counted is None else msgspec.json.decode(counted, type=Children)
     named["unique"] = None if key is None else Unique(key, mode, maybe_from_us(until))
     return JobView(**{**named, "state": State(named["state"]), "limits": tuple(named["limits"] or ())})
 

@@ -12,7 +12,7 @@ from lamplighter.core.errors import ConfigError, StoreDamaged
 from lamplighter.store.redis.link import Link
 from lamplighter.store.redis.scripts import script
 
-NEWEST = 1  # the schema of keys and values that this code reads and writes
+OLDEST, NEWEST = 2, 2  # the schemas of keys and values that this code reads and writes; 1 was never released
 OLDEST_SERVER = (6, 2)
 
 _log = logging.getLogger("lamplighter.store")
@@ -23,7 +23,7 @@ async def check(link: Link, where: str) -> None:
 
     Raises:
         ConfigError: the server is too old.
-        StoreDamaged: what is there was written by a newer version of this package.
+        StoreDamaged: what is there was written by a newer version of this package, or before its first release.
     """
     info = await _info(link)
     refuse_old(info, where)
@@ -38,10 +38,15 @@ def number_of(schema: bytes, where: str) -> int:
     """The number of a schema.
 
     Raises:
-        StoreDamaged: it is none, so somebody else's key is under our prefix.
+        StoreDamaged: it is none, so somebody else's key is under our prefix; or one that was never released.
     """
     if not schema.isdigit():
         raise StoreDamaged(f"something else than jobs is under the prefix at {where}: give another ?prefix=.")
+    if int(schema) < OLDEST:
+        raise StoreDamaged(
+            f"the jobs at {where} were written before the first release of Lamplighter: finish them with what wrote "
+            "them, or give another ?prefix=."
+        )
     return int(schema)
 
 

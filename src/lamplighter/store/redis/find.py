@@ -28,7 +28,7 @@ async def find(
     states = among.intersection(where.states) if where.states else among
     if limit <= 0 or not states:
         return []
-    ids = where.ids or await _running(link, states)
+    ids = where.ids or (() if where.groups else await _running(link, states))
     if ids:
         some = sorted({id_ for id_ in ids if before is None or id_ < before}, reverse=True)
         return await _among_ids(link, some, _filters(where, states, LIVE | ENDED), limit)
@@ -75,6 +75,9 @@ async def _in_place(link: Link, place: str, filters: bytes, start: str, limit: i
 
 def _places(where: Where, states: frozenset[State]) -> list[tuple[str, bytes]]:
     """The indexes of ids to read, each with the filters that are needed there."""
+    if where.groups:
+        anywhere = _filters(where, states, LIVE | ENDED)
+        return [(f"children:{group}", anywhere) for group in dict.fromkeys(where.groups)]
     places = [("live", _filters(where, states & LIVE, LIVE))] if states & LIVE else []
     ended = states & ENDED
     if where.queues and len(set(where.queues)) * len(ended) <= FEW_LINES:
@@ -87,7 +90,7 @@ def _places(where: Where, states: frozenset[State]) -> list[tuple[str, bytes]]:
 def _filters(where: Where, states: frozenset[State] = _ANY, there: frozenset[State] = _ANY) -> bytes:
     """The filters as `page.lua` has them; none on the state where jobs are in no others than the wanted ones."""
     letters = [] if states == there else [LETTERS[state] for state in states]
-    return pack((letters, where.queues, where.names, where.tenants), "a filter")
+    return pack((letters, where.queues, where.names, where.tenants, where.groups), "a filter")
 
 
 def batched(values: Iterable[V], size: int) -> Iterator[list[V]]:

@@ -11,14 +11,17 @@ from msgspec import Struct
 
 from lamplighter.core.clock import from_us, maybe_from_us, maybe_length, to_us
 from lamplighter.core.errors import StoreError, TooLarge
+from lamplighter.core.flow_control import Order
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     Beat,
+    Children,
     Claimed,
     Failure,
     FailureKind,
     JobView,
     NewJob,
+    OnChildFailure,
     Outcome,
     Record,
     State,
@@ -55,15 +58,26 @@ class Row(Struct, array_like=True, gc=False):
     keep_until: int | None
     result: str | None
     reason: str | None
+    waits_on: str | None
+    let_go: str | None
+    place: int | None
     queue: str
     priority: int
     key: str | None
     mode: UniqueMode | None
     until: int | None
-    name: str
     tenant: str | None
+    limits: tuple[str, ...] | None
+    name: str
     created_at: int
     args: str
+    group: str | None = None
+    total: int | None = None
+    on_failure: OnChildFailure | None = None
+    added: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
 
 
 class _FailureRow(Struct, array_like=True, gc=False):
@@ -119,10 +133,11 @@ def new_row(job: NewJob, now: int) -> bytes:
     run_at, unique = moment(job.run_at), job.unique
     key = (None, None, None) if unique is None else (unique.key, unique.mode, maybe_moment(unique.until))
     created_at = now if job.created_at is None else moment(job.created_at)
-    state = "q" if run_at <= now else "s"
+    state = "h" if job.children is not None else "q" if run_at <= now else "s"
     past = state, 0, job.failures, job.crashes, run_at
-    fixed = job.queue, job.priority, *key, job.name, job.tenant, created_at, job.args
-    return bounded(pack((*past, *_TO_COME, *fixed), f"job {job.id}"), f"job {job.id}")
+    fixed = job.queue, job.priority, *key, job.tenant, job.limits or None, job.name, created_at, job.args
+    related = (job.group, job.children, job.on_child_failure) if job.group or job.children is not None else ()
+    return bounded(pack((*past, *_TO_COME, *fixed, *related), f"job {job.id}"), f"job {job.id}")
 
 
 def new_args(job: NewJob, row: bytes) -> tuple[str, bytes, str, str | int]:
@@ -132,7 +147,7 @@ def new_args(job: NewJob, row: bytes) -> tuple[str, bytes, str, str | int]:
     return job.id, row, job.parent or "", how
 
 
-_TO_COME = (None,) * 9  # from `worker` to `reason`
+_TO_COME = (None,) * 12  # from `worker` to `place`
 
 
 def outcome_rows(outcomes: Sequence[Outcome]) -> bytes:
@@ -143,7 +158,13 @@ def outcome_rows(outcomes: Sequence[Outcome]) -> bytes:
 def _outcome_row(outcome: Outcome) -> tuple[object, ...]:
     run_at, keep_until = maybe_moment(outcome.run_at), maybe_moment(outcome.keep_until)
     why = outcome.failure and _failure_row(outcome.failure)
-    return outcome.id, outcome.fence, *_TARGETS[outcome.verb], run_at, outcome.result, outcome.reason, keep_until, why
+    ends = run_at, outcome.result, outcome.reason, keep_until, why
+    return outcome.id, outcome.fence, *_TARGETS[outcome.verb], *ends, order_rows(outcome.orders) or None
+
+
+def order_rows(orders: Sequence[Order]) -> list[tuple[str, str, int | None]]:
+    """What gates are to do, for `finish.lua` and `order.lua`."""
+    return [(order.key, order.verb, maybe_moment(order.until)) for order in orders]
 
 
 def _failure_row(why: Failure) -> tuple[object, ...]:
@@ -198,6 +219,8 @@ def view_of(id_: bytes, packed: bytes) -> JobView:
         failures=row.failures,
         crashes=row.crashes,
         unique=unique,
+        limits=row.limits or (),
+        waits_on=row.waits_on,
         worker=row.worker,
         started_at=maybe_from_us(row.started_at),
         lease_until=maybe_from_us(row.lease_until),
@@ -207,6 +230,21 @@ def view_of(id_: bytes, packed: bytes) -> JobView:
         keep_until=maybe_from_us(row.keep_until),
         result=row.result,
         reason=row.reason,
+        group=row.group,
+        children=_children_of(row),
+    )
+
+
+def _children_of(row: Row) -> Children | None:
+    if row.total is None:
+        return None
+    return Children(
+        total=row.total,
+        on_failure=row.on_failure or "fail",
+        added=row.added,
+        done=row.done,
+        failed=row.failed,
+        cancelled=row.cancelled,
     )
 
 

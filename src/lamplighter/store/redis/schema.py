@@ -1,4 +1,4 @@
-"""What the keys and values under a prefix are like, as a number: that of the newest post step, 1 before there is any.
+"""What the keys and values under a prefix are like, as a number: that of the newest post step, 2 before there is any.
 
 So who finds a greater number than it knows has to leave the prefix alone. What pre steps add is no hindrance to anyone.
 """
@@ -16,7 +16,7 @@ from lamplighter.store.redis.link import Link
 from lamplighter.store.redis.scripts import script
 from lamplighter.store.redis.url import parse
 
-STEPS = (Step(1, "pre", "first"),)
+STEPS = (Step(2, "pre", "first"),)
 
 
 class RedisSchema:

@@ -33,5 +33,5 @@ def _lines(name: str) -> list[str]:
     return [
         part
         for line in text.splitlines(keepends=True)
-        for part in (_lines(line.removeprefix(INCLUDE).strip()) if line.startswith(INCLUDE) else [line])
+        for part in (_lines(line.strip().removeprefix(INCLUDE)) if line.lstrip().startswith(INCLUDE) else [line])
     ]

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Self
 
 from lamplighter.core.clock import from_us
 from lamplighter.core.errors import StoreUnavailable, TransactionUnsupported
+from lamplighter.core.flow_control import GateView, Order, ShareView, Turned
 from lamplighter.core.model import (
     LIVE,
     MOVES,
@@ -31,13 +32,15 @@ from lamplighter.core.model import (
 )
 from lamplighter.core.secret import redact_url
 from lamplighter.store.per_loop import PerLoop
-from lamplighter.store.redis import rows
+from lamplighter.store.redis import gates, rows
 from lamplighter.store.redis.check import check
 from lamplighter.store.redis.find import batched, find, pairs
 from lamplighter.store.redis.link import Link
+from lamplighter.store.redis.room import ensure_room
 from lamplighter.store.redis.rows import STATES, maybe_moment, moment
 from lamplighter.store.redis.scripts import script
 from lamplighter.store.redis.url import parse
+from lamplighter.store.rules import DROPPED, queue_full
 
 MOST_TOGETHER = 1000  # jobs in one script: some milliseconds, in which the server does nothing else
 MOST_BYTES = 4 * 1024 * 1024  # and in one packet
@@ -111,16 +114,22 @@ class RedisStore:
             self.add_within(tx, jobs, now=now)
         moment_ = moment(now)
         packed = [rows.new_row(job, moment_) for job in jobs]
+        parcels = _parcels(packed)
+        if len(parcels) > 1:  # each sees to its own room only, and a batch is refused whole
+            await ensure_room(await self._here(), jobs)
         added: list[Added] = []
-        for first, last in _parcels(packed):
-            added += await self._add(jobs[first:last], packed[first:last], moment_)
+        for first, last in parcels:
+            added += await self._add(jobs[first:last], packed[first:last], moment_, check=len(parcels) == 1)
         return added
 
-    async def _add(self, jobs: Sequence[NewJob], packed: list[bytes], now: int) -> list[Added]:
+    async def _add(self, jobs: Sequence[NewJob], packed: list[bytes], now: int, *, check: bool) -> list[Added]:
         args = [arg for job, row in zip(jobs, packed, strict=True) for arg in rows.new_args(job, row)]
-        refused = await self._run("add", now, *args, again=True)
+        fits, *answer = await self._run("add", now, DROPPED, int(check), *args, again=True)
+        if not fits:
+            queue, tenant, most = answer
+            raise queue_full(queue.decode(), tenant.decode(), most)
         added = [Added(job.id, created=True) for job in jobs]
-        for place, holder, replaced in batched(refused, 3):
+        for place, holder, replaced in batched(answer[0], 3):
             added[int(place) - 1] = Added(holder.decode(), created=False, replaced=bool(replaced))
         return added
 
@@ -164,15 +173,17 @@ class RedisStore:
         return beaten
 
     async def sweep(self, limit: int, *, now: datetime) -> Swept:
-        due, rescued = 0, list[str]()
+        due, let_go, rescued, failed, turned = 0, 0, list[str](), list[str](), list[Turned]()
         while True:
-            some = max(0, min(limit - max(due, len(rescued)), MOST_TOGETHER))
-            came, next_at, ids = await self._run("sweep", moment(now), some)
-            due += came
+            some = max(0, min(limit - max(due, len(rescued), len(failed)), MOST_TOGETHER))
+            came, gone, next_at, ids, lost, told = await self._run("sweep", moment(now), some)
+            due, let_go = due + came, let_go + gone
             rescued += _texts(ids)
-            swept = Swept(due, rescued, from_us(int(next_at)) if next_at else None)
-            if max(came, len(ids)) < some or max(due, len(rescued)) >= limit:
-                return swept
+            failed += _texts(lost)
+            turned += gates.turned(told)
+            if max(came, len(ids), len(lost)) < some or max(due, len(rescued), len(failed)) >= limit:
+                next_look = from_us(int(next_at)) if next_at else None
+                return Swept(due + let_go, rescued, next_look, tuple(failed), tuple(turned))
 
     async def cancel(self, where: Where, *, limit: int, now: datetime, keep_until: datetime | None = None) -> Cancelled:
         keep = "" if keep_until is None else moment(keep_until)
@@ -194,11 +205,11 @@ class RedisStore:
         return list(batched((id_.decode() for id_, _ in found), MOST_TOGETHER))
 
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
-        pruned = 0
+        pruned, first = 0, 1
         while True:
             some = max(0, min(limit - pruned, MOST_TOGETHER))
-            gone, more = await self._run("prune", moment(now), some, keep.done, keep.failed)
-            pruned += int(gone)
+            gone, more = await self._run("prune", moment(now), some, keep.done, keep.failed, first)
+            pruned, first = pruned + int(gone), 0
             if not more and (gone < some or pruned >= limit):
                 return pruned
 
@@ -236,6 +247,15 @@ class RedisStore:
         records = [rows.record_of(kind, name, packed) for name, packed in found]
         good = [record for record in records if record.expires_at is None or record.expires_at > now]
         return sorted(good, key=lambda record: record.name)
+
+    async def order(self, orders: Sequence[Order], *, now: datetime) -> None:
+        await self._run("order", moment(now), rows.pack(rows.order_rows(orders), "an order"))
+
+    async def gates(self, keys: Sequence[str] = (), *, limit: int, now: datetime) -> list[GateView]:
+        return await gates.find(await self._here(), keys, limit, now)
+
+    async def shares(self, queue: str, *, limit: int) -> list[ShareView]:
+        return gates.shares(queue, await self._run("shares", queue, limit, again=True))
 
     async def time(self) -> datetime | None:
         seconds, us = await self._run("time", again=True)

@@ -8,19 +8,29 @@ from itertools import groupby
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.model import Added, NewJob
 from lamplighter.store.pack import Row, pack
-from lamplighter.store.sqlite import keys
+from lamplighter.store.sqlite import children, keys
 from lamplighter.store.sqlite.batch import run, unpack
 from lamplighter.store.sqlite.connection import Connection
+from lamplighter.store.sqlite.full import Bounds
 from lamplighter.store.sqlite.keys import KeyMove
 
 
 def add(connection: Connection, jobs: Sequence[NewJob], now: int) -> list[Added]:
     """See `base.Store.add`."""
+    bounds = Bounds(connection, jobs)
+    bounds.refuse()
     holders = _take_keys(connection, jobs, now) if any(job.unique for job in jobs) else {}
-    rows = pack([_row(job) for job in jobs if job.id not in holders])
-    run(connection, "add", rows=rows, now=now)
+    related = children.families(connection, jobs, holders)
+    apart = holders.keys() | related.orphans | related.held.keys()
+    rows = pack([_row(job) for job in jobs if job.id not in apart])
+    run(connection, "add", rows=rows, dropping=pack(bounds.dropping()), now=now)
+    if related.new:
+        children.note(connection, related)
+        run(connection, "hold", rows=pack([_row(job) for job in related.held.values()]), now=now)
     replaced = _replace(connection, [job for job in jobs if job.id in holders], holders, now)
-    return [Added(holders.get(job.id, job.id), job.id not in holders, job.id in replaced) for job in jobs]
+    bounds.drop_oldest(now)
+    refused = holders.keys() | related.orphans
+    return [Added(holders.get(job.id, job.id), job.id not in refused, job.id in replaced) for job in jobs]
 
 
 def _replace(connection: Connection, refused: Sequence[NewJob], holders: dict[str, str], now: int) -> set[str]:
@@ -73,4 +83,5 @@ def _until(job: NewJob) -> int | None:
 def _row(job: NewJob) -> Row:
     unique = (job.unique.key, job.unique.mode, _until(job)) if job.unique else (None, None, None)
     past = job.failures, job.crashes, maybe_to_us(job.created_at)
-    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args, *unique, *past
+    ties = job.limits or None, job.group
+    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args, *unique, *past, *ties

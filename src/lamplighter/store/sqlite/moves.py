@@ -11,6 +11,7 @@ from lamplighter.store.sqlite import keys
 from lamplighter.store.sqlite.batch import run
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.keys import KeyMove
+from lamplighter.store.sqlite.tally import tally
 
 FAILURES_KEPT = 20
 
@@ -23,6 +24,12 @@ class Moving(NamedTuple):
     stopping: int
     key: str | None
     mode: str | None
+    group: str | None = None
+    queue: str = ""
+    priority: int = 0
+    tenant: str = ""
+    started_at: int | None = None
+    limits: tuple[str, ...] | None = None
 
 
 class Moves:
@@ -35,6 +42,7 @@ class Moves:
         self._backs: list[Row] = []
         self._keys: list[KeyMove] = []
         self._failures: list[Row] = []
+        self._counted: list[tuple[str, str, int]] = []
 
     def end(
         self,
@@ -48,7 +56,9 @@ class Moves:
         reason: str | None = None,
     ) -> None:
         """It goes among the ended ones, or is forgotten at once."""
-        if keep_until is not None and keep_until <= self._now:
+        if job.group is not None:
+            self._counted.append((job.group, state, 1))
+        if keep_until is not None and keep_until <= self._now and job.group is None:
             self._forgotten.append(job.id)
         else:
             self._ends.append((job.id, state, failed, crashed, keep_until, result, reason))
@@ -75,8 +85,10 @@ class Moves:
             run(connection, "remove", ids=pack(gone))
         if self._forgotten:
             run(connection, "forget_failures", ids=pack(self._forgotten))
+            run(connection, "forget_groups", ids=pack(self._forgotten))
         if self._backs:
             run(connection, "return", rows=pack(self._backs))
+        tally(connection, self._counted)
 
     def _write_failures(self, connection: Connection) -> None:
         if self._failures:

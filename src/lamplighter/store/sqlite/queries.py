@@ -1,10 +1,10 @@
-"""The statements of `queries.sql`, by name."""
+"""The statements of `queries.sql` and `flow_control.sql`, by name."""
 
 from __future__ import annotations
 
 from lamplighter.store.named_sql import load
 
-SQL = load(__package__)
+SQL = load(__package__) | load(__package__, "flow_control.sql")
 
 _FILTERS = {
     "ids": "id IN (SELECT value FROM json_each(:ids))",
@@ -12,20 +12,9 @@ _FILTERS = {
     "names": "name IN (SELECT value FROM json_each(:names))",
     "tenants": "tenant IN (SELECT value FROM json_each(:tenants))",
     "states": "state IN (SELECT value FROM json_each(:states))",
+    "group": "child_of = :group",
     "before": "id < :before",
 }
-
-
-def claim_from(queues: int) -> str:
-    """The statement that finds the most urgent jobs of so many queues. Binds each queue, then the limit.
-
-    SQLite merges the queues in the order of their index, and reads no further than the limit.
-    """
-    each = " UNION ALL ".join([SQL["queued"]] * queues)
-    return (
-        "SELECT '[' || coalesce(group_concat(job), '') || ']', max(k) FROM "  # noqa: S608 - fixed text, repeated
-        f"({each} ORDER BY p DESC, r, i LIMIT max(?, 0))"
-    )
 
 
 def view(table: str, filters: list[str]) -> str:

@@ -3,7 +3,8 @@
 
 -- :known Which of these jobs there are already, live or ended.
 SELECT json_group_array(value) FROM json_each(:ids)
-WHERE EXISTS (SELECT 1 FROM lamp_jobs WHERE id = value) OR EXISTS (SELECT 1 FROM lamp_ended WHERE id = value);
+WHERE EXISTS (SELECT 1 FROM lamp_jobs WHERE id = value) OR EXISTS (SELECT 1 FROM lamp_ended WHERE id = value)
+   OR EXISTS (SELECT 1 FROM lamp_held WHERE id = value);
 
 -- :take_keys Give keys to jobs, one after the other, where they are free, over, or held by the parent, who hands them on.
 INSERT INTO lamp_keys (key, job, until)
@@ -23,7 +24,8 @@ WHERE j.name = json_extract(b.value, '$[2]') AND j.state IN ('scheduled', 'queue
 
 -- :replace Give waiting jobs (id, args, priority, run_at, longest after their creation) what others brought.
 UPDATE lamp_jobs
-SET args = b.args, priority = b.priority, run_at = min(b.run_at, coalesce(created_at + b.longest, b.run_at)),
+SET args = b.args, priority = b.priority, gate = NULL, let_go = NULL, place = NULL,
+    run_at = min(b.run_at, coalesce(created_at + b.longest, b.run_at)),
     state = iif(min(b.run_at, coalesce(created_at + b.longest, b.run_at)) <= :now, 'queued', 'scheduled')
 FROM (
     SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS args,
@@ -39,29 +41,89 @@ DELETE FROM lamp_keys WHERE until IS NULL AND (key, job) IN (
 
 -- :add Add jobs; an id that is known already stays as it is.
 INSERT INTO lamp_jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until,
-                       failures, crashes, state, created_at)
+                       failures, crashes, limits, child_of, drops, state, created_at)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
        json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
        json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
        json_extract(value, '$[9]'), json_extract(value, '$[10]'), json_extract(value, '$[11]'),
+       json_extract(value, '$[13]'), json_extract(value, '$[14]'),
+       iif(:dropping = '[]', NULL, json_extract(value, '$[1]') IN (SELECT value FROM json_each(:dropping))),
        iif(json_extract(value, '$[5]') <= :now, 'queued', 'scheduled'), coalesce(json_extract(value, '$[12]'), :now)
 FROM json_each(:rows)
 WHERE NOT EXISTS (SELECT 1 FROM lamp_ended e WHERE e.id = json_extract(value, '$[0]'))
+  AND NOT EXISTS (SELECT 1 FROM lamp_held h WHERE h.id = json_extract(value, '$[0]'))
 ON CONFLICT (id) DO NOTHING;
 
--- :claimable The queues that have queued jobs and are not paused.
-SELECT c.queue FROM lamp_counts c LEFT JOIN lamp_queues q ON q.name = c.queue
-WHERE c.state = 'queued' AND c.n > 0 AND coalesce(q.paused, 0) = 0;
+-- :hold Add jobs that are held, none of which is known.
+INSERT INTO lamp_held (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until, failures,
+                       crashes, limits, child_of, created_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+       json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
+       json_extract(value, '$[9]'), json_extract(value, '$[10]'), json_extract(value, '$[11]'),
+       json_extract(value, '$[13]'), json_extract(value, '$[14]'), coalesce(json_extract(value, '$[12]'), :now)
+FROM json_each(:rows);
 
--- :queued The queued jobs of one queue. (The store merges several of these, in the order of their index.)
-SELECT priority AS p, run_at AS r, id AS i, unique_mode = 'pending' AS k,
-       json_array(id, fence + 1, name, queue, tenant, args, priority, run_at, created_at, failures, crashes) AS job
-FROM lamp_jobs WHERE state = 'queued' AND queue = ?;
+-- :begin_groups Begin to count the children of jobs (id, total, on_failure).
+INSERT OR REPLACE INTO lamp_groups (id, total, on_failure)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:rows);
+
+-- :tally Add to the counts of groups (id, added, done, failed, cancelled) that are still known.
+UPDATE lamp_groups
+SET added = added + b.more_added, done = done + b.more_done, failed = failed + b.more_failed,
+    cancelled = cancelled + b.more_cancelled
+FROM (
+    SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS more_added,
+           json_extract(value, '$[2]') AS more_done, json_extract(value, '$[3]') AS more_failed,
+           json_extract(value, '$[4]') AS more_cancelled
+    FROM json_each(:rows)
+) AS b
+WHERE lamp_groups.id = b.id;
+
+-- :forget_groups Count no longer what became of the children of jobs that are forgotten.
+DELETE FROM lamp_groups WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- :still_held Which of these jobs are held.
+SELECT json_group_array(value) FROM json_each(:ids) WHERE EXISTS (SELECT 1 FROM lamp_held WHERE id = value);
+
+-- :any_settled Whether a held job need not wait for its children any longer.
+SELECT EXISTS (SELECT 1 FROM lamp_groups WHERE settled = 1);
+
+-- :settled Held jobs that need not wait any longer, the oldest first, and whether they must fail.
+SELECT json_group_array(json_array(g.id, g.on_failure = 'fail' AND g.failed + g.cancelled > 0, h.run_at, h.fence,
+                                   h.unique_key, h.child_of))
+FROM (
+    SELECT * FROM lamp_groups WHERE settled = 1 ORDER BY id LIMIT max(:limit, 0)
+) AS g CROSS JOIN lamp_held h ON h.id = g.id;
+
+-- :oldest_lost_child The oldest child of a job that failed or was cancelled.
+SELECT coalesce((
+    SELECT json_array(id, state, keep_until) FROM lamp_ended
+    WHERE child_of = :group AND child_of IS NOT NULL AND state IN ('failed', 'cancelled') ORDER BY id LIMIT 1), '[]');
+
+-- :release Put held jobs among those that wait: for their time, or in line from now on.
+INSERT INTO lamp_jobs (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
+                       unique_key, unique_mode, unique_until, limits, child_of, drops)
+SELECT id, queue, name, tenant, iif(run_at <= :now, 'queued', 'scheduled'), priority, max(run_at, :now), created_at, args,
+       fence, failures, crashes, unique_key, unique_mode, unique_until, limits, child_of,
+       (SELECT iif(json_valid(value), json_extract(value, '$.drop'), NULL) FROM lamp_records
+        WHERE kind = 'queue' AND name = queue)
+FROM lamp_held WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- :hold_no_longer Take jobs out of the held ones.
+DELETE FROM lamp_held WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- :hold_again Put ended jobs that have children back among the held ones, with a clean slate.
+INSERT INTO lamp_held (id, queue, name, tenant, priority, run_at, created_at, args, fence, unique_key, unique_mode,
+                       unique_until, limits, child_of)
+SELECT id, queue, name, tenant, priority, :now, created_at, args, fence, unique_key, unique_mode, unique_until, limits,
+       child_of
+FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- :start Give queued jobs to a worker under a new fence.
 UPDATE lamp_jobs
 SET state = 'running', fence = fence + 1, worker = :worker, started_at = :now, lease_until = :lease_until,
-    progress = NULL
+    progress = NULL, let_go = NULL, place = NULL, counted_out = fence + 1
 WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- :let_go_pending_keys Let go the keys that jobs hold only while they wait.
@@ -70,17 +132,19 @@ DELETE FROM lamp_keys WHERE (key, job) IN (
     WHERE id IN (SELECT value FROM json_each(:ids)) AND unique_mode = 'pending');
 
 -- :held Which of these attempts, id and fence, are still their worker's.
-SELECT json_group_array(json_array(j.id, j.fence, j.stopping, j.unique_key, j.unique_mode))
+SELECT json_group_array(json_array(j.id, j.fence, j.stopping, j.unique_key, j.unique_mode, j.child_of, j.queue,
+                                   j.priority, coalesce(j.tenant, ''), j.started_at, json(j.limits)))
 FROM json_each(:rows) a CROSS JOIN lamp_jobs j ON j.id = json_extract(a.value, '$[0]')
 WHERE j.fence = json_extract(a.value, '$[1]') AND j.state = 'running';
 
 -- :end Write live jobs among the ended ones.
 INSERT INTO lamp_ended (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
-                        unique_key, unique_mode, unique_until, worker, started_at, ended_at, keep_until, result, reason)
+                        unique_key, unique_mode, unique_until, limits, child_of, worker, started_at, ended_at,
+                        keep_until, result, reason)
 SELECT j.id, j.queue, j.name, j.tenant, json_extract(e.value, '$[1]'), j.priority, j.run_at, j.created_at, j.args,
        j.fence, j.failures + json_extract(e.value, '$[2]'), j.crashes + json_extract(e.value, '$[3]'), j.unique_key,
-       j.unique_mode, j.unique_until, j.worker, j.started_at, :now, json_extract(e.value, '$[4]'),
-       json_extract(e.value, '$[5]'), json_extract(e.value, '$[6]')
+       j.unique_mode, j.unique_until, j.limits, j.child_of, j.worker, j.started_at, :now,
+       json_extract(e.value, '$[4]'), json_extract(e.value, '$[5]'), json_extract(e.value, '$[6]')
 FROM json_each(:rows) e CROSS JOIN lamp_jobs j ON j.id = json_extract(e.value, '$[0]');
 
 -- :remove Take jobs out of the live ones.
@@ -89,7 +153,7 @@ DELETE FROM lamp_jobs WHERE id IN (SELECT value FROM json_each(:ids));
 -- :return Send running jobs back to wait.
 UPDATE lamp_jobs
 SET state = b.state, run_at = coalesce(b.run_at, lamp_jobs.run_at), failures = failures + b.failed,
-    crashes = crashes + b.crashed, worker = NULL, started_at = NULL, lease_until = NULL, progress = NULL
+    crashes = crashes + b.crashed, worker = NULL, started_at = NULL, lease_until = NULL, progress = NULL, gate = NULL
 FROM (
     SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
            json_extract(value, '$[2]') AS run_at, json_extract(value, '$[3]') AS failed,
@@ -116,8 +180,8 @@ DELETE FROM lamp_failures WHERE job IN (SELECT value FROM json_each(:ids));
 -- :failures Why attempts of a job failed, oldest first.
 SELECT fence, at, kind, error, message, traceback FROM lamp_failures WHERE job = ? ORDER BY fence;
 
--- :beat Renew leases, and store progress where it came.
-UPDATE lamp_jobs SET lease_until = :lease_until, progress = coalesce(b.progress, lamp_jobs.progress)
+-- :beat Renew leases, shortening none, and store progress where it came.
+UPDATE lamp_jobs SET lease_until = max(lease_until, :lease_until), progress = coalesce(b.progress, lamp_jobs.progress)
 FROM (
     SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS fence, json_extract(value, '$[2]') AS progress
     FROM json_each(:rows)
@@ -135,7 +199,8 @@ UPDATE lamp_jobs SET state = 'queued' WHERE id IN (
     SELECT id FROM lamp_jobs WHERE state = 'scheduled' AND run_at <= :now ORDER BY run_at, id LIMIT max(:limit, 0));
 
 -- :abandoned Running jobs whose lease ran out.
-SELECT json_group_array(json_array(id, fence, stopping, unique_key, unique_mode, worker)) FROM (
+SELECT json_group_array(json_array(id, fence, stopping, unique_key, unique_mode, child_of, queue, priority,
+                                   coalesce(tenant, ''), started_at, json(limits), worker)) FROM (
     SELECT * FROM lamp_jobs
     WHERE state = 'running' AND lease_until <= :now ORDER BY lease_until, id LIMIT max(:limit, 0));
 
@@ -148,27 +213,34 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'scheduled';
 
 -- :revive Put ended jobs back among the live ones, with a clean slate; the fence never goes back.
 INSERT INTO lamp_jobs (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, unique_key, unique_mode,
-                       unique_until)
-SELECT id, queue, name, tenant, 'queued', priority, :now, created_at, args, fence, unique_key, unique_mode, unique_until
+                       unique_until, limits, child_of, drops)
+SELECT id, queue, name, tenant, 'queued', priority, :now, created_at, args, fence, unique_key, unique_mode, unique_until,
+       limits, child_of, (SELECT iif(json_valid(value), json_extract(value, '$.drop'), NULL) FROM lamp_records
+                          WHERE kind = 'queue' AND name = queue)
 FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
-
--- :revived_keys The keys that revived jobs take again, in the order of the batch.
-SELECT json_group_array(json_array(j.id, j.unique_key))
-FROM json_each(:ids) b CROSS JOIN lamp_jobs j ON j.id = b.value
-WHERE j.unique_mode IN ('pending', 'active');
 
 -- :forget Delete ended jobs.
 DELETE FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
 
--- :expired Ended jobs that were kept long enough.
-SELECT id FROM lamp_ended WHERE keep_until <= :now ORDER BY keep_until, id LIMIT max(:limit, 0);
+-- :expired Ended jobs that were kept long enough, but for the children of live ones.
+SELECT id FROM lamp_ended AS e
+WHERE keep_until <= :now
+  AND (e.child_of IS NULL
+      OR NOT EXISTS (SELECT 1 FROM lamp_jobs j WHERE j.id = e.child_of)
+         AND NOT EXISTS (SELECT 1 FROM lamp_held h WHERE h.id = e.child_of))
+ORDER BY keep_until, id LIMIT max(:limit, 0);
 
 -- :crowded Queues that hold more ended jobs of a state than they should.
 SELECT queue, state, n - iif(state = 'done', :done, :failed) FROM lamp_counts
 WHERE state IN ('done', 'failed', 'cancelled') AND n > iif(state = 'done', :done, :failed);
 
--- :oldest_ended The oldest ended jobs of a queue and state.
-SELECT id FROM lamp_ended WHERE queue = :queue AND state = :state ORDER BY id LIMIT max(:limit, 0);
+-- :oldest_ended The oldest ended jobs of a queue and state, but for the children of live ones.
+SELECT id FROM (
+    SELECT id, child_of FROM lamp_ended WHERE queue = :queue AND state = :state ORDER BY id LIMIT max(:excess, 0)) AS e
+WHERE (e.child_of IS NULL
+      OR NOT EXISTS (SELECT 1 FROM lamp_jobs j WHERE j.id = e.child_of)
+         AND NOT EXISTS (SELECT 1 FROM lamp_held h WHERE h.id = e.child_of))
+LIMIT max(:limit, 0);
 
 -- :forget_counts Forget queues that hold no jobs, or a queue for each tenant that ever was would slow every claim.
 DELETE FROM lamp_counts WHERE n = 0;
@@ -181,14 +253,27 @@ DELETE FROM lamp_records WHERE expires_at <= :now;
 
 -- :live_view What people see of a live job. (The store adds the filters.)
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
-       json_array(unique_key, unique_mode, unique_until), worker, started_at, lease_until, stopping, progress,
-       NULL AS ended_at, NULL AS keep_until, NULL AS result, NULL AS reason
+       json_array(unique_key, unique_mode, unique_until), limits, gate, worker, started_at, lease_until, stopping, progress,
+       NULL AS ended_at, NULL AS keep_until, NULL AS result, NULL AS reason, child_of,
+       (SELECT json_object('total', total, 'on_failure', on_failure, 'added', added, 'done', done, 'failed', failed,
+                           'cancelled', cancelled) FROM lamp_groups g WHERE g.id = lamp_jobs.id)
 FROM lamp_jobs;
+
+-- :held_view What people see of a job that is held.
+SELECT id, name, queue, tenant, 'held', priority, run_at, created_at, args, fence, failures, crashes,
+       json_array(unique_key, unique_mode, unique_until), limits, NULL AS gate, NULL AS worker, NULL AS started_at,
+       NULL AS lease_until, 0 AS stopping, NULL AS progress, NULL AS ended_at, NULL AS keep_until, NULL AS result,
+       NULL AS reason, child_of,
+       (SELECT json_object('total', total, 'on_failure', on_failure, 'added', added, 'done', done, 'failed', failed,
+                           'cancelled', cancelled) FROM lamp_groups g WHERE g.id = lamp_held.id)
+FROM lamp_held;
 
 -- :ended_view What people see of an ended job.
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
-       json_array(unique_key, unique_mode, unique_until), worker, started_at, NULL AS lease_until, 0 AS stopping,
-       NULL AS progress, ended_at, keep_until, result, reason
+       json_array(unique_key, unique_mode, unique_until), limits, NULL AS gate, worker, started_at,
+       NULL AS lease_until, 0 AS stopping, NULL AS progress, ended_at, keep_until, result, reason, child_of,
+       (SELECT json_object('total', total, 'on_failure', on_failure, 'added', added, 'done', done, 'failed', failed,
+                           'cancelled', cancelled) FROM lamp_groups g WHERE g.id = lamp_ended.id)
 FROM lamp_ended;
 
 -- :counts How many jobs each queue has in each state.
@@ -199,6 +284,9 @@ SELECT name FROM lamp_queues WHERE paused = 1;
 
 -- :pause Pause a queue or let it go on.
 INSERT INTO lamp_queues (name, paused) VALUES (:queue, :paused) ON CONFLICT (name) DO UPDATE SET paused = excluded.paused;
+
+-- :record The value of a record.
+SELECT value FROM lamp_records WHERE kind = ? AND name = ?;
 
 -- :put Write a record over the one of its kind and name.
 INSERT OR REPLACE INTO lamp_records (kind, name, value, expires_at) VALUES (?, ?, ?, ?);

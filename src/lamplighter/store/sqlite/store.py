@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 from lamplighter.core.clock import maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
+from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
     Beat,
@@ -29,13 +30,15 @@ from lamplighter.core.model import (
     Swept,
     Where,
 )
-from lamplighter.store.sqlite import attempts, operators, views
+from lamplighter.store.sqlite import attempts, operators, records, views
 from lamplighter.store.sqlite.add import add
 from lamplighter.store.sqlite.batch import run
+from lamplighter.store.sqlite.children import any_settled
+from lamplighter.store.sqlite.claim import Lease, claim, is_needed
 from lamplighter.store.sqlite.connection import explain
 from lamplighter.store.sqlite.peek import Peek, version
-from lamplighter.store.sqlite.queries import SQL
 from lamplighter.store.sqlite.schema import SqliteSchema
+from lamplighter.store.sqlite.settle import order
 from lamplighter.store.sqlite.sweep import next_moment, sweep
 from lamplighter.store.sqlite.thread import SqliteThread
 from lamplighter.store.sqlite.transaction import cursor_of
@@ -137,16 +140,20 @@ class SqliteStore:
     async def claim(
         self, queues: Sequence[str], limit: int, *, worker: str, lease: timedelta, now: datetime
     ) -> list[Claimed]:
-        opened = self._at()
-        if limit <= 0 or not opened.peek.look(lambda connection: attempts.claimable(connection, queues)):
+        opened, until = self._at(), Lease(worker, to_us(now + lease), to_us(now))
+        if limit <= 0 or not opened.peek.look(lambda connection: is_needed(connection, queues, until.now)):
             return []  # an idle worker must not take the file's one write lock to learn that it has nothing to do
-        moment, until = to_us(now), to_us(now + lease)
-        return await opened.writer.run(
-            lambda connection: attempts.claim(connection, queues, limit, worker=worker, lease_until=until, now=moment)
-        )
+        claimed, done = await opened.writer.run(lambda connection: claim(connection, queues, limit, until))
+        if not done:
+            self._watch.ring()
+        return claimed
 
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
-        return await self._at().writer.run(lambda connection: attempts.finish(connection, outcomes, to_us(now)))
+        opened = self._at()
+        won = await opened.writer.run(lambda connection: attempts.finish(connection, outcomes, to_us(now)))
+        if opened.peek.look(any_settled):
+            self._watch.ring()
+        return won
 
     async def beat(self, beats: Sequence[Beat], *, lease: timedelta, now: datetime) -> Beaten:
         until = to_us(now + lease)
@@ -187,14 +194,27 @@ class SqliteStore:
         self._watch.ring()
 
     async def put(self, record: Record) -> None:
-        row = (record.kind, record.name, record.value, maybe_to_us(record.expires_at))
-        await self._at().writer.run(lambda connection: connection.execute(SQL["put"], row))
+        await self._at().writer.run(lambda connection: records.put(connection, record))
+        if record.kind == LIMIT:
+            self._watch.ring()
 
     async def drop(self, kind: str, name: str) -> None:
-        await self._at().writer.run(lambda connection: connection.execute(SQL["drop"], (kind, name)))
+        await self._at().writer.run(lambda connection: records.drop(connection, kind, name))
+        if kind == LIMIT:
+            self._watch.ring()
 
     async def records(self, kind: str, *, now: datetime) -> list[Record]:
-        return await self._at().reader.run(lambda connection: views.records(connection, kind, to_us(now)))
+        return await self._at().reader.run(lambda connection: records.records(connection, kind, to_us(now)))
+
+    async def order(self, orders: Sequence[Order], *, now: datetime) -> None:
+        await self._at().writer.run(lambda connection: order(connection, orders, to_us(now)))
+        self._watch.ring()
+
+    async def gates(self, keys: Sequence[str] = (), *, limit: int, now: datetime) -> list[GateView]:
+        return await self._at().reader.run(lambda connection: views.gates(connection, keys, limit, to_us(now)))
+
+    async def shares(self, queue: str, *, limit: int) -> list[ShareView]:
+        return await self._at().reader.run(lambda connection: views.shares(connection, queue, limit))
 
     async def time(self) -> datetime | None:
         return None

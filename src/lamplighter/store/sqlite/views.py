@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.model import ENDED, LIVE, Failure, JobView, QueueStats, Record, State, Unique, Where
+from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView
+from lamplighter.core.model import ENDED, LIVE, Children, Failure, JobView, QueueStats, State, Unique, Where
 from lamplighter.store.pack import pack
+from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
+from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.queries import SQL, view
 
+_TABLES = (("live_view", LIVE - {State.HELD}), ("held_view", frozenset({State.HELD})), ("ended_view", ENDED))
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
 
 
@@ -27,16 +32,26 @@ def page(
     """The newest jobs that match, and are in one of these states."""
     states = among.intersection(where.states) if where.states else among
     found: list[JobView] = []
-    for table, those_in_it in (("live_view", LIVE), ("ended_view", ENDED)):
+    for table, those_in_it in _TABLES:
         wanted = states & those_in_it
         if wanted:
-            some = msgspec.structs.replace(where, states=() if wanted == those_in_it else tuple(wanted))
-            found += _select(connection, table, some, limit, before)
+            of_states = () if wanted == those_in_it else tuple(wanted)
+            for groups in _apart(where.groups):
+                some = msgspec.structs.replace(where, states=of_states, groups=groups)
+                found += _select(connection, table, some, limit, before)
     return sorted(found, key=lambda job: job.id, reverse=True)[: max(limit, 0)]
 
 
+def _apart(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """One by one, so that each is read in the order of its index."""
+    return [(group,) for group in dict.fromkeys(groups)] or [()]
+
+
 def _select(connection: Connection, table: str, where: Where, limit: int, before: str | None) -> list[JobView]:
-    binds: dict[str, Any] = {name: pack(names) for name, names in msgspec.structs.asdict(where).items() if names}
+    several = msgspec.structs.asdict(where).items()
+    binds: dict[str, Any] = {name: pack(names) for name, names in several if names and name != "groups"}
+    if where.groups:
+        [binds["group"]] = where.groups
     if before is not None:
         binds["before"] = before
     return [_view(*row) for row in connection.execute(view(table, list(binds)), {**binds, "limit": limit})]
@@ -48,7 +63,10 @@ def _view(*row: Any) -> JobView:
         named[moment] = maybe_from_us(named[moment])
     named["state"] = State(named["state"])
     named["stopping"] = bool(named["stopping"])
+    named["limits"] = tuple(json.loads(named["limits"])) if named["limits"] else ()
     key, mode, until = json.loads(named["unique"])
+    counted = named["children"]
+    named["children"] = None if counted is None else msgspec.json.decode(counted, type=Children)
     named["unique"] = None if key is None else Unique(key, mode, maybe_from_us(until))
     return JobView(**named)
 
@@ -70,9 +88,35 @@ def stats(connection: Connection) -> list[QueueStats]:
     return [QueueStats(queue=queue, paused=queue in paused, **counts[queue]) for queue in sorted(counts)]
 
 
-def records(connection: Connection, kind: str, now: int) -> list[Record]:
-    """See `base.Store.records`."""
-    return [
-        Record(kind=kind, name=name, value=value, expires_at=maybe_from_us(expires))
-        for kind, name, value, expires in connection.execute(SQL["records"], (kind, now))
-    ]
+def gates(connection: Connection, keys: Sequence[str], limit: int, now: int) -> list[GateView]:
+    """See `base.Store.gates`."""
+    if keys:
+        shown = sorted(set(keys))[: max(limit, 0)]
+    else:
+        shown = [key for (key,) in connection.execute(SQL["busy_gates"], {"now": now, "limit": limit})]
+    flow = FlowControl(connection, now)
+    flow.gates.load(shown)
+    waiting = dict(unpack(connection, "waiting", keys=pack(shown)))
+    return [_gate(flow.gates[key], flow.gates.rule(key), waiting[key] or 0, now) for key in shown]
+
+
+def _gate(gate: Gate, rule: GateRule, waiting: int, now: int) -> GateView:
+    return GateView(
+        key=gate.key,
+        rule=rule,
+        state=gate.state(now),
+        running=gate.running,
+        waiting=waiting,
+        opens_at=None if gate.free(rule, now) else maybe_from_us(gate.opens_at(rule)),
+        openings=gate.openings,
+        held=gate.held,
+        oks=gate.oks,
+        bads=gate.bads,
+    )
+
+
+def shares(connection: Connection, queue: str, limit: int) -> list[ShareView]:
+    """See `base.Store.shares`."""
+    rows = connection.execute(SQL["shares"], {"queue": queue, "limit": limit})
+    names = ("queue", "priority", "tenant", "queued", "tag")
+    return [ShareView(**dict(zip(names, row, strict=True))) for row in rows]

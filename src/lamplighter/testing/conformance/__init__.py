@@ -24,6 +24,7 @@ OPERATIONS = (
     "beat",
     "breakers",
     "cancel",
+    "children",
     "claim",
     "finish",
     "full",

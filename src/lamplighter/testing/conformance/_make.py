@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lamplighter.core.clock import to_us
-from lamplighter.core.flow import GateView
+from lamplighter.core.flow_control import GateView
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import Claimed, Failure, JobView, NewJob, Outcome, Unique, Verb, Where
 from lamplighter.store.base import Store
@@ -35,6 +35,16 @@ def unique(key: str = "the key", *, parent: str | None = None, **changes: Any) -
     """A job under a unique key; `mode` and `until` are those of `Unique`."""
     fields = {name: changes.pop(name) for name in ("mode", "until") if name in changes}
     return job(unique=Unique(key, **fields), parent=parent, **changes)
+
+
+def parent(children: int, **changes: Any) -> NewJob:
+    """A job that is held for so many children."""
+    return job(name="report", children=children, **changes)
+
+
+def children_of(of: NewJob, n: int, **changes: Any) -> list[NewJob]:
+    """So many jobs that it is held for."""
+    return [job(group=of.id, **changes) for _ in range(n)]
 
 
 async def add(store: Store, *jobs: NewJob, now: datetime = NOW) -> list[str]:

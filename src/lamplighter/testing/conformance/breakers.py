@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.core.flow import GateRule, Order, Turned
+from lamplighter.core.flow_control import GateRule, Order, Turned
 from lamplighter.core.model import Claimed, NewJob, Outcome, Verb
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import (
@@ -155,7 +155,7 @@ async def test_those_sent_before_it_opened_decide_nothing(store: Store) -> None:
     await rule(store, "api", RULE)
     await add(store, *(limited() for _ in range(6)))
     *failing, straggler = await claim(store)
-    await store.finish([ended(attempt, "fail") for attempt in failing], now=NOW)  # type: ignore[misc]
+    await store.finish([ended(attempt, "fail") for attempt in failing], now=NOW)
     await end(store, straggler, "done", now=later(1))
     assert await state(store, 1) == "open"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lamplighter.core.errors import QueueFull
-from lamplighter.core.flow import QueueRule
+from lamplighter.core.flow_control import QueueRule
 from lamplighter.core.model import State, Unique, Where
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import MANY, NOW, add, claim, ids_of, job, later, rule, see

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from lamplighter.core.clock import to_us
 from lamplighter.core.errors import QueueFull
-from lamplighter.core.flow import (
+from lamplighter.core.flow_control import (
     LIMIT,
     QUEUE,
     TENANT,
@@ -41,6 +41,7 @@ from lamplighter.core.model import (
     Failure,
     Keep,
     NewJob,
+    OnChildFailure,
     Outcome,
     QueueStats,
     Record,
@@ -113,6 +114,8 @@ _changes: st.SearchStrategy[Change] = st.one_of(
     st.tuples(_queues, _shared),
 )
 
+_families = st.lists(st.tuples(_queues, st.sampled_from([-5, -5, 30])), max_size=3)  # queue and run_at of children
+_on_failure: st.SearchStrategy[OnChildFailure] = st.sampled_from(["fail", "continue"])
 # queue, priority, run_at, key, until (in seconds), whether it replaces, tenant and limits
 Draft = tuple[str, int, int, tuple[str, UniqueMode] | None, int, tuple[bool, int | None], str | None, tuple[str, ...]]
 _drafts = st.tuples(
@@ -139,6 +142,7 @@ class Histories(RuleBasedStateMachine):
         self.now = NOW
         self.history = new_id(to_us(NOW))  # ends its keys: one that a faulty store leaks must not blur the next history
         self.jobs: list[NewJob] = []
+        self.parents: list[NewJob] = []
         self.attempts: list[Claimed] = []
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
@@ -178,8 +182,7 @@ class Histories(RuleBasedStateMachine):
             )
             for n, (queue, priority, seconds, key, lasts, (replaces, longest), tenant, limits) in enumerate(drafts)
         ]
-        if self.both(lambda store: added(store, batch, self.now)):
-            self.jobs += batch
+        self.add_all(batch)
 
     @rule(drafts=st.lists(_drafts, min_size=1, max_size=3))
     def add(self, drafts: list[Draft]) -> None:
@@ -189,6 +192,64 @@ class Histories(RuleBasedStateMachine):
     @rule(draft=_drafts, which=_picks)
     def add_successor(self, draft: Draft, which: list[int]) -> None:
         self.add_batch([draft], pick(self.attempts, which)[0].id)
+
+    @rule(
+        children=_families,
+        missing=st.sampled_from([0, 0, 0, 1]),
+        on_failure=_on_failure,
+        key=_uniques,
+        seconds=_seconds,
+        limits=_limits,
+    )
+    def add_family(
+        self,
+        *,
+        children: list[tuple[str, int]],
+        missing: int,
+        on_failure: OnChildFailure,
+        key: tuple[str, UniqueMode] | None,
+        seconds: int,
+        limits: tuple[str, ...],
+    ) -> None:
+        """A job that is held, and its children, some of which may come later."""
+        held = job(
+            queue="a",
+            limits=limits,
+            run_at=self.now + timedelta(seconds=seconds),
+            children=len(children) + missing,
+            on_child_failure=on_failure,
+            unique=key and Unique(key[0] + self.history, key[1], until=self.after(30) if key[1] == "period" else None),
+        )
+        self.add_all([held, *self.children_of(held, children)])
+        self.parents.append(held)
+
+    @precondition(lambda self: self.parents)
+    @rule(which=_picks, children=_families, on_failure=_on_failure)
+    def add_to_family(self, which: list[int], children: list[tuple[str, int]], on_failure: OnChildFailure) -> None:
+        """A job that is held, with its children, as a child of one that may be held no longer."""
+        above = pick(self.parents, which)[0]
+        held = job(queue="b", tenant="t", children=len(children), on_child_failure=on_failure, group=above.id)
+        self.add_all([held, *self.children_of(held, children), *self.children_of(above, children[:1])])
+        self.parents.append(held)
+
+    def children_of(self, held: NewJob, children: list[tuple[str, int]]) -> list[NewJob]:
+        moments = [(queue, self.now + timedelta(seconds=seconds)) for queue, seconds in children]
+        return [job(group=held.id, queue=queue, run_at=moment, limits=("one:x",)) for queue, moment in moments]
+
+    def add_all(self, batch: list[NewJob]) -> None:
+        if self.both(lambda store: added(store, batch, self.now)):
+            self.jobs += batch
+
+    @precondition(lambda self: self.parents)
+    @rule(which=_picks, states=_states, limit=st.integers(1, 5), again=st.booleans())
+    def move_children(self, which: list[int], states: tuple[State, ...], limit: int, again: bool) -> None:  # noqa: FBT001
+        """An operator cancels, or retries, the children of some."""
+        where = Where(groups=tuple(held.id for held in pick(self.parents, which)), states=states)
+        if again:
+            self.both(lambda store: store.retry(where, limit=limit, now=self.now))
+        else:
+            self.both(lambda store: store.cancel(where, limit=limit, now=self.now))
+        self.both(lambda store: store.page(where, limit=limit))
 
     @rule(which=_picks)
     def add_again(self, which: list[int]) -> None:

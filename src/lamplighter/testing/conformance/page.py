@@ -6,7 +6,7 @@ import pytest
 
 from lamplighter.core.model import State, Where
 from lamplighter.store.base import Store
-from lamplighter.testing.conformance._make import EVERY, add, ended, ids_of, job, later, started
+from lamplighter.testing.conformance._make import EVERY, add, ended, ids_of, job, later, parent, started
 
 
 async def test_pages_join_up_to_the_whole(store: Store) -> None:
@@ -24,7 +24,7 @@ async def test_a_state_is_a_filter(store: Store, state: State) -> None:
     for verb in ("done", "fail", "cancel"):
         await ended(store, verb)
     await started(store)
-    await add(store, job(), job(run_at=later(9)))
+    await add(store, job(), job(run_at=later(9)), parent(1))
     assert [view.state for view in await store.page(Where(states=(state,)), limit=10)] == [state]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lamplighter.core.flow import GateRule, Order
+from lamplighter.core.flow_control import GateRule, Order
 from lamplighter.core.model import NewJob
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import MANY, NOW, add, claim, end, gate, job, later, outcome, rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-from lamplighter.core.flow import QueueRule, ShareView, TenantRule
+from lamplighter.core.flow_control import QueueRule, ShareView, TenantRule
 from lamplighter.core.model import Claimed, Keep
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import MANY, NOW, add, claim, job, later, outcome, rule

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from lamplighter.core.model import Keep, QueueStats
 from lamplighter.store.base import Store
-from lamplighter.testing.conformance._make import EVERY, LEASE, MANY, NOW, add, claim, ended, job, later, started
+from lamplighter.testing.conformance._make import (
+    EVERY,
+    LEASE,
+    MANY,
+    NOW,
+    add,
+    claim,
+    ended,
+    job,
+    later,
+    parent,
+    started,
+)
 
 
 async def test_an_empty_store_has_no_queues(store: Store) -> None:
@@ -15,10 +27,10 @@ async def test_each_state_of_each_queue_is_counted(store: Store) -> None:
     for verb in ("done", "fail", "cancel", "fail"):
         await ended(store, verb)
     await started(store)
-    await add(store, job(), job(), job(run_at=later(9)), job(queue="a"))
+    await add(store, job(), job(), job(run_at=later(9)), job(queue="a"), parent(1))
     assert await store.stats() == [
         QueueStats(queue="a", paused=False, queued=1),
-        QueueStats(queue="mail", paused=False, scheduled=1, queued=2, running=1, done=1, failed=2, cancelled=1),
+        QueueStats(queue="mail", paused=False, held=1, scheduled=1, queued=2, running=1, done=1, failed=2, cancelled=1),
     ]
 
 

@@ -156,7 +156,7 @@ async def _until(world: World, done: Callable[[], bool]) -> None:
 
 def _live(store: Store, *, crons: bool = False) -> int:
     stats = [one for one in at_once(store.stats()) if crons or one.queue in QUEUES]
-    return sum(one.scheduled + one.queued + one.running for one in stats)
+    return sum(one.held + one.scheduled + one.queued + one.running for one in stats)
 
 
 async def _close(crew: Crew, world: World, store: Store) -> None:

@@ -13,13 +13,14 @@ from lamplighter.app import App, Job
 from lamplighter.core.clock import Clock
 from lamplighter.core.config import Settings
 from lamplighter.core.draft import Draft, Options
+from lamplighter.core.limit import Breaker, Rate
 from lamplighter.core.retry import fixed
 from lamplighter.core.verdict import Discard, Retry, Snooze
 from lamplighter.engine.context import Ctx
 from lamplighter.engine.patience import until_available
 from lamplighter.store.base import Store
 from lamplighter.testing.verify.lines import Journal, Line, What
-from lamplighter.testing.verify.tasks import GROUPS, LINKS, Kind, Task, blocking, task
+from lamplighter.testing.verify.tasks import API, GROUPS, LINKS, PACE, SLOTS, Kind, Task, blocking, task
 
 CRON = "verify.cron"
 CRON_QUEUE = "verify-cron"
@@ -62,6 +63,7 @@ class Jobs:
     ) -> None:
         settings = Settings(keep_done_count=1_000_000_000, keep_failed_count=1_000_000_000)
         self.app: App[Recorder] = app(store, deps=recorder, settings=settings, clock=clock)
+        _declare_limits(self.app)
         self._chain: Job[Recorder, [int, int], None] = self.app.job("verify.chain", **_ALWAYS_AGAIN)(self._link)
         self._jobs: dict[Kind, Job[Recorder, [int], None]] = {
             kind: self.app.job(f"{PREFIX}{kind}", **_ALWAYS_AGAIN, **_kept(kind))(handler)
@@ -74,6 +76,8 @@ class Jobs:
     def draft(self, of: Task) -> Draft[None]:
         """The job of a task, to be enqueued."""
         options = Options(queue=of.queue, priority=of.priority, tenant=of.tenant)
+        if of.limits:
+            options["limits"] = of.limits
         if of.key is not None:
             options["unique"] = of.key
         if of.holds:
@@ -93,6 +97,14 @@ class Jobs:
             options = Options(queue=this.queue, priority=this.priority, tenant=this.tenant, unique=this.key or "")
             successor = self._chain.using(**options).draft(number, step + 1)
             await add_until_answered(self.app, ctx.deps.journal, number, step + 1, successor)
+
+
+def _declare_limits(app: App[Recorder]) -> None:
+    """Such as keep jobs waiting now and then, and let all of them through in the end."""
+    app.limit(SLOTS, running=4)
+    app.limit(PACE, rate=Rate(100, per=1, burst=20))
+    brief, longest = timedelta(seconds=0.2), timedelta(seconds=1)
+    app.limit(API, breaker=Breaker(at_least=5, within=longest, open_for=brief, longest=longest))
 
 
 @asynccontextmanager

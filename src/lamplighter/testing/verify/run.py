@@ -210,7 +210,7 @@ def _ended(stats: list[QueueStats]) -> int:
 
 
 def _live(stats: list[QueueStats]) -> int:
-    return sum(one.scheduled + one.queued + one.running for one in stats if one.queue != CRON_QUEUE)
+    return sum(one.held + one.scheduled + one.queued + one.running for one in stats if one.queue != CRON_QUEUE)
 
 
 async def verify(plan: Plan, *, say: Say, step: Step = lambda *_: None) -> Report:

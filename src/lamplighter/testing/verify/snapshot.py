@@ -60,8 +60,12 @@ def _probe(key: str, now: datetime) -> NewJob:
 
 
 async def leftovers(store: Store, views: Iterable[JobView], clock: Clock = utcnow) -> list[str]:
-    """Counts that do not fit the jobs that there are, and workers that are said to be alive."""
-    return [*await _wrong_counts(store, views), *await _dead_workers(store, clock)]
+    """Counts that do not fit the jobs that there are, slots of limits, and workers that are said to be alive."""
+    return [
+        *await _wrong_counts(store, views),
+        *await _lost_slots(store, views, clock),
+        *await _dead_workers(store, clock),
+    ]
 
 
 async def _wrong_counts(store: Store, views: Iterable[JobView]) -> list[str]:
@@ -71,6 +75,16 @@ async def _wrong_counts(store: Store, views: Iterable[JobView]) -> list[str]:
         f"the counts tell of {told.get(key, 0)} {key[1]} jobs in {key[0]}, and there are {there[key]}"
         for key in sorted(there.keys() | told.keys())
         if told.get(key, 0) != there[key]
+    ]
+
+
+async def _lost_slots(store: Store, views: Iterable[JobView], clock: Clock) -> list[str]:
+    """Of limits: a slot that no running job holds would be taken for ever."""
+    running = Counter(key for view in views if view.state is State.RUNNING for key in view.limits)
+    return [
+        f"{gate.running} slots of {gate.key} are taken, and {running[gate.key]} of its jobs run"
+        for gate in await store.gates(limit=PAGE, now=clock())
+        if gate.running != running[gate.key]
     ]
 
 

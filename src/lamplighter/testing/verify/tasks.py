@@ -44,6 +44,7 @@ SHARES: dict[Kind, float] = {
 QUEUES = ("verify-a", "verify-b", "verify-c")
 LINKS = 5  # jobs of a chain
 GROUPS = 12  # keys that tasks of the kind `group` compete for
+SLOTS, PACE, API = "verify.slots", "verify.pace", "verify.api"  # limits: jobs at once, in a time, and a breaker
 HELD = 3600.0  # seconds that a `period` key is held, in most cases
 HELD_BRIEFLY = 1.0  # seconds, in the others: free again at the end
 
@@ -63,6 +64,7 @@ class Task(Struct, frozen=True, kw_only=True):
     holds: float = 0.0
     transaction: bool = False
     rolled_back: bool = False
+    limits: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=100_000)
@@ -93,7 +95,14 @@ def _task(dice: random.Random, number: int, kind: Kind, lease: float) -> Task:
         holds=dice.choice((HELD, HELD_BRIEFLY)) if kind == "period" else 0.0,
         transaction=transaction,
         rolled_back=transaction and dice.random() < 0.2,
+        limits=() if kind == "long" else _limits(dice),
     )
+
+
+def _limits(dice: random.Random) -> tuple[str, ...]:
+    """Most tasks come under none; some under several, so that one that lets a job through meets one that does not."""
+    chances = ((SLOTS, 0.15, 8), (PACE, 0.1, 3), (API, 0.1, 2))
+    return tuple(f"{name}:{dice.randrange(keys)}" for name, chance, keys in chances if dice.random() < chance)
 
 
 def _key(dice: random.Random, number: int, kind: Kind) -> str | None:

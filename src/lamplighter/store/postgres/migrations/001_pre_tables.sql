@@ -11,7 +11,7 @@ CREATE TABLE jobs (
     queue        text COLLATE "C" NOT NULL,
     name         text NOT NULL,
     tenant       text COLLATE "C",
-    state        text COLLATE "C" NOT NULL CHECK (state IN ('scheduled', 'queued', 'running')),
+    state        text COLLATE "C" NOT NULL CHECK (state IN ('held', 'scheduled', 'queued', 'running')),
     priority     integer NOT NULL,
     run_at       bigint NOT NULL,
     created_at   bigint NOT NULL,
@@ -30,7 +30,8 @@ CREATE TABLE jobs (
     limits       text[] COLLATE "C", -- the gates that it goes through; NULL: none
     waits_on     text COLLATE "C",   -- the one that a queued job waits before
     let_go       text COLLATE "C",   -- the one that let it go, so that it stands in its line again
-    place        bigint              -- where it stands, or stood, before that one
+    place        bigint,             -- where it stands, or stood, before that one
+    child_of     text COLLATE "C"    -- the job that is held for it, or was
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX jobs_by_queue ON jobs (queue, state, id text_pattern_ops); -- an order of its own: see `Queries.page`
@@ -47,6 +48,7 @@ CREATE INDEX jobs_last_before_gate ON jobs (waits_on, queue, priority, (coalesce
 CREATE INDEX jobs_let_go ON jobs (let_go, queue) WHERE let_go IS NOT NULL;
 CREATE INDEX jobs_scheduled ON jobs (run_at, id) WHERE state = 'scheduled';
 CREATE INDEX jobs_running ON jobs (lease_until, id) WHERE state = 'running';
+CREATE INDEX jobs_children ON jobs (child_of, id text_pattern_ops) WHERE child_of IS NOT NULL;
 
 CREATE TABLE ended (
     id           text COLLATE "C" PRIMARY KEY,
@@ -70,11 +72,14 @@ CREATE TABLE ended (
     keep_until   bigint,
     result       text,
     reason       text,
-    limits       text[] COLLATE "C"
+    limits       text[] COLLATE "C",
+    child_of     text COLLATE "C"
 );
 
 CREATE INDEX ended_by_queue ON ended (queue, state, id text_pattern_ops);
 CREATE INDEX ended_expiry ON ended (keep_until, id) WHERE keep_until IS NOT NULL;
+CREATE INDEX ended_children ON ended (child_of, id text_pattern_ops) WHERE child_of IS NOT NULL;
+CREATE INDEX ended_lost ON ended (child_of, id) WHERE child_of IS NOT NULL AND state IN ('failed', 'cancelled');
 
 CREATE TABLE failures (
     job       text COLLATE "C" NOT NULL,
@@ -119,7 +124,8 @@ CREATE TABLE counts (
     PRIMARY KEY (queue, state)
 );
 
--- Of jobs that wait also: of which tenant, in which priority, and before which gate (none: '').
+-- Of jobs that are scheduled or queued also: of which tenant, in which priority, and before which gate (none: ''). Those
+-- that are held for their children do not wait in this sense.
 CREATE TABLE waiting (
     queue    text COLLATE "C" NOT NULL,
     tenant   text COLLATE "C" NOT NULL,
@@ -132,7 +138,7 @@ CREATE TABLE waiting (
 
 CREATE INDEX waiting_before_gate ON waiting (gate) WHERE gate <> '';
 
--- (tenant, priority and gate only of jobs that wait)
+-- (tenant, priority and gate only of jobs that are scheduled or queued)
 CREATE TABLE count_changes (
     queue    text COLLATE "C" NOT NULL,
     state    text COLLATE "C" NOT NULL,
@@ -176,7 +182,9 @@ CREATE FUNCTION count_added() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     WITH changes AS (
         INSERT INTO count_changes (queue, state, tenant, priority, gate, n)
-        SELECT queue, state, coalesce(tenant, ''), priority, waits_on, count(*) FROM added GROUP BY 1, 2, 3, 4, 5
+        SELECT queue, state, CASE WHEN state <> 'held' THEN coalesce(tenant, '') END,
+               CASE WHEN state <> 'held' THEN priority END, waits_on, count(*)
+        FROM added GROUP BY 1, 2, 3, 4, 5
         RETURNING *
     )
     INSERT INTO line_changes (queue, priority, tenant)
@@ -188,8 +196,8 @@ CREATE FUNCTION count_gone() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     WITH changes AS (
         INSERT INTO count_changes (queue, state, tenant, priority, gate, n)
-        SELECT queue, state, CASE WHEN state <> 'running' THEN coalesce(tenant, '') END,
-               CASE WHEN state <> 'running' THEN priority END, waits_on, -count(*)
+        SELECT queue, state, CASE WHEN state IN ('scheduled', 'queued') THEN coalesce(tenant, '') END,
+               CASE WHEN state IN ('scheduled', 'queued') THEN priority END, waits_on, -count(*)
         FROM gone GROUP BY 1, 2, 3, 4, 5
         RETURNING *
     ), left_before_gate AS (
@@ -204,8 +212,8 @@ CREATE FUNCTION count_moved() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     WITH changes AS (
         INSERT INTO count_changes (queue, state, tenant, priority, gate, n)
-        SELECT queue, state, CASE WHEN state <> 'running' THEN coalesce(tenant, '') END,
-               CASE WHEN state <> 'running' THEN priority END, waits_on, sum(n)
+        SELECT queue, state, CASE WHEN state IN ('scheduled', 'queued') THEN coalesce(tenant, '') END,
+               CASE WHEN state IN ('scheduled', 'queued') THEN priority END, waits_on, sum(n)
         FROM (SELECT queue, state, tenant, priority, waits_on, 1 AS n FROM added
               UNION ALL SELECT queue, state, tenant, priority, waits_on, -1 FROM gone) AS moved
         GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0

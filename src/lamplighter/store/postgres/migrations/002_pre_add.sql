@@ -66,8 +66,9 @@ EXCEPTION WHEN lock_not_available THEN
     NULL;
 END $$;
 
--- The same for a job that replaces what waits under its key: such a holder is locked, if it has that name. One that starts
--- meanwhile may let go of the key, and then the job is new after all: what it brings must not be lost.
+-- The same for a job that replaces what waits under its key: such a holder is locked, if it has that name. (One that is
+-- held for its children is none.) One that starts meanwhile may let go of the key, and then the job is new after all: what
+-- it brings must not be lost.
 CREATE FUNCTION take_key_or_holder(taker text, called text, wanted text, held_until bigint, now bigint, parent text,
                                    OUT holder text, OUT waits boolean) LANGUAGE plpgsql AS $$
 BEGIN
@@ -77,14 +78,15 @@ BEGIN
         IF holder = taker THEN
             RETURN;
         END IF;
-        PERFORM FROM jobs AS j WHERE j.id = holder AND j.name = called AND j.state <> 'running' FOR UPDATE;
+        PERFORM FROM jobs AS j WHERE j.id = holder AND j.name = called AND j.state IN ('scheduled', 'queued') FOR UPDATE;
         IF FOUND THEN
             waits := EXISTS (SELECT FROM keys AS k WHERE k.key = wanted AND k.job = holder);
         END IF;
         IF waits OR EXISTS ( -- it is still the holder, and not one to be replaced
             SELECT FROM keys AS k LEFT JOIN jobs AS j ON j.id = k.job
             WHERE k.key = wanted AND k.job = holder
-              AND CASE WHEN j.id IS NULL THEN k.until IS NOT NULL ELSE j.state = 'running' OR j.name <> called END
+              AND CASE WHEN j.id IS NULL THEN k.until IS NOT NULL
+                       ELSE j.state NOT IN ('scheduled', 'queued') OR j.name <> called END
         ) THEN
             RETURN;
         END IF;
@@ -100,7 +102,8 @@ BEGIN
             FROM jsonb_array_elements(batch) AS e (j) WHERE (j ->> 14)::boolean OFFSET 0
         ) AS h WHERE h.job <> h.id ORDER BY h.job
     ) AS k CROSS JOIN LATERAL (
-        SELECT FROM jobs AS j WHERE j.id = k.job AND j.name = k.called AND j.state <> 'running' FOR UPDATE) AS j;
+        SELECT FROM jobs AS j
+        WHERE j.id = k.job AND j.name = k.called AND j.state IN ('scheduled', 'queued') FOR UPDATE) AS j;
 END $$;
 
 -- Give waiting jobs what the batch brought for them, at these places: of several for one job, the last. They leave the line
@@ -131,10 +134,11 @@ BEGIN
 END $$;
 
 -- Add jobs, in order; gives those that are not added because another holds their key, each with the holder, and whether
--- that one was waiting and has what this one brought. Where the batch does not fit into a queue, nothing is added, and all
--- that is given is which bound it would break: queue, tenant and how many.
+-- that one was waiting and has what this one brought; and children that nobody is held for, each with its own id. Where the
+-- batch does not fit into a queue, nothing is added, and all that is given is which bound it would break: queue, tenant and
+-- how many.
 -- A job: id, queue, name, tenant, priority, run_at, args, key, mode, until, failures, crashes, created_at, parent,
--- replaces, debounce_for, limits.
+-- replaces, debounce_for, limits, children, on_child_failure, group.
 -- Waits for a transaction that is taking the same key, for so many milliseconds; the caller's own setting comes back.
 CREATE FUNCTION add(batch jsonb, now bigint, expected uuid, patience integer, channel text)
 RETURNS TABLE (job text, holder text, replaced boolean, no_room jsonb) LANGUAGE plpgsql AS $$
@@ -148,6 +152,9 @@ DECLARE
     outdated text[] := '{}'; -- the jobs that wait for what is at these places
     places bigint[] := '{}';
     bounds jsonb; -- on how many jobs may wait where these come to
+    orphans text[];
+    held text[];
+    children text[];
     before text := current_setting('lock_timeout');
 BEGIN
     IF expected <> (SELECT id FROM about) THEN
@@ -202,15 +209,34 @@ BEGIN
         END LOOP;
         PERFORM set_config('lock_timeout', before, true);
     END IF;
-    INSERT INTO jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until, failures,
-                      crashes, created_at, limits, state)
-    SELECT j ->> 0, j ->> 1, j ->> 2, j ->> 3, (j ->> 4)::integer, (j ->> 5)::bigint, j ->> 6, j ->> 7, j ->> 8,
-           (j ->> 9)::bigint, (j ->> 10)::integer, (j ->> 11)::integer, coalesce((j ->> 12)::bigint, now),
-           CASE WHEN j ->> 16 IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(j -> 16)) END,
-           CASE WHEN (j ->> 5)::bigint <= now THEN 'queued' ELSE 'scheduled' END
-    FROM jsonb_array_elements(batch) AS e (j)
-    WHERE j ->> 0 <> ALL (refused) AND NOT EXISTS (SELECT FROM ended WHERE ended.id = j ->> 0)
-    ON CONFLICT (id) DO NOTHING;
+    IF jsonb_path_exists(batch, '$[*][19] ? (@ != null)') THEN
+        orphans := orphans_in(batch, refused);
+        refused := refused || orphans;
+        RETURN QUERY SELECT o.id, o.id, false, NULL::jsonb FROM unnest(orphans) AS o (id);
+    END IF;
+    WITH new AS (
+        INSERT INTO jobs (id, queue, name, tenant, priority, run_at, args, unique_key, unique_mode, unique_until,
+                          failures, crashes, created_at, limits, child_of, state)
+        SELECT j ->> 0, j ->> 1, j ->> 2, j ->> 3, (j ->> 4)::integer, (j ->> 5)::bigint, j ->> 6, j ->> 7, j ->> 8,
+               (j ->> 9)::bigint, (j ->> 10)::integer, (j ->> 11)::integer, coalesce((j ->> 12)::bigint, now),
+               CASE WHEN j ->> 16 IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(j -> 16)) END, j ->> 19,
+               CASE WHEN j ->> 17 IS NOT NULL THEN 'held' WHEN (j ->> 5)::bigint <= now THEN 'queued' ELSE 'scheduled' END
+        FROM jsonb_array_elements(batch) AS e (j)
+        WHERE j ->> 0 <> ALL (refused) AND NOT EXISTS (SELECT FROM ended WHERE ended.id = j ->> 0)
+        ON CONFLICT (id) DO NOTHING
+        RETURNING jobs.id, jobs.child_of, jobs.state
+    )
+    SELECT array_agg(n.id) FILTER (WHERE n.state = 'held'), array_agg(n.id) FILTER (WHERE n.child_of IS NOT NULL)
+    INTO held, children FROM new AS n;
+    IF held IS NOT NULL THEN
+        INSERT INTO groups (id, total, on_failure)
+        SELECT DISTINCT ON (j ->> 0) j ->> 0, (j ->> 17)::integer, j ->> 18
+        FROM jsonb_array_elements(batch) WITH ORDINALITY AS e (j, place)
+        WHERE j ->> 0 = ANY (held) ORDER BY j ->> 0, place;
+    END IF;
+    IF children IS NOT NULL THEN
+        RETURN QUERY SELECT o.id, o.id, false, NULL::jsonb FROM unnest(adopt(children)) AS o (id);
+    END IF;
     IF places <> '{}' THEN
         PERFORM replace_waiting(outdated, places, batch, now);
     END IF;

@@ -27,6 +27,7 @@ CREATE TYPE move AS (
 CREATE FUNCTION apply(moves move[], now bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     one record;
+    forgotten text[];
 BEGIN
     IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.failure IS NOT NULL) THEN
         INSERT INTO failures (job, fence, at, kind, error, message, traceback)
@@ -56,17 +57,27 @@ BEGIN
         DELETE FROM jobs AS j USING unnest(moves) AS m
         WHERE j.id = m.id AND m.target NOT IN ('scheduled', 'queued')
         RETURNING j.*, m.target, m.failed, m.crashed, m.keep_until, m.result, m.reason
+    ), counted AS (
+        INSERT INTO group_changes (child_of, done, failed, cancelled)
+        SELECT g.child_of, count(*) FILTER (WHERE g.target = 'done'), count(*) FILTER (WHERE g.target = 'failed'),
+               count(*) FILTER (WHERE g.target = 'cancelled')
+        FROM gone AS g WHERE g.child_of IS NOT NULL GROUP BY g.child_of
     )
     INSERT INTO ended (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, failures, crashes,
                        unique_key, unique_mode, unique_until, worker, started_at, ended_at, keep_until, result, reason,
-                       limits)
+                       limits, child_of)
     SELECT g.id, g.queue, g.name, g.tenant, g.target, g.priority, g.run_at, g.created_at, g.args, g.fence,
            g.failures + g.failed, g.crashes + g.crashed, g.unique_key, g.unique_mode, g.unique_until, g.worker,
-           g.started_at, now, g.keep_until, g.result, g.reason, g.limits
-    FROM gone AS g WHERE (g.keep_until <= now) IS NOT TRUE;
-    IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.keep_until <= now AND m.target NOT IN ('scheduled', 'queued')) THEN
-        DELETE FROM failures AS f USING unnest(moves) AS m
-        WHERE f.job = m.id AND m.keep_until <= now AND m.target NOT IN ('scheduled', 'queued');
+           g.started_at, now, g.keep_until, g.result, g.reason, g.limits, g.child_of
+    FROM gone AS g WHERE (g.keep_until <= now) IS NOT TRUE OR g.child_of IS NOT NULL;
+    forgotten := ARRAY(
+        SELECT m.id FROM unnest(moves) AS m
+        WHERE m.keep_until <= now AND m.target NOT IN ('scheduled', 'queued')
+          AND NOT EXISTS (SELECT FROM ended AS e WHERE e.id = m.id));
+    IF forgotten <> '{}' THEN
+        DELETE FROM failures WHERE job = ANY (forgotten);
+        PERFORM lock_groups(forgotten);
+        DELETE FROM groups WHERE id = ANY (forgotten);
     END IF;
     IF EXISTS (SELECT FROM unnest(moves) AS m WHERE m.target IN ('scheduled', 'queued')) THEN
         UPDATE jobs AS j

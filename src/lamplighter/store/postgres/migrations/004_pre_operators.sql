@@ -5,6 +5,7 @@ CREATE FUNCTION cancel(ids text[], states text[], keep bigint, now bigint, OUT s
 LANGUAGE plpgsql AS $$
 DECLARE
     moves move[];
+    was_held text[];
 BEGIN
     PERFORM FROM (SELECT w.id FROM unnest(ids) AS w (id) ORDER BY w.id COLLATE "C") AS w CROSS JOIN LATERAL (
         SELECT FROM jobs AS j WHERE j.id = w.id FOR UPDATE) AS j;
@@ -20,16 +21,23 @@ BEGIN
     WHERE j.state <> 'running' AND j.state = ANY (states);
     stopped := ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
     IF moves IS NOT NULL THEN
+        was_held := ARRAY(SELECT j.id FROM jobs AS j WHERE j.id = ANY (stopped) AND j.state = 'held');
+        IF was_held <> '{}' THEN
+            PERFORM lock_groups(was_held);
+            UPDATE groups AS g SET held = false WHERE g.id = ANY (was_held);
+        END IF;
         PERFORM apply(moves, now);
     END IF;
 END $$;
 
 -- Queue now those of these jobs that have ended or are scheduled, with a clean slate; gives their ids, in order.
+-- Ended ones that have children are held again.
 CREATE FUNCTION retry(ids text[], states text[], now bigint) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     one record;
     early text[];
     revived text[];
+    again_held text[];
 BEGIN
     WITH scheduled AS (
         SELECT j.id FROM (SELECT w.id FROM unnest(ids) AS w (id) ORDER BY w.id COLLATE "C") AS w CROSS JOIN LATERAL (
@@ -42,14 +50,24 @@ BEGIN
     SELECT array_agg(id) INTO early FROM queued;
     WITH back AS (
         DELETE FROM ended WHERE id = ANY (ids) AND state = ANY (states) RETURNING *
+    ), counted AS (
+        INSERT INTO group_changes (child_of, done, failed, cancelled)
+        SELECT child_of, -count(*) FILTER (WHERE state = 'done'), -count(*) FILTER (WHERE state = 'failed'),
+               -count(*) FILTER (WHERE state = 'cancelled')
+        FROM back WHERE child_of IS NOT NULL GROUP BY child_of
     ), again AS (
         INSERT INTO jobs (id, queue, name, tenant, state, priority, run_at, created_at, args, fence, unique_key,
-                          unique_mode, unique_until, limits)
-        SELECT id, queue, name, tenant, 'queued', priority, now, created_at, args, fence, unique_key, unique_mode,
-               unique_until, limits
-        FROM back RETURNING id
+                          unique_mode, unique_until, limits, child_of)
+        SELECT id, queue, name, tenant,
+               CASE WHEN EXISTS (SELECT FROM groups AS g WHERE g.id = back.id) THEN 'held' ELSE 'queued' END, priority, now,
+               created_at, args, fence, unique_key, unique_mode, unique_until, limits, child_of
+        FROM back RETURNING id, state
     )
-    SELECT array_agg(id) INTO revived FROM again;
+    SELECT array_agg(id), array_agg(id) FILTER (WHERE state = 'held') INTO revived, again_held FROM again;
+    IF again_held IS NOT NULL THEN
+        PERFORM lock_groups(again_held);
+        UPDATE groups SET held = true WHERE id = ANY (again_held);
+    END IF;
     FOR one IN
         SELECT j.id, j.unique_key FROM unnest(ids) WITH ORDINALITY AS w (id, place) JOIN jobs AS j ON j.id = w.id
         WHERE j.id = ANY (revived) AND j.unique_mode IN ('pending', 'active') ORDER BY j.unique_key, w.place
@@ -62,7 +80,7 @@ BEGIN
 END $$;
 
 -- Forget up to `most` ended jobs that were kept long enough or are too many, and what else is over; gives how many jobs.
--- One at a time, for two that count what is too many would both take it away.
+-- Children of a job that lives are spared. One at a time, for two that count what is too many would both take it away.
 CREATE FUNCTION prune(keep_done bigint, keep_failed bigint, most integer, now bigint) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -72,7 +90,10 @@ BEGIN
     IF NOT alone('ended') THEN
         RETURN 0;
     END IF;
-    doomed := ARRAY(SELECT id FROM ended WHERE keep_until <= now ORDER BY keep_until, id LIMIT most);
+    doomed := ARRAY(
+        SELECT e.id FROM ended AS e
+        WHERE e.keep_until <= now AND (e.child_of IS NULL OR NOT EXISTS (SELECT FROM jobs AS j WHERE j.id = e.child_of))
+        ORDER BY e.keep_until, e.id LIMIT most);
     FOR one IN
         SELECT queue, state, n - CASE state WHEN 'done' THEN keep_done ELSE keep_failed END AS excess FROM totals
         WHERE state IN ('done', 'failed', 'cancelled') AND n > CASE state WHEN 'done' THEN keep_done ELSE keep_failed END
@@ -82,13 +103,18 @@ BEGIN
         -- some of these may have expired too: only what is found on top of those counts towards the limit
         doomed := doomed || ARRAY(
             SELECT o.id FROM (
-                SELECT id FROM ended WHERE queue = one.queue AND state = one.state ORDER BY id USING ~<~
-                LIMIT least(one.excess, most)
-            ) AS o WHERE o.id <> ALL (doomed));
+                SELECT id, child_of FROM ended WHERE queue = one.queue AND state = one.state ORDER BY id USING ~<~
+                LIMIT one.excess
+            ) AS o
+            WHERE o.id <> ALL (doomed)
+              AND (o.child_of IS NULL OR NOT EXISTS (SELECT FROM jobs AS j WHERE j.id = o.child_of))
+            LIMIT most);
     END LOOP;
     doomed := doomed[:most];
     DELETE FROM ended WHERE id = ANY (doomed);
     DELETE FROM failures WHERE job = ANY (doomed);
+    PERFORM lock_groups(doomed);
+    DELETE FROM groups WHERE id = ANY (doomed);
     PERFORM fold_counts(1);
     DELETE FROM counts WHERE n = 0;
     PERFORM forget_idle(now);

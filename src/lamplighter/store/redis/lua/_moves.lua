@@ -1,10 +1,13 @@
--- How a job stops running or waiting. (Include after _unique.)
+-- How a job stops running or waiting. (Include after _places, _unique and _children.)
 
 -- It ends; or is forgotten at once, if it need not be kept. The caller has taken it out of where it stood.
 local function finish(id, job, state, now)
   if job[KEY] then let_go(id, job) end
   take(LIVE, id)
-  if job[KEEP_UNTIL] and job[KEEP_UNTIL] <= now then
+  let_children_go(id, job)
+  if job[GROUP] then count_child(job[GROUP], state, 1) end
+  if job[KEEP_UNTIL] and job[KEEP_UNTIL] <= now and not job[GROUP] then
+    forget_relations(id, job)
     forget(id)
     return
   end

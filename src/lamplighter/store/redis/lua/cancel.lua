@@ -2,7 +2,11 @@
 -- KEYS[1] {prefix}   ARGV[1] now   ARGV[2] until when to keep those that end, or ''   ARGV[3...] ids
 -- Returns two lists of ids: who ended, who was asked. Rings if there are any.
 -- include _job
+-- include _lines
+-- include _waits
+-- include _places
 -- include _unique
+-- include _children
 -- include _moves
 -- include _ring
 local now, keep_until, ended, asked = tonumber(ARGV[1]), tonumber(ARGV[2]), {}, {}
@@ -23,6 +27,7 @@ for _, id in ipairs(ids) do
 end
 if #ended + #asked > 0 then
   flush()
+  settle_held()
   ring()
 end
 return {ended, asked}

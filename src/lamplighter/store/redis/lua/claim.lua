@@ -1,79 +1,161 @@
--- Take the most urgent queued jobs for a worker, each under a new fence.
+-- Take queued jobs for a worker, each under a new fence, by priority and by the turns of tenants. Jobs that a limit
+-- does not let through are put before its gate instead, where they wait until it has room.
 -- KEYS[1] {prefix}
 -- ARGV[1] now   ARGV[2] limit   ARGV[3] worker   ARGV[4] until when its lease holds   ARGV[5...] queues (none: all)
--- Returns pairs of an id and the job as msgpack, the most urgent first.
+-- Returns pairs of an id and the job as msgpack, in the order of their turns. Rings if it left some for the next claim.
 -- include _job
+-- include _lines
+-- include _waits
+-- include _places
 -- include _unique
+-- include _rules
+-- include _gate
+-- include _gates
+-- include _release
+-- include _plan
+-- include _ring
+local MOST_PARKED = 1000  -- jobs that are put before shut gates
 local now, wanted, worker, lease_until = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
-local ids, heads = {}, HEADS
+local claimed, parked = {}, 0
+local lasts = {}           -- the places of those who are last, before gates
+local NEVER, looks = {}, {}  -- when to look at places where jobs were put
 
-local function start_from(queue, found)
-  local n = #found / 2
-  for i = 1, n do ids[#ids + 1] = string.sub(found[i * 2 - 1], 17) end
-  touched[queue] = true
-  count('q', queue, -n)
-  count('r', queue, n)
-end
-
-if #ARGV == 5 then
-  if redis.call('HEXISTS', HEAD_OF, ARGV[5]) == 0 then return {} end  -- it is empty, or paused
-  start_from(ARGV[5], redis.call('ZPOPMIN', line(ARGV[5]), wanted))
-  wanted = 0
-elseif #ARGV > 5 then  -- their heads are copied, to be taken in order like those of all queues
-  local members = {}
-  for _, member in ipairs(redis.call('HMGET', HEAD_OF, unpack(ARGV, 5))) do
-    if member then members[#members + 1] = member end
+-- The classes of these queues, the most urgent first: it stands in the order that they have now.
+local function classes_of(queues)
+  local members, some = {}, base .. ':claiming'
+  for _, queue in ipairs(queues) do
+    for _, priority in ipairs(redis.call('ZRANGE', priorities_of(queue), 0, -1)) do
+      members[#members + 1] = redis.call('HGET', HEAD_OF, class_of(queue, priority))
+    end
   end
-  if #members == 0 then return {} end
-  heads = base .. ':claiming'
-  local scores = redis.call('ZMSCORE', HEADS, unpack(members))
-  for i, member in ipairs(members) do redis.call('ZADD', heads, scores[i], member) end
+  for i, score in ipairs(#members > 0 and redis.call('ZMSCORE', HEADS, unpack(members)) or {}) do
+    if score then redis.call('ZADD', some, score, members[i]) end  -- or it is paused
+  end
+  local ordered = redis.call('ZRANGE', some, 0, -1)
+  redis.call('DEL', some)
+  for i, member in ipairs(ordered) do ordered[i] = select(2, parted(member)) end
+  return ordered
 end
 
--- Those of the places found, each followed by its score, that come before a head; the first does anyway. Of equal moments
--- the ids decide, and those only Redis compares by their bytes: such a job waits until it is at the head itself.
-local function before(found, score, member)
-  local moment, n = string.sub(member, 1, 16), 1
-  score = tonumber(score)
-  while found[n * 2 + 1] do
-    local its = tonumber(found[n * 2 + 2])
-    if its > score or its == score and string.sub(found[n * 2 + 1], 1, 16) >= moment then break end
+-- What gives the class to claim from: each has nothing to claim any more when the next is asked for.
+local function classes()
+  if #ARGV == 4 then
+    return function()
+      local member = redis.call('ZRANGE', HEADS, 0, 0)[1]
+      return member and select(2, parted(member))
+    end
+  elseif #ARGV == 5 then
+    if redis.call('SISMEMBER', PAUSED, ARGV[5]) == 1 then return function() end end
+    return function()
+      local priority = redis.call('ZRANGE', priorities_of(ARGV[5]), 0, 0)[1]
+      return priority and class_of(ARGV[5], priority)
+    end
+  end
+  local found, n = classes_of({unpack(ARGV, 5)}), 0
+  return function()
     n = n + 1
+    return found[n]
   end
-  return {unpack(found, 1, n * 2)}
 end
 
-local burst = 8
-while #ids < wanted do
-  local two = redis.call('ZRANGE', heads, 0, 1, 'WITHSCORES')
-  if #two == 0 then break end
-  local queue = queue_of(two[1])
-  if two[3] then
-    local found = redis.call('ZRANGE', line(queue), 0, math.min(wanted - #ids, burst) - 1, 'WITHSCORES')
-    found = before(found, two[4], two[3])
-    burst = #found == burst * 2 and math.min(burst * 2, 1000) or burst
-    redis.call('ZREMRANGEBYRANK', line(queue), 0, #found / 2 - 1)
-    start_from(queue, found)
-  else
-    start_from(queue, redis.call('ZPOPMIN', line(queue), wanted - #ids))
+-- The first of a job's limits that does not let it through.
+local function shut(job)
+  for _, key in ipairs(job[LIMITS]) do
+    local g, rule = gate(key)
+    if room_at(g, rule, now) == 0 then return key end
   end
-  redis.call('ZREM', heads, two[1])
-  local next = redis.call('ZRANGE', line(queue), 0, 0, 'WITHSCORES')
-  if next[1] then redis.call('ZADD', heads, next[2], head(next[1], queue)) end
 end
-if heads ~= HEADS then redis.call('DEL', heads) end
 
-local jobs, claimed = load(ids), {}
-for _, id in ipairs(ids) do
-  local job = jobs[id]
-  if job then  -- or the server evicted it
-    if job[MODE] == 'pending' then let_go(id, job) end
-    job[STATE], job[FENCE], job[WORKER], job[PROGRESS] = 'r', job[FENCE] + 1, worker, nil
-    job[STARTED_AT], job[LEASE_UNTIL] = now, lease_until
-    put(RUNNING, ARGV[4], id)
-    claimed[#claimed + 1] = id
-    claimed[#claimed + 1] = save(id, job)
+-- The place of the last of a job's tenant and priority, if any waits there.
+local function last_place(those)
+  if lasts[those] == nil then
+    lasts[those] = tonumber(redis.call('ZREVRANGE', those, 0, 0, 'WITHSCORES')[2]) or false
   end
+  return lasts[those]
+end
+
+-- Have a job wait before a gate. One that was let go, and came too late, has its place again.
+local function park(id, job, key)
+  local before, let_go_by = joined(key, job[QUEUE]), job[LET_GO]
+  local those = turns(before, job)
+  local last = last_place(those)
+  if let_go_by then tally(CANDIDATES, joined(let_go_by, job[QUEUE]), -1) end
+  if let_go_by ~= key then
+    job[PLACE] = last and last + charge_of(job[TENANT]) or tonumber(redis.call('HGET', PASSED, before) or 0)
+  end
+  lasts[those] = math.max(last or job[PLACE], job[PLACE])
+  job[WAITS_ON], job[LET_GO] = key, nil
+  into_wait(id, job)
+  save(id, job)
+  local g, rule = change_gate(key)
+  looks[before] = next_look(g, rule, now) or NEVER
+end
+
+local function start(id, job)
+  if job[MODE] == 'pending' then let_go(id, job) end
+  if job[LET_GO] then tally(CANDIDATES, joined(job[LET_GO], job[QUEUE]), -1) end
+  for _, key in ipairs(job[LIMITS] or {}) do
+    local g, rule = change_gate(key)
+    go_through(g, rule, now)
+  end
+  stop_waiting(id, job)
+  job[STATE], job[FENCE], job[WORKER], job[PROGRESS] = 'r', job[FENCE] + 1, worker, nil
+  job[STARTED_AT], job[LEASE_UNTIL] = now, lease_until
+  put(RUNNING, ARGV[4], id)
+  claimed[#claimed + 1] = id
+  claimed[#claimed + 1] = save(id, job)
+end
+
+-- One round in a class: plan as many as are wanted still, and take those that all of their limits let through. Returns
+-- how many were planned, and how many were taken.
+local function round(class, queue)
+  local ids, line_of, start_of, lines = plan(class, wanted)
+  local jobs, keys, taken, latest = load(ids), {}, 0, -math.huge
+  for _, job in pairs(jobs) do
+    for _, key in ipairs(job[LIMITS] or {}) do keys[#keys + 1] = key end
+  end
+  if #keys > 0 then load_gates(keys) end
+  for i, id in ipairs(ids) do
+    local job = jobs[id]
+    local key = job and job[LIMITS] and shut(job)
+    if key then
+      park(id, job, key)
+    elseif job then  -- or the server evicted it
+      start(id, job)
+      taken, latest = taken + 1, math.max(latest, start_of[i])
+      line_of[i].taken = line_of[i].taken + 1
+    end
+  end
+  tally(COUNTS, 'q' .. queue, -taken)
+  tally(COUNTS, 'r' .. queue, taken)
+  serve(class, lines, latest)
+  write()
+  return #ids, taken
+end
+
+-- Claim from a class until there is enough, or nothing more. Returns false if the rest is to be left to the next claim.
+local function claim_from(class)
+  local _, queue = parts_of(class)
+  repeat
+    if parked >= MOST_PARKED then return false end
+    local planned, taken = round(class, queue)
+    wanted, parked = wanted - taken, parked + planned - taken
+  until planned == taken or wanted == 0
+  return true
+end
+
+release(now)
+local next_class, done = classes(), true
+while wanted > 0 and done do
+  local class = next_class()
+  if not class then break end
+  done = claim_from(class)
+  rehead(class)
+end
+for before, look_at in pairs(looks) do
+  if look_at == NEVER then take(LOOK_AT, before) else put(LOOK_AT, look_at, before) end
 end
 flush()
+save_gates()
+if not done then ring() end
 return claimed

@@ -1,5 +1,9 @@
 -- Remove a record, if it is there.
 -- KEYS[1] {prefix}   ARGV[1] kind   ARGV[2] name
--- Returns nothing.
-redis.call('HDEL', KEYS[1] .. ':records:' .. ARGV[1], ARGV[2])
-redis.call('ZREM', KEYS[1] .. ':fading', cmsgpack.pack(ARGV[1], ARGV[2]))
+-- Returns nothing. Rings if jobs wait before a limit that it was the rule of.
+-- include _job
+-- include _changed
+-- include _ring
+redis.call('HDEL', base .. ':records:' .. ARGV[1], ARGV[2])
+redis.call('ZREM', base .. ':fading', cmsgpack.pack(ARGV[1], ARGV[2]))
+if ARGV[1] == 'limit' and rule_changed(ARGV[2]) then ring() end

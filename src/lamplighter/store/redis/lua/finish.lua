@@ -1,19 +1,44 @@
--- Record how attempts ended, each only if its worker still holds it.
+-- Record how attempts ended, each only if its worker still holds it; their limits and tenants learn of it.
 -- KEYS[1] {prefix}
 -- ARGV[1] now
--- ARGV[2] msgpack values, nine for each outcome: id, fence, state, failed, run_at, result, reason, keep_until, failure
+-- ARGV[2] msgpack values, ten for each outcome: id, fence, state, failed, run_at, result, reason, keep_until, failure,
+-- and orders: rows of a gate's key, a verb, and until when
 -- Returns the ids that won. Rings if any did.
 -- include _job
+-- include _lines
+-- include _waits
+-- include _places
 -- include _unique
+-- include _children
 -- include _moves
 -- include _ring
-local now, won, outcomes, ids = tonumber(ARGV[1]), {}, unpack_rows(ARGV[2], 9)
-local jobs = load(ids)
+
+-- What there is to do about limits: in a function of its own, for Lua knows no more than 200 names in one.
+local function with_limits()
+  -- include _rules
+  -- include _gate
+  -- include _gates
+  -- include _ended
+  return {note_end = note_end, settle = settle, obey = obey_all, save = save_gates}
+end
+
+local limits = with_limits()
+local now, won, outcomes, ids = tonumber(ARGV[1]), {}, unpack_rows(ARGV[2], 10)
+local jobs, told = load(ids), {}
+
+-- What an outcome says about the limits of its job.
+local function verdict(state, failed)
+  if state == 'd' then return true end
+  if failed then return false end
+end
+
 for _, outcome in ipairs(outcomes) do
-  local id, fence, state, failed, run_at, result, reason, keep_until, failure = unpack(outcome, 2, 10)
+  local id, fence, state, failed, run_at, result, reason, keep_until, failure, orders = unpack(outcome, 2, 11)
   local job = jobs[id]
   if job and job[STATE] == 'r' and job[FENCE] == fence then
     won[#won + 1] = id
+    limits.note_end(job, verdict(state, failed))
+    for _, one in ipairs(orders or {}) do told[#told + 1] = one end
     leave(id, job)
     if failure then note_failure(id, failure) end
     if failed then job[FAILURES] = job[FAILURES] + 1 end
@@ -33,6 +58,10 @@ for _, outcome in ipairs(outcomes) do
 end
 if #won > 0 then
   flush()
+  limits.settle(now)
+  limits.obey(told, now)
+  limits.save()
+  settle_held()
   ring()
 end
 return won

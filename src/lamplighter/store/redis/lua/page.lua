@@ -2,17 +2,31 @@
 -- KEYS[1] {prefix}
 -- ARGV[1] the place, an index of ids by id (such as live or done); '' for the ids given
 -- ARGV[2] where to begin, as ZREVRANGEBYLEX has it   ARGV[3] limit   ARGV[4] how many ids to look at, at most
--- ARGV[5] msgpack: the filters [states, queues, names, tenants]   ARGV[6...] ids, newest first
--- Returns the last id that was looked at ('' when there are no more), then pairs of an id and the job as msgpack.
+-- ARGV[5] msgpack: the filters [states, queues, names, tenants, groups]   ARGV[6...] ids, newest first
+-- Returns the last id that was looked at ('' when there are no more), then pairs of an id and the job as msgpack; to a
+-- job that has children four more fields are added, how many were added, are done, failed, cancelled.
 -- include _job
+-- include _children
 local place_of_ids, limit, most = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
-local filters, fields = {}, {2, 16, 21, 22}  -- state, queue, name, tenant; the first value is where it stopped
+local filters, fields = {}, {2, 19, 26, 24, 29}  -- state, queue, name, tenant, group; the first is where it stopped
 for i, wanted in ipairs(cmsgpack.unpack(ARGV[5])) do
   if #wanted > 0 then
     local set = {}
     for _, value in ipairs(wanted) do set[value] = true end
     filters[#filters + 1] = {fields[i], set}
   end
+end
+
+-- A job that is of no group, and has none, ends before that field.
+local function fields_of(job)
+  return {cmsgpack.unpack_limit(job, string.sub(job, 1, 3) == HEADER and 25 or 28, #HEADER)}
+end
+
+local function with_counts(id, job)
+  if string.sub(job, 1, 3) == HEADER or not unpack_job(job)[TOTAL] then return job end
+  local counted = redis.call('HMGET', group_of(id), 'a', 'd', 'f', 'c')
+  for i = 1, 4 do counted[i] = tonumber(counted[i] or 0) end
+  return '\220\000\034' .. string.sub(job, 4) .. cmsgpack.pack(unpack(counted))
 end
 
 local function matches(job)
@@ -33,9 +47,9 @@ while last < #ids and #answer < limit * 2 + 1 do
   local packed = redis.call('HMGET', JOBS, unpack(ids, last + 1, math.min(last + step, #ids)))
   for _, job in ipairs(packed) do
     last = last + 1
-    if job and #answer < limit * 2 + 1 and (#filters == 0 or matches({cmsgpack.unpack_limit(job, 21, #HEADER)})) then
+    if job and #answer < limit * 2 + 1 and (#filters == 0 or matches(fields_of(job))) then
       answer[#answer + 1] = ids[last]
-      answer[#answer + 1] = job
+      answer[#answer + 1] = with_counts(ids[last], job)
       if #answer >= limit * 2 + 1 then break end
     end
   end

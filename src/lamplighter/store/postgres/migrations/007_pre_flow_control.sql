@@ -1,4 +1,4 @@
--- Flow control: the lines of tenants, the gates of limits, and who waits before them. `core.flow` says what it means.
+-- Flow control: the lines of tenants, the gates of limits, and who waits before them. `core.flow_control` says what it means.
 -- All of it belongs to one owner at a time: a claim, mostly. Others only append what happened, and wait for nobody.
 
 -- Who is next of a queue and priority: the tenant whose line has the lowest tag. `active`: there are jobs in it.

@@ -1,4 +1,4 @@
-"""Flow control: who may be claimed, and who waits before a gate. `Shelf` tells it of every queued job."""
+"""FlowControl control: who may be claimed, and who waits before a gate. `Shelf` tells it of every queued job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from lamplighter.core.clock import from_us, maybe_to_us, to_us
-from lamplighter.core.flow import (
+from lamplighter.core.flow_control import (
     AT_ONCE,
     LIMIT,
     QUEUE,
@@ -33,7 +33,7 @@ MOST_LET_GO = 1000  # jobs at once, of one queue before one gate
 Text = Callable[[str, str], str | None]  # the text of a record, by its kind and name
 
 
-class Flow:
+class FlowControl:
     """Lines, gates and those who wait before them; changes no job itself."""
 
     def __init__(self, text: Text) -> None:
@@ -123,12 +123,12 @@ class Flow:
             self._gate(order.key).obey(order, maybe_to_us(order.until), self._rule(order.key), to_us(now))
             self._look_at_once(order.key)
 
-    def rule_changed(self, kind: str, name: str) -> None:
-        """A record was written."""
-        if kind == LIMIT:
-            for key, _ in self._waits:
-                if limit_of(key) == name:
-                    self._look_at_once(key)
+    def rule_changed(self, kind: str, name: str) -> bool:
+        """A record was written; returns whether jobs wait that it may be of interest to."""
+        keys = {key for key, _ in self._waits if kind == LIMIT and limit_of(key) == name}
+        for key in keys:
+            self._look_at_once(key)
+        return bool(keys)
 
     def turned(self) -> tuple[Turned, ...]:
         """Breakers that opened or closed since this was last asked."""

@@ -1,4 +1,5 @@
--- Full queues: bounds on how many jobs of a queue, or of a tenant in it, may wait.
+-- Full queues: bounds on how many jobs of a queue, or of a tenant in it, may wait. Those that are held for their
+-- children do not count.
 
 -- The bounds that hold for new jobs, and how many of them count. A bound: queue, tenant (none: all), most, whether the
 -- oldest make room, how many come.
@@ -80,7 +81,7 @@ BEGIN
         FROM unnest(oldest_waiting(one.queue, one.tenant, greatest(0, waiting_in(one.queue, one.tenant) - one.most)))
             WITH ORDINALITY AS o (id, place)
         CROSS JOIN LATERAL (
-            SELECT j.id, j.fence, j.unique_key FROM jobs AS j WHERE j.id = o.id AND j.state <> 'running'
+            SELECT j.id, j.fence, j.unique_key FROM jobs AS j WHERE j.id = o.id AND j.state IN ('scheduled', 'queued')
             FOR UPDATE SKIP LOCKED
         ) AS j;
         IF moves IS NOT NULL THEN

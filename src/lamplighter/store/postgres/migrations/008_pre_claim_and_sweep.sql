@@ -309,10 +309,11 @@ BEGIN
 END $$;
 
 -- When there is something to do: the earliest scheduled job comes due, the earliest lease runs out, a gate is to be looked
--- at; or at once, for what happened to gates.
+-- at; or at once, for held jobs whose children are settled, and for what happened to gates.
 CREATE FUNCTION next_moment() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM gates WHERE told <> (held OR openings > 0))
+    IF EXISTS (SELECT FROM groups WHERE settled)
+        OR EXISTS (SELECT FROM gates WHERE told <> (held OR openings > 0))
         OR must_fold_gates()
         OR (SELECT count(*) FROM (SELECT FROM gate_changes LIMIT 1000) AS c) = 1000 THEN
         RETURN 0;
@@ -322,27 +323,36 @@ BEGIN
                  (SELECT min(look_at) FROM waits));
 END $$;
 
--- Queue up to `most` scheduled jobs that are due, and up to `most` whose lease ran out (as a crash); have jobs go whose
--- gates have room, and tell of breakers that turned. What owners do is left to another if one is at it.
-CREATE FUNCTION sweep(most integer, now bigint, OUT due integer, OUT rescued text[], OUT next_at bigint, OUT told jsonb)
-LANGUAGE plpgsql AS $$
+-- Settle up to `most` jobs that are held; queue up to `most` scheduled ones that are due, and up to `most` whose lease ran
+-- out (as a crash); have jobs go whose gates have room, and tell of breakers that turned. What is done by one at a time is
+-- left to another if one is at it.
+CREATE FUNCTION sweep(most integer, now bigint, OUT due integer, OUT rescued text[], OUT next_at bigint, OUT failed text[],
+                      OUT told jsonb) LANGUAGE plpgsql AS $$
 DECLARE
     moves move[];
+    came integer;
+    passed integer; -- held jobs that could go on, but are in the hands of others
+    left_over integer;
     gone bigint := 0;
     owned boolean;
+    busy boolean; -- another sweep is at the groups: it may have looked too early for what is there by now
 BEGIN
     due := 0;
     rescued := '{}';
+    failed := '{}';
     told := '[]';
     PERFORM fold_counts(500);
+    busy := (EXISTS (SELECT FROM group_changes) OR EXISTS (SELECT FROM groups WHERE settled)) AND NOT alone('groups');
+    PERFORM fold_groups();
     next_at := next_moment();
-    IF (next_at <= now) IS NOT TRUE THEN
+    IF (next_at <= now OR busy) IS NOT TRUE THEN
         RETURN;
     END IF;
+    SELECT s.due, s.failed, s.passed INTO due, failed, passed FROM settle_held(most, now) AS s;
     UPDATE jobs SET state = 'queued' WHERE id = ANY (ARRAY(
         SELECT id FROM jobs WHERE state = 'scheduled' AND run_at <= now ORDER BY run_at, id LIMIT most
         FOR UPDATE SKIP LOCKED));
-    GET DIAGNOSTICS due = ROW_COUNT;
+    GET DIAGNOSTICS came = ROW_COUNT;
     SELECT array_agg(ROW(
         a.nth, a.id, a.fence, CASE WHEN a.stopping THEN 'cancelled' ELSE 'queued' END, 0, 1, NULL, NULL, NULL,
         CASE WHEN a.stopping THEN 'asked to stop' END,
@@ -359,6 +369,7 @@ BEGIN
         PERFORM settle(moves, now);
         rescued := ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
     END IF;
+    PERFORM fold_groups();
     owned := alone('lines');
     IF owned THEN
         PERFORM fold_gates();
@@ -367,10 +378,15 @@ BEGIN
     END IF;
     next_at := next_moment();
     IF next_at <= now THEN -- there is more, or another owner is at it, or a transaction has it in its hands, perhaps for long
-        next_at := now + CASE WHEN due = most OR cardinality(rescued) = most OR gone >= 1000 THEN 0
+        left_over := (SELECT count(*) FROM (SELECT FROM groups WHERE settled LIMIT passed + 1) AS g);
+        next_at := now + CASE WHEN came = most OR cardinality(rescued) = most OR left_over > passed OR gone >= 1000
+                              THEN 0
                               WHEN NOT owned THEN 20000 ELSE 1000000 END;
     END IF;
-    due := due + gone;
+    IF busy THEN
+        next_at := now;
+    END IF;
+    due := due + came + gone;
 END $$;
 
 -- Every function that is called from outside finds its tables whatever the caller's search_path is, and goes by its indexes
@@ -382,7 +398,8 @@ BEGIN
     FOR one IN
         SELECT oid::regprocedure AS name, prorettype = 'trigger'::regtype AS is_trigger FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace AND (prorettype = 'trigger'::regtype OR proname IN (
-            'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates'))
+            'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates',
+            'children_of'))
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one.name, current_schema());
         CONTINUE WHEN one.is_trigger;

@@ -1,0 +1,60 @@
+-- The rules of limits, queues and tenants, from the texts of their records: as in `core.flow_control`. (Include after _job.)
+local DEFAULTS = {
+  limit = {burst = 1, at_least = 10, within = 60000000, open_for = 30000000, longest = 600000000},
+  queue = {charge = 'jobs', drop = false},
+  tenant = {weight = 1},
+}
+local TEXTS, FLAGS = {charge = true}, {drop = true}  -- the fields that are no numbers
+local rules = {limit = {}, queue = {}, tenant = {}}
+
+local function fits(field, value)
+  if TEXTS[field] then return value == 'jobs' or value == 'time' end
+  return type(value) == (FLAGS[field] and 'boolean' or 'number')
+end
+
+-- A rule from its text; the default one where it cannot be read.
+local function read_rule(text, defaults)
+  local ok, told = pcall(cjson.decode, text)
+  if not ok or type(told) ~= 'table' then return defaults end
+  local rule = setmetatable({}, {__index = defaults})
+  for field, value in pairs(told) do
+    if value ~= cjson.null or defaults[field] ~= nil then
+      if not fits(field, value) then return defaults end
+      rule[field] = value
+    end
+  end
+  return rule
+end
+
+-- Read the rules of these names, each once for a script.
+local function load_rules(kind, names)
+  local known, new = rules[kind], {}
+  for _, name in ipairs(names) do
+    if not known[name] then
+      known[name] = DEFAULTS[kind]
+      new[#new + 1] = name
+    end
+  end
+  if #new == 0 then return end
+  for i, packed in ipairs(redis.call('HMGET', base .. ':records:' .. kind, unpack(new))) do
+    if packed then known[new[i]] = read_rule(cmsgpack.unpack(packed)[1], DEFAULTS[kind]) end
+  end
+end
+
+local function rule_of(kind, name)
+  if not rules[kind][name] then load_rules(kind, {name}) end
+  return rules[kind][name]
+end
+
+local function limit_of(key)
+  return string.match(key, '^[^:]*')
+end
+
+local function weight_of(tenant)
+  return math.max(1, rule_of('tenant', tenant).weight)
+end
+
+-- What a tenant is charged for a job: the thousandths of it that its weight leaves.
+local function charge_of(tenant)
+  return math.floor(1000 / weight_of(tenant))
+end
