@@ -11,7 +11,7 @@ from tests.store.postgres.crowd import LIMITED, PARENT, RUNNING, SCHEDULED, SHAR
 from tests.store.postgres.plans import Read, Watched
 
 from lamplighter.core.clock import to_us
-from lamplighter.core.flow import Order
+from lamplighter.core.flow_control import Order
 from lamplighter.core.model import ENDED, LIVE, MOVES, Beat, Claimed, Failure, NewJob, Outcome, State, Where
 from lamplighter.store.postgres import PostgresStore, rows
 from lamplighter.store.postgres.queries import Queries

@@ -20,7 +20,7 @@ StartChild = Callable[..., Child]
 # Any call, with any of a few keys, again and again; each attempt that it won is told.
 ANYTHING = """
 import asyncio, random, sys
-from lamplighter.core.flow import GateRule
+from lamplighter.core.flow_control import GateRule
 from lamplighter.core.model import Beat, Keep, State, Where
 from lamplighter.store.open import open_store
 from lamplighter.testing.conformance._make import *

@@ -11,7 +11,7 @@ import pytest
 from tests.store.postgres.behind import Behind
 
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.core.flow import GateRule, Order
+from lamplighter.core.flow_control import GateRule, Order
 from lamplighter.core.model import Added, Beat, Keep, NewJob, State, UniqueMode, Where
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
