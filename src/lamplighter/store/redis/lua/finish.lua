@@ -10,10 +10,6 @@
 -- include _places
 -- include _unique
 -- include _moves
--- include _rules
--- include _gate
--- include _gates
--- include _ended
 -- include _ring
 local now, won, outcomes, ids = tonumber(ARGV[1]), {}, unpack_rows(ARGV[2], 10)
 local jobs, told = load(ids), {}
@@ -50,9 +46,15 @@ for _, outcome in ipairs(outcomes) do
 end
 if #won > 0 then
   flush()
-  settle(now)
-  obey_all(told, now)
-  save_gates()
+  if #told + #ran > 0 then
+    -- include _rules
+    -- include _gate
+    -- include _gates
+    -- include _ended
+    settle(now)
+    obey_all(told, now)
+    save_gates()
+  end
   ring()
 end
 return won

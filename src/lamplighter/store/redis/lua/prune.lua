@@ -56,4 +56,5 @@ for _, member in ipairs(records) do
 end
 local more = forget_lines()
 more = forget_gates(now) or more
+forget_ages()
 return {#doomed, (more or #keys == 1000 or #records == 1000) and 1 or 0}

@@ -4,6 +4,26 @@
 -- Returns how many came due, how many were let go, when to look again ('' for never), the ids of those rescued, and of
 -- breakers that turned since the last sweep pairs of a key and whether (1 or 0) it is open. Rings if anything changed.
 -- include _job
+local now, limit = tonumber(ARGV[1]), ARGV[2]
+
+-- When there is something to do that only time, or what has changed, brings about.
+local function next_moment()
+  if redis.call('EXISTS', base .. ':untold', base .. ':changed') > 0 then return 0 end
+  local moment
+  for _, name in ipairs({':scheduled', ':running', ':look_at'}) do
+    local first = tonumber(redis.call('ZRANGE', base .. name, 0, 0, 'WITHSCORES')[2])
+    moment = moment and first and math.min(moment, first) or moment or first
+  end
+  return moment
+end
+
+local function answer(due, let_go_, moment, rescued, turned_)
+  return {due, let_go_, moment and string.format('%.0f', moment) or '', rescued, turned_}
+end
+
+local moment = next_moment()
+if not moment or moment > now then return answer(0, 0, moment, {}, {}) end
+
 -- include _lines
 -- include _waits
 -- include _places
@@ -13,20 +33,10 @@
 -- include _gate
 -- include _gates
 -- include _ended
+-- include _changed
 -- include _release
 -- include _ring
 local MOST_TOLD = 1000
-local now, limit = tonumber(ARGV[1]), ARGV[2]
-
-local function next_moment()
-  if redis.call('EXISTS', UNTOLD) == 1 then return 0 end
-  local moment
-  for _, places in ipairs({SCHEDULED, RUNNING, LOOK_AT}) do
-    local first = tonumber(redis.call('ZRANGE', places, 0, 0, 'WITHSCORES')[2])
-    moment = moment and first and math.min(moment, first) or moment or first
-  end
-  return moment
-end
 
 local function rescue(id, job)
   local message = 'worker ' .. job[WORKER] .. ' stopped renewing its lease.'
@@ -53,13 +63,6 @@ local function turned()
   end
   return told
 end
-
-local function answer(due, let_go_, moment, rescued, turned_)
-  return {due, let_go_, moment and string.format('%.0f', moment) or '', rescued, turned_}
-end
-
-local moment = next_moment()
-if not moment or moment > now then return answer(0, 0, moment, {}, {}) end
 
 -- (A job that someone deleted by hand is only taken out of its place.)
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', ARGV[1], 'LIMIT', 0, limit)
