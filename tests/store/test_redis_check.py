@@ -15,7 +15,7 @@ from lamplighter.core.clock import from_us
 from lamplighter.core.errors import ConfigError, StoreDamaged
 from lamplighter.store.migrate import migrate
 from lamplighter.store.redis import RedisStore
-from lamplighter.store.redis.check import NEWEST, refuse_old, warnings
+from lamplighter.store.redis.check import NEWEST, OLDEST, refuse_old, warnings
 from lamplighter.store.redis.schema import RedisSchema
 from lamplighter.testing.conformance._make import add, claim, job
 from lamplighter.testing.servers import RedisServer
@@ -69,6 +69,15 @@ async def test_jobs_of_a_newer_schema_are_left_alone(redis_server: RedisServer) 
     with pytest.raises(StoreDamaged, match="written by a newer Lamplighter: upgrade this one"):
         await RedisStore(f"{redis_server.url}?prefix=newer").__aenter__()
     assert redis_server.ask("KEYS", "{newer}*") == ["{newer}:schema"]
+
+
+async def test_jobs_of_a_schema_that_was_never_released_are_left_alone(redis_server: RedisServer) -> None:
+    redis_server.ask("SET", "{older}:schema", OLDEST - 1)
+    with pytest.raises(StoreDamaged, match=r"written before the first release of Lamplighter: finish them with what"):
+        await RedisStore(f"{redis_server.url}?prefix=older").__aenter__()
+    with pytest.raises(StoreDamaged, match="before the first release"):
+        await RedisSchema(f"{redis_server.url}?prefix=older").taken()
+    assert redis_server.ask("KEYS", "{older}*") == ["{older}:schema"]
 
 
 @pytest.fixture

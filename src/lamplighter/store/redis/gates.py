@@ -19,14 +19,14 @@ from lamplighter.store.rules import read_rule
 class _Row(msgspec.Struct, array_like=True, gc=False):
     running: int
     tat: int
-    until: int
-    openings: int
-    probing: bool
-    held: bool
-    oks: int
-    bads: int
-    since: int
-    told: bool
+    until: int = 0
+    openings: int = 0
+    probing: bool = False
+    held: bool = False
+    oks: int = 0
+    bads: int = 0
+    since: int = 0
+    told: bool = False
 
 
 _decode = msgspec.msgpack.Decoder(_Row).decode
@@ -70,8 +70,8 @@ class Answer(NamedTuple):
 
 
 async def find(link: Link, keys: Sequence[str], limit: int, now: datetime) -> list[GateView]:
-    """The gates of these keys; of none, those at which anything is the matter."""
-    found = _named(link, sorted(set(keys))[: max(0, limit)]) if keys else _busy(link, limit, now)
+    """The gates of these keys; of none, those of all known at which anything is the matter."""
+    found = _named(link, sorted(set(keys))[: max(0, limit)]) if keys else _that_matter(link, limit, now)
     return [answer.view(now) async for answer in found]
 
 
@@ -81,7 +81,7 @@ async def _named(link: Link, keys: Sequence[str]) -> AsyncIterator[Answer]:
             yield answer
 
 
-async def _busy(link: Link, limit: int, now: datetime) -> AsyncIterator[Answer]:
+async def _that_matter(link: Link, limit: int, now: datetime) -> AsyncIterator[Answer]:
     start, left = b"-", limit
     while left > 0:
         some = _answers(await link.run(script("gates"), start, STRETCH, again=True))

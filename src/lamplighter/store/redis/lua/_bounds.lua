@@ -1,7 +1,4 @@
 -- Bounds on how many jobs wait in a queue, and of a tenant in it. (Include after _places and _rules.)
-local MOST_DROPPED = 1000  -- jobs in one script
-local MOST_STRETCHES = 10  -- of jobs that live, where the oldest of a queue are looked for, in one script
-local STRETCH = 1000
 
 -- How many jobs of a queue wait; of one tenant, or of all.
 local function waiting_in(queue, tenant)
@@ -42,34 +39,4 @@ local function bound_that_is_full(counts)
     count.most = most_of(count, false)
     if count.most and waiting_in(count[1], count[2]) + count[3] > count.most then return count end
   end
-end
-
--- Look among some more jobs that live for those of a queue that wait. Returns how far that is known by then.
-local function look_for_oldest(queue, known)
-  local from = known == '-' and '-' or '(' .. string.sub(known, 2)
-  local ids = redis.call('ZRANGEBYLEX', LIVE, from, '+', 'LIMIT', 0, STRETCH)
-  for id, job in pairs(load(ids)) do
-    if job[QUEUE] == queue and (job[STATE] == 'q' or job[STATE] == 's') then
-      put(oldest_of(queue), 0, id)
-      put(oldest_of(queue, job[TENANT]), 0, id)
-    end
-  end
-  known = #ids < STRETCH and '+' or '[' .. ids[#ids]
-  set(DROPPING, queue, known)
-  write()
-  return known
-end
-
--- The oldest jobs of a queue that wait, by id. Which they are is looked for when a bound first asks, from the oldest
--- on, and kept from then on; where a great many others are older it takes several scripts, and until then fewer are
--- found.
-local function oldest(queue, tenant, n)
-  local known, ids = redis.call('HGET', DROPPING, queue) or '-', {}
-  drops[queue] = true
-  for _ = 0, MOST_STRETCHES do
-    ids = redis.call('ZRANGEBYLEX', oldest_of(queue, tenant), '-', known, 'LIMIT', 0, n)
-    if #ids >= n or known == '+' then break end
-    known = look_for_oldest(queue, known)
-  end
-  return ids
 end

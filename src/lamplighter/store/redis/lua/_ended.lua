@@ -1,24 +1,8 @@
--- What limits and tenants learn of jobs that stopped running. (Include after _gates and _places.)
-local freed, oks, bads, keys_freed = {}, {}, {}, {}
-local ran = {}  -- jobs, as they ran
-
--- A job stopped running: well, badly, or (nil) so that it says nothing about its limits. Call it before the job
--- changes.
-local function note_end(job, well)
-  ran[#ran + 1] = {job[QUEUE], job[PRIORITY], job[TENANT], job[STARTED_AT]}
-  for _, key in ipairs(job[LIMITS] or {}) do
-    if not freed[key] then
-      freed[key], oks[key], bads[key] = 0, 0, 0
-      keys_freed[#keys_freed + 1] = key
-    end
-    freed[key] = freed[key] + 1
-    if well then oks[key] = oks[key] + 1 end
-    if well == false then bads[key] = bads[key] + 1 end
-  end
-end
+-- What limits and tenants learn of jobs that stopped running. (Include after _moves and _gates.)
 
 -- Charge tenants for how long their jobs ran, where their line is still known.
 local function charge_time(now)
+  if not timed then return end
   for _, job in ipairs(ran) do
     local queue, priority, tenant, started_at = unpack(job, 1, 4)
     if started_at and rule_of('queue', queue).charge == 'time' then
@@ -36,13 +20,33 @@ local function charge_time(now)
   settle_lines()
 end
 
--- Tell limits and tenants of the jobs that ended. Call it after `flush`.
-local function settle(now)
-  load_gates(keys_freed)
-  for _, key in ipairs(keys_freed) do
-    local g, rule = change_gate(key)
-    jobs_ended(g, rule, freed[key], oks[key], bads[key], now)
+-- How many jobs of each key stopped running, and how many of them well and badly.
+local function sums()
+  local ended, keys = {}, {}
+  for _, job in ipairs(ran) do
+    local limits, well = job[5], job[6]
+    for _, key in ipairs(limits) do
+      local sum = ended[key]
+      if not sum then
+        sum = {n = 0, oks = 0, bads = 0}
+        ended[key], keys[#keys + 1] = sum, key
+      end
+      sum.n = sum.n + 1
+      if well then sum.oks = sum.oks + 1 end
+      if well == false then sum.bads = sum.bads + 1 end
+    end
   end
-  look_at_all_once(keys_freed)
+  return ended, keys
+end
+
+-- Tell limits and tenants of the jobs that stopped running. Call it after `flush`.
+local function settle(now)
+  local ended, keys = sums()
+  load_gates(keys)
+  for _, key in ipairs(keys) do
+    local g, rule = change_gate(key)
+    jobs_ended(g, rule, ended[key].n, ended[key].oks, ended[key].bads, now)
+  end
+  look_at_all_once(keys)
   charge_time(now)
 end

@@ -1,21 +1,33 @@
 -- One gate: what it does under a rule at a moment, as `core.flow_control.Gate` says.
 local LOOK_AGAIN, UNBOUNDED = 1000000, 2147483647
 
--- It is stored as a msgpack array, whose fields `gates.py` has in the same order.
+-- A gate that nothing is known of. What others have in common with it they need not hold.
+local FRESH = {
+  running = 0, tat = 0, shut_until = 0, openings = 0, probing = false, held = false, oks = 0, bads = 0, since = 0,
+  told = false,
+}
+local like_fresh = {__index = FRESH}
+
+-- It is stored as a msgpack array, whose fields `gates.py` has in the same order; often only the first two say
+-- anything.
+local SHORT, LONG = '\146', '\154'
+
 local function pack_gate(g)
-  return '\154' .. cmsgpack.pack(
+  if g.openings == 0 and g.shut_until == 0 and g.since == 0 and not (g.held or g.told) then
+    return SHORT .. cmsgpack.pack(g.running, g.tat)
+  end
+  return LONG .. cmsgpack.pack(
     g.running, g.tat, g.shut_until, g.openings, g.probing, g.held, g.oks, g.bads, g.since, g.told
   )
 end
 
-local function unpack_gate(packed)
-  local g, _ = {}
-  if packed then
+local function unpack_gate(packed, rule)
+  local g, _ = setmetatable({running = 0, tat = 0, rule = rule, is_new = not packed}, like_fresh)
+  if packed and string.sub(packed, 1, 1) == SHORT then
+    _, g.running, g.tat = cmsgpack.unpack_limit(packed, 2, 1)
+  elseif packed then
     _, g.running, g.tat, g.shut_until, g.openings, g.probing, g.held, g.oks, g.bads, g.since, g.told =
       cmsgpack.unpack_limit(packed, 10, 1)
-  else
-    g.running, g.tat, g.shut_until, g.openings, g.probing, g.held = 0, 0, 0, 0, false, false
-    g.oks, g.bads, g.since, g.told = 0, 0, 0, false
   end
   return g
 end

@@ -1,14 +1,11 @@
 -- The gates of limits' keys. (Include after _waits, _rules and _gate.)
 local GATES = base .. ':gates'    -- hash: key -> gate
+local KNOWN = base .. ':known'    -- the same keys, in order
 local UNTOLD = base .. ':untold'  -- keys of gates whose breaker turned since a sweep told of it
 local gates, changed = {}, {}
 
 local function is_untold(g)
   return is_open(g) ~= g.told
-end
-
-local function is_busy(g)
-  return g.running > 0 or is_open(g) or g.shut_until > 0
 end
 
 -- Read the gates of these keys, and the rules of their limits, each once for a script.
@@ -23,8 +20,8 @@ local function load_gates(keys)
   load_rules('limit', limits)
   for first = 1, #new, MOST do
     for i, packed in ipairs(redis.call('HMGET', GATES, unpack(new, first, math.min(first + MOST - 1, #new)))) do
-      local g = unpack_gate(packed)
-      g.was_busy, g.was_untold = is_busy(g), is_untold(g)
+      local g = unpack_gate(packed, rules.limit[limits[first + i - 1]])
+      if is_untold(g) then g.was_untold = true end
       gates[new[first + i - 1]] = g
     end
   end
@@ -32,7 +29,7 @@ end
 
 -- A gate and its rule; name it to `load_gates` before.
 local function gate(key)
-  return gates[key], rules.limit[limit_of(key)]
+  return gates[key], gates[key].rule
 end
 
 -- A gate, to be changed, and its rule.
@@ -41,40 +38,27 @@ local function change_gate(key)
   return gate(key)
 end
 
--- By key, whether jobs wait before these gates.
-local function whether_waited_for(keys)
-  local waits = {}
-  for first = 1, #keys, MOST do
-    local last = math.min(first + MOST - 1, #keys)
-    for i, n in ipairs(redis.call('HMGET', WAITING_AT, unpack(keys, first, last))) do
-      waits[keys[first + i - 1]] = n ~= false
-    end
-  end
-  return waits
-end
-
--- Write what has changed. Call it last: a gate where jobs wait is busy too.
+-- Write what has changed.
 local function save_gates()
-  local at_rest = {}
   for key in pairs(changed) do
     local g = gates[key]
-    local busy, untold = is_busy(g), is_untold(g)
+    local untold = is_untold(g)
     set(GATES, key, pack_gate(g))
-    if busy and not g.was_busy then put(BUSY, 0, key) end
-    if g.was_busy and not busy then at_rest[#at_rest + 1] = key end
+    if g.is_new then put(KNOWN, 0, key) end
     if untold and not g.was_untold then put(UNTOLD, 0, key) end
     if g.was_untold and not untold then take(UNTOLD, key) end
-  end
-  for key, waits in pairs(whether_waited_for(at_rest)) do
-    if not waits then take(BUSY, key) end
   end
   write()
 end
 
 -- See soon whether any of those who wait before these gates may go.
 local function look_at_all_once(keys)
-  for key, waits in pairs(whether_waited_for(keys)) do
-    if waits then look_at_once(key) end
+  if redis.call('EXISTS', WAITING_AT) == 0 then return end
+  for first = 1, #keys, MOST do
+    local last = math.min(first + MOST - 1, #keys)
+    for i, waiting in ipairs(redis.call('HMGET', WAITING_AT, unpack(keys, first, last))) do
+      if waiting then look_at_once(keys[first + i - 1]) end
+    end
   end
 end
 

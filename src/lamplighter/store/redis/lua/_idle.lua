@@ -31,6 +31,14 @@ local function forget_lines()
   return others and gone * 8 > #found
 end
 
+-- Forget of which queues the oldest are to be known, where no rule drops them and nobody waits.
+local function forget_ages()
+  for _, queue in ipairs(redis.call('HKEYS', DROPPING)) do
+    local waiting = redis.call('HMGET', COUNTS, 'q' .. queue, 's' .. queue)
+    if not (waiting[1] or waiting[2] or rule_of('queue', queue).drop) then redis.call('HDEL', DROPPING, queue) end
+  end
+end
+
 -- Forget gates that are idle, and nobody waits before.
 local function forget_gates(now)
   local found, others = some_of(GATES, 'gates')
@@ -43,7 +51,7 @@ local function forget_gates(now)
     local g, rule = gate(key)
     if not waiting[i] and is_idle(g, rule, now) then
       unset(GATES, key)
-      take(BUSY, key)
+      take(KNOWN, key)
       gone = gone + 1
     end
   end

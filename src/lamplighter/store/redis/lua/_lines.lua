@@ -8,17 +8,14 @@ local HEAD_OF = base .. ':head_of'  -- hash: class -> its member of `heads`
 local SERVED = base .. ':served'    -- hash: class -> the highest tag that was served
 local PAUSED = base .. ':paused'    -- set of queues
 
-local function class_of(queue, priority)
-  return priority .. ':' .. queue
-end
+local class_of = remembering(function(queue, priority) return priority .. ':' .. queue end)
 
 local function parts_of(class)
   return string.match(class, '^([^:]*):(.*)$')  -- the priority, and the queue
 end
 
-local function line(class, tenant)
-  return base .. ':line:' .. pair(class, tenant)  -- ids by run_at
-end
+-- (Ids by run_at.)
+local line = remembering(function(class, tenant) return base .. ':line:' .. pair(class, tenant) end)
 
 local function tags_of(class)
   return base .. ':tags:' .. class  -- tenants that have jobs, by the tag of their line

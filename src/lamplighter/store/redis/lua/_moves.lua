@@ -1,4 +1,13 @@
 -- How a job stops running or waiting. (Include after _places, _unique and _children.)
+local ran = {}  -- jobs that stopped running, if limits or tenants have to learn of it (see _ended)
+local timed = redis.call('EXISTS', base .. ':records:queue') == 1  -- whether any queue may charge for time
+
+-- A job is about to stop running: well, badly, or (nil) so that it says nothing about its limits.
+local function note_end(job, well)
+  if not (timed or job[LIMITS]) then return end
+  ran[#ran + 1] = {job[QUEUE], job[PRIORITY], job[TENANT], job[STARTED_AT], job[LIMITS] or {}, well}
+end
+
 
 -- It ends; or is forgotten at once, if it need not be kept. The caller has taken it out of where it stood.
 local function finish(id, job, state, now)

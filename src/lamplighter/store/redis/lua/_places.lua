@@ -30,12 +30,17 @@ local function begin_waiting(id, job)
   end
 end
 
-local function stop_waiting(id, job)
-  tally(WAITING, pair(job[QUEUE], job[TENANT]), -1)
+-- (Who takes many of a tenant at once counts them itself.)
+local function forget_age(id, job)
   if is_dropping(job[QUEUE]) then
     take(oldest_of(job[QUEUE]), id)
     take(oldest_of(job[QUEUE], job[TENANT]), id)
   end
+end
+
+local function stop_waiting(id, job)
+  tally(WAITING, pair(job[QUEUE], job[TENANT]), -1)
+  forget_age(id, job)
 end
 
 -- Take a queued job out of its line, or from before a gate.

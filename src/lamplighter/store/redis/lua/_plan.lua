@@ -49,16 +49,20 @@ local function drop_first(heap)
 end
 
 -- The lines of a class that have jobs, up to so many, the lowest tag first.
-local function lines_of(class, most, served)
+local function lines_of(class, most)
+  local served = tonumber(redis.call('HGET', SERVED, class) or 0)
   local found, tenants, lines = redis.call('ZRANGE', tags_of(class), 0, most - 1, 'WITHSCORES'), {}, {}
   for i = 1, #found, 2 do tenants[#tenants + 1] = found[i] end
-  load_rules('tenant', tenants)
+  load_weights(tenants)
+  local begin = line(class, '')
   for i, tenant in ipairs(tenants) do
     local tag = tonumber(found[i * 2])
-    local begins = math.max(tag, served)
-    lines[i] = {tenant = tenant, key = line(class, tenant), tag = tag, start = tag, begins = begins, n = 0, taken = 0,
-      charge = charge_of(tenant)}
+    lines[i] = {
+      tenant = tenant, key = begin .. tenant, tag = tag, start = tag, begins = math.max(tag, served), n = 0,
+      taken = 0, charge = charge_of(tenant), size = false, jobs = false, at = 1,
+    }
   end
+  lines.served = served
   return lines
 end
 
@@ -69,9 +73,21 @@ local function has_more(one)
   return one.n < one.size
 end
 
+-- All turns are those of one line.
+local function turns_of_one(one, most)
+  local turns_, starts = {}, {}
+  one.size = redis.call('ZCARD', one.key)
+  one.n = math.min(most, one.size)
+  for i = 1, one.n do
+    turns_[i], starts[i] = one, i == 1 and one.tag or one.begins + (i - 1) * one.charge
+  end
+  return turns_, starts
+end
+
 -- The lines whose turn it is, one after the other, up to so many turns; and when each began. A line may have several
 -- turns.
 local function turns_of(lines, most)
+  if #lines == 1 then return turns_of_one(lines[1], most) end
   local turns_, starts, heap, next = {}, {}, {}, 1
   while #turns_ < most do
     local first, again = lines[next], heap[1]
@@ -98,12 +114,11 @@ end
 -- Take the jobs that are next out of their lines, up to so many. Returns their ids, of each the line and when its turn
 -- began, and the lines.
 local function plan(class, most)
-  local served = tonumber(redis.call('HGET', SERVED, class) or 0)
-  local lines = lines_of(class, most, served)
+  local lines = lines_of(class, most)
   local turns_, starts = turns_of(lines, most)
   local ids, line_of, start_of = {}, {}, {}
   for _, one in ipairs(lines) do
-    if one.n > 0 then one.jobs, one.at = redis.call('ZPOPMIN', one.key, one.n), 1 end
+    if one.n > 0 then one.jobs = redis.call('ZPOPMIN', one.key, one.n) end
   end
   for i, one in ipairs(turns_) do
     local id = one.jobs[one.at]
@@ -116,17 +131,23 @@ local function plan(class, most)
   return ids, line_of, start_of, lines
 end
 
+-- Whether a line has no job left.
+local function is_empty(one)
+  local popped = #one.jobs / 2
+  return popped < one.n or popped == one.size or redis.call('EXISTS', one.key) == 0
+end
+
 -- Of the lines that were planned some jobs were taken, the last of a turn that began then: charge their tenants.
 local function serve(class, lines, latest)
   for _, one in ipairs(lines) do
     if one.n > 0 then
       local tag = one.taken > 0 and one.begins + one.taken * one.charge or one.tag
-      if redis.call('EXISTS', one.key) == 0 then
+      if is_empty(one) then
         leave_line_empty(class, one.tenant, tag)
       elseif one.taken > 0 then
         put(tags_of(class), tag, one.tenant)
       end
     end
   end
-  if latest > tonumber(redis.call('HGET', SERVED, class) or -1) then redis.call('HSET', SERVED, class, latest) end
+  if latest > lines.served then redis.call('HSET', SERVED, class, latest) end
 end

@@ -1,4 +1,4 @@
--- Who waits before a gate is let go when it has room. (Include after _gates and _places.)
+-- Who waits before a gate is let go when it has room. (Include after _gates, _changed and _places.)
 local MOST_LET_GO = 1000  -- jobs of one queue before one gate
 local MOST_LOOKED_AT = 200  -- places where jobs wait, in one script
 
@@ -31,6 +31,7 @@ end
 
 -- Have those stand in the line of their queue again whose gate has room for them; returns how many.
 local function release(now)
+  look_on_all()
   local befores = redis.call('ZRANGEBYSCORE', LOOK_AT, '-inf', now, 'LIMIT', 0, MOST_LOOKED_AT)
   if #befores == 0 then return 0 end
   local spots, place_of = who_may_go(befores, now)
@@ -38,7 +39,7 @@ local function release(now)
   for n, spot in ipairs(spots) do ids[n] = id_at(spot) end
   local jobs = load(ids)
   for _, job in pairs(jobs) do tenants[#tenants + 1] = job[TENANT] end
-  load_rules('tenant', tenants)
+  load_weights(tenants)
   for n, id in ipairs(ids) do
     local job, i = jobs[id], place_of[n]
     if job then

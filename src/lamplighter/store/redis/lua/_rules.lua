@@ -4,12 +4,17 @@ local DEFAULTS = {
   queue = {charge = 'jobs', drop = false},
   tenant = {weight = 1},
 }
-local TEXTS, FLAGS = {charge = true}, {drop = true}  -- the fields that are no numbers
+local TEXTS, FLAGS = {charge = true}, {drop = true}  -- the fields that are no whole numbers
+local KNOWN_FIELDS = {
+  running = true, interval = true, burst = true, percent = true, at_least = true, within = true, open_for = true,
+  longest = true, charge = true, most = true, most_per_tenant = true, drop = true, weight = true,
+}
 local rules = {limit = {}, queue = {}, tenant = {}}
 
 local function fits(field, value)
   if TEXTS[field] then return value == 'jobs' or value == 'time' end
-  return type(value) == (FLAGS[field] and 'boolean' or 'number')
+  if FLAGS[field] then return type(value) == 'boolean' end
+  return type(value) == 'number' and value % 1 == 0
 end
 
 -- A rule from its text; the default one where it cannot be read.
@@ -18,7 +23,7 @@ local function read_rule(text, defaults)
   if not ok or type(told) ~= 'table' then return defaults end
   local rule = setmetatable({}, {__index = defaults})
   for field, value in pairs(told) do
-    if value ~= cjson.null or defaults[field] ~= nil then
+    if KNOWN_FIELDS[field] and (value ~= cjson.null or defaults[field] ~= nil) then
       if not fits(field, value) then return defaults end
       rule[field] = value
     end
@@ -47,14 +52,20 @@ local function rule_of(kind, name)
 end
 
 local function limit_of(key)
-  return string.match(key, '^[^:]*')
+  return string.sub(key, 1, (string.find(key, ':', 1, true) or 0) - 1)
+end
+
+local weighed = redis.call('EXISTS', base .. ':records:tenant') == 1  -- in most stores all tenants weigh the same
+
+local function load_weights(tenants)
+  if weighed then load_rules('tenant', tenants) end
 end
 
 local function weight_of(tenant)
-  return math.max(1, rule_of('tenant', tenant).weight)
+  return weighed and math.max(1, rule_of('tenant', tenant).weight) or 1
 end
 
--- What a tenant is charged for a job: the thousandths of it that its weight leaves.
+-- What a tenant is charged for a job, in thousandths.
 local function charge_of(tenant)
-  return math.floor(1000 / weight_of(tenant))
+  return weighed and math.floor(1000 / weight_of(tenant)) or 1000
 end

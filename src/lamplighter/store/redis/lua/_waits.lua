@@ -8,7 +8,6 @@ local LOOK_AT = base .. ':look_at'        -- of those, when to see whether some 
 local PASSED = base .. ':passed'          -- hash: before -> the place behind what was let go last
 local CANDIDATES = base .. ':candidates'  -- hash: before -> how many of those let go stand in the line of their queue
 local WAITING_AT = base .. ':waiting_at'  -- hash: key of a gate -> how many jobs wait before it
-local BUSY = base .. ':busy'              -- keys of gates at which anything may be the matter, by key
 
 local function wait(before)
   return base .. ':wait:' .. before  -- ids by priority, place, run_at
@@ -33,7 +32,6 @@ local function into_wait(id, job)
   put(wait(before), 0 - job[PRIORITY], spot(id, job))
   put(turns(before, job), job[PLACE], id)
   put(WAITS, 0, before)
-  put(BUSY, 0, job[WAITS_ON])
   tally(WAITING_AT, job[WAITS_ON], 1)
   crowded[before] = true
 end
@@ -56,6 +54,12 @@ local function settle_waits()
     end
   end
   crowded = {}
+end
+
+-- Whether there is a place to look at.
+local function is_any_due(now)
+  local first = redis.call('ZRANGE', LOOK_AT, 0, 0, 'WITHSCORES')[2]
+  return first and tonumber(first) <= now or redis.call('EXISTS', base .. ':changed') == 1
 end
 
 -- See soon whether any of those before a gate may go.

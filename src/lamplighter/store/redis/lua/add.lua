@@ -14,8 +14,6 @@
 -- include _unique
 -- include _children
 -- include _moves
--- include _rules
--- include _bounds
 -- include _ring
 local now, ids, known, refused = tonumber(ARGV[1]), {}, {}, {}
 for i = 4, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
@@ -36,28 +34,17 @@ for at, id in ipairs(ids) do
     seen[id] = true
   end
 end
-load_rules('queue', queues)
-local counts = count_of(firsts)
-local full = ARGV[3] == '1' and bound_that_is_full(counts)
-if full then return {0, full[1], full[2] or '', full.most} end
 
--- Cancel the oldest that wait where there are too many, now that these were added.
-local function drop_oldest(counts, reason, now)
-  for _, count in ipairs(counts) do
-    local queue, tenant = count[1], count[2]
-    local most = most_of(count, true)
-    local excess = most and math.min(waiting_in(queue, tenant) - most, MOST_DROPPED) or 0
-    local ids = excess > 0 and oldest(queue, tenant, excess) or {}
-    local jobs = load(ids)
-    for _, id in ipairs(ids) do
-      if jobs[id] then
-        leave(id, jobs[id])
-        jobs[id][REASON] = reason
-        finish(id, jobs[id], 'c', now)
-      end
-    end
-    if #ids > 0 then flush() end
-  end
+local make_room  -- what to do once they are added, if any queue has a rule
+if redis.call('EXISTS', base .. ':records:queue') == 1 then
+  -- include _rules
+  -- include _bounds
+  -- include _drop
+  load_rules('queue', queues)
+  local counts = count_of(firsts)
+  local full = ARGV[3] == '1' and bound_that_is_full(counts)
+  if full then return {0, full[1], full[2] or '', full.most} end
+  make_room = function() drop_oldest(counts, ARGV[2], now) end
 end
 
 -- A job moves once, when all is known: what is added may be replaced, and what waits more than once.
@@ -127,7 +114,7 @@ for id, job in pairs(waiting) do
   any = true
 end
 if any then flush() end
-drop_oldest(counts, ARGV[2], now)
+if make_room then make_room() end
 settle_held()
 if any then ring() end
 return {1, refused}

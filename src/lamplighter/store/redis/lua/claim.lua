@@ -9,16 +9,25 @@
 -- include _places
 -- include _unique
 -- include _rules
--- include _gate
--- include _gates
--- include _release
 -- include _plan
 -- include _ring
 local MOST_PARKED = 1000  -- jobs that are put before shut gates
 local now, wanted, worker, lease_until = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local claimed, parked = {}, 0
-local lasts = {}           -- the places of those who are last, before gates
-local NEVER, looks = {}, {}  -- when to look at places where jobs were put
+
+-- What only jobs with limits need is made when the first is met.
+local limits
+local function with_limits()
+  if not limits then
+    -- include _gate
+    -- include _gates
+    -- include _changed
+    -- include _release
+    -- include _park
+    limits = {release = release, load = load_gates, shut = shut, park = park, go = go_through_all, save = save_parked}
+  end
+  return limits
+end
 
 -- The classes of these queues, the most urgent first: it stands in the order that they have now.
 local function classes_of(queues)
@@ -58,47 +67,11 @@ local function classes()
   end
 end
 
--- The first of a job's limits that does not let it through.
-local function shut(job)
-  for _, key in ipairs(job[LIMITS]) do
-    local g, rule = gate(key)
-    if room_at(g, rule, now) == 0 then return key end
-  end
-end
-
--- The place of the last of a job's tenant and priority, if any waits there.
-local function last_place(those)
-  if lasts[those] == nil then
-    lasts[those] = tonumber(redis.call('ZREVRANGE', those, 0, 0, 'WITHSCORES')[2]) or false
-  end
-  return lasts[those]
-end
-
--- Have a job wait before a gate. One that was let go, and came too late, has its place again.
-local function park(id, job, key)
-  local before, let_go_by = joined(key, job[QUEUE]), job[LET_GO]
-  local those = turns(before, job)
-  local last = last_place(those)
-  if let_go_by then tally(CANDIDATES, joined(let_go_by, job[QUEUE]), -1) end
-  if let_go_by ~= key then
-    job[PLACE] = last and last + charge_of(job[TENANT]) or tonumber(redis.call('HGET', PASSED, before) or 0)
-  end
-  lasts[those] = math.max(last or job[PLACE], job[PLACE])
-  job[WAITS_ON], job[LET_GO] = key, nil
-  into_wait(id, job)
-  save(id, job)
-  local g, rule = change_gate(key)
-  looks[before] = next_look(g, rule, now) or NEVER
-end
-
 local function start(id, job)
   if job[MODE] == 'pending' then let_go(id, job) end
   if job[LET_GO] then tally(CANDIDATES, joined(job[LET_GO], job[QUEUE]), -1) end
-  for _, key in ipairs(job[LIMITS] or {}) do
-    local g, rule = change_gate(key)
-    go_through(g, rule, now)
-  end
-  stop_waiting(id, job)
+  if job[LIMITS] then limits.go(job, now) end
+  forget_age(id, job)
   job[STATE], job[FENCE], job[WORKER], job[PROGRESS] = 'r', job[FENCE] + 1, worker, nil
   job[STARTED_AT], job[LEASE_UNTIL] = now, lease_until
   put(RUNNING, ARGV[4], id)
@@ -114,12 +87,12 @@ local function round(class, queue)
   for _, job in pairs(jobs) do
     for _, key in ipairs(job[LIMITS] or {}) do keys[#keys + 1] = key end
   end
-  if #keys > 0 then load_gates(keys) end
+  if #keys > 0 then with_limits().load(keys) end
   for i, id in ipairs(ids) do
     local job = jobs[id]
-    local key = job and job[LIMITS] and shut(job)
+    local key = job and job[LIMITS] and limits.shut(job, now)
     if key then
-      park(id, job, key)
+      limits.park(id, job, key, now)
     elseif job then  -- or the server evicted it
       start(id, job)
       taken, latest = taken + 1, math.max(latest, start_of[i])
@@ -128,6 +101,10 @@ local function round(class, queue)
   end
   tally(COUNTS, 'q' .. queue, -taken)
   tally(COUNTS, 'r' .. queue, taken)
+  local of_queue = pair(queue, '')
+  for _, one in ipairs(lines) do
+    if one.taken > 0 then tally(WAITING, of_queue .. one.tenant, -one.taken) end
+  end
   serve(class, lines, latest)
   write()
   return #ids, taken
@@ -144,7 +121,7 @@ local function claim_from(class)
   return true
 end
 
-release(now)
+if is_any_due(now) then with_limits().release(now) end
 local next_class, done = classes(), true
 while wanted > 0 and done do
   local class = next_class()
@@ -152,10 +129,6 @@ while wanted > 0 and done do
   done = claim_from(class)
   rehead(class)
 end
-for before, look_at in pairs(looks) do
-  if look_at == NEVER then take(LOOK_AT, before) else put(LOOK_AT, look_at, before) end
-end
-flush()
-save_gates()
+if limits then limits.save() end
 if not done then ring() end
 return claimed

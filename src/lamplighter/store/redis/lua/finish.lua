@@ -13,16 +13,17 @@
 -- include _moves
 -- include _ring
 
--- What there is to do about limits: in a function of its own, for Lua knows no more than 200 names in one.
-local function with_limits()
+-- What limits learn, and are told to do: in a function of its own, for Lua knows no more than 200 names in one.
+local function tell_limits(told, now)
   -- include _rules
   -- include _gate
   -- include _gates
   -- include _ended
-  return {note_end = note_end, settle = settle, obey = obey_all, save = save_gates}
+  settle(now)
+  obey_all(told, now)
+  save_gates()
 end
 
-local limits = with_limits()
 local now, won, outcomes, ids = tonumber(ARGV[1]), {}, unpack_rows(ARGV[2], 10)
 local jobs, told = load(ids), {}
 
@@ -37,7 +38,7 @@ for _, outcome in ipairs(outcomes) do
   local job = jobs[id]
   if job and job[STATE] == 'r' and job[FENCE] == fence then
     won[#won + 1] = id
-    limits.note_end(job, verdict(state, failed))
+    note_end(job, verdict(state, failed))
     for _, one in ipairs(orders or {}) do told[#told + 1] = one end
     leave(id, job)
     if failure then note_failure(id, failure) end
@@ -58,9 +59,7 @@ for _, outcome in ipairs(outcomes) do
 end
 if #won > 0 then
   flush()
-  limits.settle(now)
-  limits.obey(told, now)
-  limits.save()
+  if #told + #ran > 0 then tell_limits(told, now) end
   settle_held()
   ring()
 end

@@ -11,10 +11,6 @@
 -- include _waits
 -- include _places
 -- include _children
--- include _rules
--- include _gate
--- include _gates
--- include _idle
 local now = tonumber(ARGV[1])
 local limit, most = tonumber(ARGV[2]), {d = tonumber(ARGV[3]), f = tonumber(ARGV[4]), c = tonumber(ARGV[4])}
 local PASSED_OVER = base .. ':passed_over'  -- hash: state letter and queue -> the last of its jobs that was looked at
@@ -119,6 +115,16 @@ for _, member in ipairs(records) do
   redis.call('HDEL', base .. ':records:' .. kind, name)
   redis.call('ZREM', base .. ':fading', member)
 end
-more = forget_lines() or more
-more = forget_gates(now) or more
+
+-- In a function of its own, for Lua knows no more than 200 names in one. Returns whether there is more of it.
+local function forget_idle()
+  -- include _rules
+  -- include _gate
+  -- include _gates
+  -- include _idle
+  local lines, gates = forget_lines(), forget_gates(now)
+  forget_ages()
+  return lines or gates
+end
+more = forget_idle() or more
 return {#doomed, (more or #keys == 1000 or #records == 1000) and 1 or 0}

@@ -2,6 +2,7 @@
 -- KEYS[1] {prefix}   ARGV[1] kind   ARGV[2] name   ARGV[3] value   ARGV[4] when it expires, or ''
 -- Returns nothing. Rings if jobs wait before a limit that it is the rule of.
 -- include _job
+-- include _waits
 -- include _changed
 -- include _ring
 local kind, name, member, expires_at = ARGV[1], ARGV[2], cmsgpack.pack(ARGV[1], ARGV[2]), tonumber(ARGV[4])

@@ -10,7 +10,7 @@ local now, limit = tonumber(ARGV[1]), ARGV[2]
 
 -- When there is something to do that only time, or what has changed, brings about.
 local function next_moment()
-  if redis.call('EXISTS', base .. ':untold', SETTLED) > 0 then return now end
+  if redis.call('EXISTS', base .. ':untold', base .. ':changed', SETTLED) > 0 then return now end
   local moment
   for _, name in ipairs({':scheduled', ':running', ':look_at'}) do
     local first = tonumber(redis.call('ZRANGE', base .. name, 0, 0, 'WITHSCORES')[2])
@@ -40,6 +40,7 @@ local function with_limits()
   -- include _gate
   -- include _gates
   -- include _ended
+  -- include _changed
   -- include _release
   local MOST_TOLD = 1000
 
@@ -55,7 +56,7 @@ local function with_limits()
     return told
   end
 
-  return {note_end = note_end, settle = settle, release = release, turned = turned, save = save_gates}
+  return {settle = settle, release = release, turned = turned, save = save_gates}
 end
 
 local limits = with_limits()
@@ -119,7 +120,7 @@ end
 
 local function rescue(id, job)
   local message = 'worker ' .. job[WORKER] .. ' stopped renewing its lease.'
-  limits.note_end(job, nil)
+  note_end(job, nil)
   leave(id, job)
   note_failure(id, {job[FENCE], now, 'crash', 'WorkerLost', message, ''})
   job[CRASHES] = job[CRASHES] + 1
