@@ -168,8 +168,8 @@ STORES: tuple[type[Wrapped], ...] = (
 )
 # Each with a seed that shows it.
 ENGINES: dict[Callable[[pytest.MonkeyPatch], None], int] = {
-    trusts_late_claims: 1364,
-    gives_up_on_outcomes: 2,
+    trusts_late_claims: 20,
+    gives_up_on_outcomes: 8,
     spends_attempts_on_leaving: 7,
     renews_seldom: 8,
     leaves_without_a_word: 5,

@@ -27,9 +27,8 @@ async def until_idle(store: Store, clock: Clock, worker: Worker) -> None:
 
 
 async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
-    now = clock()
     swept = await worker.sweep()
-    if swept.due or swept.failed or (swept.next_at is not None and swept.next_at <= now):
+    if swept.due or swept.failed or (swept.next_at is not None and swept.next_at <= clock()):
         return False
     stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
     if not worker.is_idle or any(one.running for one in stats):

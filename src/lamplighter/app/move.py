@@ -111,9 +111,10 @@ class Mover:
         waited = timedelta()
         while not self._stopping.is_set():
             await self._carry_pauses()
+            running = _running(await self._source.stats())  # first: what ends while we look may wait again after that
             if await self._carry_waiting() or await self._rescue():
                 continue
-            if not _running(await self._source.stats()) or waited >= wait:
+            if not running or waited >= wait:
                 return
             await self._until_stopped(LOOK)
             waited += timedelta(seconds=LOOK)
