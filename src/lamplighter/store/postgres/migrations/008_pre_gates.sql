@@ -130,7 +130,7 @@ BEGIN
         END IF;
         g.oks := g.oks + c.oks;
         g.bads := g.bads + c.bads;
-        IF g.bads > 0 AND g.oks + g.bads >= r.at_least AND g.bads * 100 >= r.percent * (g.oks + g.bads) THEN
+        IF c.bads > 0 AND g.oks + g.bads >= r.at_least AND g.bads * 100 >= r.percent * (g.oks + g.bads) THEN
             RETURN opened(g, r, c.at);
         END IF;
     END IF;

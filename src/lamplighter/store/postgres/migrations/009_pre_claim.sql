@@ -1,8 +1,8 @@
 -- Claims: what is next, what its limits let through, and what its tenant is charged.
 
--- A job that is next in its class: as of which tag of its line, what its tenant is charged for it, how many of
--- its line were seen, and whether (`own`) it had a place before the gate that let it go. `gate`: the one that does not let it
--- through.
+-- A job that is next in its class: as of which tag of its line, what its tenant is charged for it, how many of its line were
+-- seen (if that is known), and whether (`own`) it had a place before the gate that let it go. `gate`: the one that does not
+-- let it through.
 CREATE TYPE pick AS (
     nth integer, start bigint, tenant text, charge bigint, id text, seen integer, limits text[], let_go text, own bigint,
     gate text);
@@ -49,15 +49,15 @@ BEGIN
     END IF;
     RETURN ARRAY(
         SELECT ROW(j.nth, CASE j.nth WHEN 1 THEN tags[1] ELSE greatest(tags[1], served) + (j.nth - 1) * charges[1] END,
-                   tenants[1], charges[1], j.id, j.seen, j.limits, j.let_go, j.place, NULL)::pick
+                   tenants[1], charges[1], j.id, NULL, j.limits, j.let_go, j.place, NULL)::pick
         FROM (
-            SELECT row_number() OVER () AS nth, count(*) OVER () AS seen, o.* FROM (
+            SELECT row_number() OVER () AS nth, o.* FROM (
                 SELECT j.id, j.limits, j.let_go, j.place FROM jobs AS j
                 WHERE j.queue = of_queue AND coalesce(j.tenant, '') = tenants[1] AND j.priority = of_priority
                   AND j.state = 'queued' AND j.waits_on IS NULL
-                ORDER BY j.run_at, j.id LIMIT most + 1 FOR UPDATE SKIP LOCKED
+                ORDER BY j.run_at, j.id LIMIT most FOR UPDATE SKIP LOCKED
             ) AS o
-        ) AS j WHERE j.nth <= most);
+        ) AS j);
 END $$;
 
 -- The same where there is more than one line. Of each as many jobs are looked at as its weight makes likely, and one more:
@@ -216,7 +216,7 @@ DECLARE
     highest bigint := greatest(before, (SELECT max(p.start) FROM unnest(picks) AS p WHERE p.gate IS NULL));
 BEGIN
     INSERT INTO lines (queue, priority, tenant, tag, active) -- all of them are there, and each is found by its whole key
-    SELECT of_queue, of_priority, s.tenant, s.charged, s.more_seen OR EXISTS (
+    SELECT of_queue, of_priority, s.tenant, s.charged, coalesce(s.more_seen, false) OR EXISTS (
         SELECT FROM jobs AS j WHERE j.queue = of_queue AND coalesce(j.tenant, '') = s.tenant AND j.priority = of_priority
                                 AND j.state = 'queued' AND j.waits_on IS NULL OFFSET 0)
     FROM (
