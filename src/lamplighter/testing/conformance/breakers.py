@@ -75,6 +75,15 @@ async def test_what_went_well_keeps_it_closed(store: Store) -> None:
     assert await state(store) == "closed"
 
 
+async def test_what_goes_well_opens_no_breaker_though_it_makes_enough_to_judge(store: Store) -> None:
+    await rule(store, "api", RULE)
+    await attempts(store, 3, "fail")
+    await attempts(store, 1, "done")
+    assert await state(store) == "closed"
+    await attempts(store, 1, "fail")
+    assert await state(store) == "open"
+
+
 async def test_what_says_nothing_counts_as_nothing(store: Store) -> None:
     await rule(store, "api", RULE)
     await attempts(store, 2, "fail")

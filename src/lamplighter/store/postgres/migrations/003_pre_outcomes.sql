@@ -133,8 +133,8 @@ BEGIN
         FROM jsonb_array_elements(outcomes) WITH ORDINALITY AS e (o, place)
         ORDER BY (o ->> 0) COLLATE "C", (o ->> 1)::bigint, place
     ) AS o CROSS JOIN LATERAL (
-        SELECT * FROM jobs AS j
-        WHERE j.id = o.id AND j.fence = o.fence AND j.state = 'running' FOR UPDATE
+        SELECT j.id, j.fence, j.stopping, j.unique_key, j.unique_mode, j.queue, j.priority, j.tenant, j.started_at, j.limits
+        FROM jobs AS j WHERE j.id = o.id AND j.fence = o.fence AND j.state = 'running' FOR UPDATE
     ) AS j;
     IF moves IS NULL THEN
         RETURN '{}';

@@ -1,26 +1,4 @@
--- Flow control: the lines of tenants, the gates of limits, and who waits before them. `core.flow_control` says what it means.
--- All of it belongs to one owner at a time: a claim, mostly. Others only append what happened, and wait for nobody.
-
--- Who is next of a queue and priority: the tenant whose line has the lowest tag. `active`: there are jobs in it.
-CREATE TABLE lines (
-    queue    text COLLATE "C" NOT NULL,
-    priority integer NOT NULL,
-    tenant   text COLLATE "C" NOT NULL,
-    tag      bigint NOT NULL,
-    active   boolean NOT NULL,
-    PRIMARY KEY (queue, priority, tenant)
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
-
-CREATE INDEX lines_active ON lines (queue, priority, tag, tenant) WHERE active;
-CREATE INDEX lines_idle ON lines (queue, priority, tag) WHERE NOT active;
-
--- The queues and priorities that have lines, each with the highest tag that was served.
-CREATE TABLE classes (
-    queue    text COLLATE "C" NOT NULL,
-    priority integer NOT NULL,
-    served   bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (queue, priority)
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+-- The gates of limits, with their rules and breakers, and who waits before them.
 
 CREATE TABLE gates (
     key      text COLLATE "C" PRIMARY KEY,
@@ -51,9 +29,6 @@ CREATE TABLE waits (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX waits_to_look_at ON waits (look_at) WHERE look_at IS NOT NULL;
-
--- How far the last `forget_idle` came in the gates: it goes through them a thousand at a time.
-ALTER TABLE about ADD gates_seen text COLLATE "C" NOT NULL DEFAULT '';
 
 -- What a limit allows at each of its keys, as its record has it, with what `GateRule` says where that says nothing.
 CREATE TABLE rules (
@@ -93,11 +68,6 @@ CREATE TRIGGER rule_dropped AFTER DELETE ON records
 
 -- The name of the limit that a key belongs to.
 CREATE FUNCTION limit_of(key text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT split_part(key, ':', 1) $$;
-
--- How heavy a tenant's rule makes it.
-CREATE FUNCTION weight_in(rule jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
-    SELECT least(1000, greatest(1, coalesce((rule ->> 'weight')::bigint, 1)))
-$$;
 
 -- How many jobs a gate lets through now. No gate and no rule have let none through yet, and limit nothing.
 CREATE FUNCTION free(g gates, r rules, now bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
@@ -160,7 +130,7 @@ BEGIN
         END IF;
         g.oks := g.oks + c.oks;
         g.bads := g.bads + c.bads;
-        IF g.bads > 0 AND g.oks + g.bads >= r.at_least AND g.bads * 100 >= r.percent * (g.oks + g.bads) THEN
+        IF c.bads > 0 AND g.oks + g.bads >= r.at_least AND g.bads * 100 >= r.percent * (g.oks + g.bads) THEN
             RETURN opened(g, r, c.at);
         END IF;
     END IF;
@@ -195,11 +165,6 @@ BEGIN
 END $$;
 
 CREATE AGGREGATE after_all(gates, rules, gate_changes) (SFUNC = changed, STYPE = gates);
-
--- Own the lines, gates and waits until this transaction ends. Waits for the owner before, who needs milliseconds.
-CREATE FUNCTION own() RETURNS void LANGUAGE sql AS $$
-    SELECT pg_advisory_xact_lock((1818324332::bigint << 32) + 'lines'::regclass::oid::bigint);
-$$;
 
 -- Whether the gates have to be brought up to what happened at once: for a breaker, or an order, or because somebody waits for
 -- slots. What is plain otherwise is left to sweeps, which fold it in bulk.
@@ -264,38 +229,6 @@ BEGIN
       AND NOT EXISTS (SELECT FROM jobs AS j WHERE j.waits_on = u.key AND j.queue = u.queue);
 END $$;
 
--- Bring the lines up to what happened. A tenant is charged for the time of a job only if its line is still known.
-CREATE FUNCTION fold_lines() RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM line_changes) THEN
-        RETURN;
-    END IF;
-    WITH gone AS (
-        DELETE FROM line_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM line_changes LIMIT 10000)) RETURNING *
-    ), changed AS (
-        SELECT o.queue, o.priority, o.tenant, o.since, coalesce(sum(o.charge), 0) AS charged,
-               coalesce(sum(o.charge) FILTER (WHERE o.seq > o.since), 0) AS charged_since
-        FROM (SELECT *, min(seq) FILTER (WHERE charge IS NULL) OVER (PARTITION BY queue, priority, tenant) AS since
-              FROM gone) AS o
-        GROUP BY 1, 2, 3, 4
-    ), known AS (
-        SELECT c.*, l.tenant IS NOT NULL AS known FROM changed AS c
-        LEFT JOIN lines AS l ON l.queue = c.queue AND l.priority = c.priority AND l.tenant = c.tenant
-        WHERE c.since IS NOT NULL OR l.tenant IS NOT NULL
-    ), classed AS (
-        INSERT INTO classes (queue, priority) SELECT DISTINCT queue, priority FROM known WHERE NOT known
-        ON CONFLICT DO NOTHING
-    )
-    INSERT INTO lines (queue, priority, tenant, tag, active)
-    SELECT k.queue, k.priority, k.tenant, CASE WHEN k.known THEN k.charged ELSE k.charged_since END,
-           EXISTS (SELECT FROM jobs AS j WHERE j.queue = k.queue AND coalesce(j.tenant, '') = k.tenant
-                                           AND j.priority = k.priority AND j.state = 'queued' AND j.waits_on IS NULL
-                   OFFSET 0) -- or it would gather all the jobs there are into a hash table
-    FROM known AS k
-    ON CONFLICT (queue, priority, tenant) DO UPDATE SET tag = lines.tag + excluded.tag, active = excluded.active
-    WHERE excluded.tag <> 0 OR lines.active <> excluded.active;
-END $$;
-
 -- What a look at a gate found: how many more of a queue it has room for, and who goes.
 CREATE TYPE look AS (key text, queue text, look_at bigint, gone text[], served bigint);
 
@@ -354,40 +287,6 @@ BEGIN
     RETURN coalesce(found_so, '[]');
 END $$;
 
--- Forget lines, gates and classes that make no difference any more: so many at a time.
-CREATE FUNCTION forget_idle(now bigint) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    from_key text;
-    seen text[];
-BEGIN
-    IF NOT alone('lines') THEN
-        RETURN;
-    END IF;
-    PERFORM fold_gates();
-    PERFORM fold_lines();
-    DELETE FROM lines AS l USING (
-        SELECT i.* FROM classes AS c CROSS JOIN LATERAL (
-            SELECT l.queue, l.priority, l.tenant FROM lines AS l
-            WHERE l.queue = c.queue AND l.priority = c.priority AND NOT l.active AND l.tag <= CASE WHEN EXISTS (
-                SELECT FROM lines AS a WHERE a.queue = c.queue AND a.priority = c.priority AND a.active OFFSET 0
-            ) THEN c.served ELSE 9223372036854775807 END
-        ) AS i LIMIT 1000
-    ) AS i
-    WHERE l.queue = i.queue AND l.priority = i.priority AND l.tenant = i.tenant;
-    DELETE FROM classes AS c
-    WHERE NOT EXISTS (SELECT FROM lines AS l WHERE l.queue = c.queue AND l.priority = c.priority OFFSET 0);
-    SELECT gates_seen INTO from_key FROM about;
-    seen := ARRAY(SELECT key FROM gates WHERE key > from_key ORDER BY key LIMIT 1000);
-    DELETE FROM gates AS d WHERE d.key = ANY (ARRAY(
-        SELECT g.key FROM unnest(seen) AS s (key) JOIN gates AS g ON g.key = s.key
-        WHERE NOT (g.running > 0 OR g.held OR g.openings > 0 OR g.told) AND greatest(g.until, g.tat) <= now
-          AND NOT (g.oks + g.bads > 0 AND now < g.since + coalesce((
-              SELECT r.within FROM rules AS r WHERE r.name = limit_of(g.key)), 60000000))
-          AND NOT EXISTS (SELECT FROM waits AS w WHERE w.key = g.key OFFSET 0)));
-    UPDATE about SET gates_seen = CASE WHEN cardinality(seen) < 1000 THEN '' ELSE seen[1000] END
-    WHERE cardinality(seen) = 1000 OR from_key <> '';
-END $$;
-
 -- Have gates do what they are told: each a key, a verb and a moment (none: for good).
 CREATE FUNCTION order_gates(orders jsonb, now bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -417,23 +316,4 @@ BEGIN
         FROM (SELECT DISTINCT u.key COLLATE "C" AS key FROM unnest(keys) AS u (key) ORDER BY 1 LIMIT most) AS k
         LEFT JOIN LATERAL (SELECT * FROM gates AS g WHERE g.key = k.key OFFSET 0) AS g ON true
         ORDER BY k.key;
-END $$;
-
--- The lines of a queue that have jobs: by priority, then who is next.
-CREATE FUNCTION shares(of_queue text, most integer)
-RETURNS TABLE (queue text, priority integer, tenant text, queued bigint, tag bigint) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-BEGIN
-    PERFORM own();
-    PERFORM fold_lines();
-    RETURN QUERY
-        SELECT l.queue, l.priority, l.tenant, t.n, l.tag FROM (
-            SELECT l.* FROM lines AS l WHERE l.queue = of_queue AND l.active
-            ORDER BY l.priority DESC, l.tag, l.tenant LIMIT most
-        ) AS l CROSS JOIN LATERAL (
-            SELECT sum(t.n)::bigint AS n FROM waiting_totals AS t
-            WHERE t.queue = l.queue AND t.tenant = l.tenant AND t.priority = l.priority AND t.state = 'queued'
-              AND t.gate = ''
-        ) AS t
-        ORDER BY l.priority DESC, l.tag, l.tenant;
 END $$;

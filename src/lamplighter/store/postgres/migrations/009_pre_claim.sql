@@ -1,8 +1,8 @@
--- Claims and sweeps: what workers and time do, as owners of the lines, gates and waits.
+-- Claims: what is next, what its limits let through, and what its tenant is charged.
 
--- A job that is next in its class: as of which tag of its line, what its tenant is charged for it, how many of
--- its line were seen, and whether (`own`) it had a place before the gate that let it go. `gate`: the one that does not let it
--- through.
+-- A job that is next in its class: as of which tag of its line, what its tenant is charged for it, how many of its line were
+-- seen (if that is known), and whether (`own`) it had a place before the gate that let it go. `gate`: the one that does not
+-- let it through.
 CREATE TYPE pick AS (
     nth integer, start bigint, tenant text, charge bigint, id text, seen integer, limits text[], let_go text, own bigint,
     gate text);
@@ -49,15 +49,15 @@ BEGIN
     END IF;
     RETURN ARRAY(
         SELECT ROW(j.nth, CASE j.nth WHEN 1 THEN tags[1] ELSE greatest(tags[1], served) + (j.nth - 1) * charges[1] END,
-                   tenants[1], charges[1], j.id, j.seen, j.limits, j.let_go, j.place, NULL)::pick
+                   tenants[1], charges[1], j.id, NULL, j.limits, j.let_go, j.place, NULL)::pick
         FROM (
-            SELECT row_number() OVER () AS nth, count(*) OVER () AS seen, o.* FROM (
+            SELECT row_number() OVER () AS nth, o.* FROM (
                 SELECT j.id, j.limits, j.let_go, j.place FROM jobs AS j
                 WHERE j.queue = of_queue AND coalesce(j.tenant, '') = tenants[1] AND j.priority = of_priority
                   AND j.state = 'queued' AND j.waits_on IS NULL
-                ORDER BY j.run_at, j.id LIMIT most + 1 FOR UPDATE SKIP LOCKED
+                ORDER BY j.run_at, j.id LIMIT most FOR UPDATE SKIP LOCKED
             ) AS o
-        ) AS j WHERE j.nth <= most);
+        ) AS j);
 END $$;
 
 -- The same where there is more than one line. Of each as many jobs are looked at as its weight makes likely, and one more:
@@ -216,7 +216,7 @@ DECLARE
     highest bigint := greatest(before, (SELECT max(p.start) FROM unnest(picks) AS p WHERE p.gate IS NULL));
 BEGIN
     INSERT INTO lines (queue, priority, tenant, tag, active) -- all of them are there, and each is found by its whole key
-    SELECT of_queue, of_priority, s.tenant, s.charged, s.more_seen OR EXISTS (
+    SELECT of_queue, of_priority, s.tenant, s.charged, coalesce(s.more_seen, false) OR EXISTS (
         SELECT FROM jobs AS j WHERE j.queue = of_queue AND coalesce(j.tenant, '') = s.tenant AND j.priority = of_priority
                                 AND j.state = 'queued' AND j.waits_on IS NULL OFFSET 0)
     FROM (
@@ -305,107 +305,5 @@ BEGIN
             parked := parked + cardinality(picks) - taken;
             EXIT WHEN taken = cardinality(picks);
         END LOOP;
-    END LOOP;
-END $$;
-
--- When there is something to do: the earliest scheduled job comes due, the earliest lease runs out, a gate is to be looked
--- at; or at once, for held jobs whose children are settled, and for what happened to gates.
-CREATE FUNCTION next_moment() RETURNS bigint LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (SELECT FROM groups WHERE settled)
-        OR EXISTS (SELECT FROM gates WHERE told <> (held OR openings > 0))
-        OR must_fold_gates()
-        OR (SELECT count(*) FROM (SELECT FROM gate_changes LIMIT 1000) AS c) = 1000 THEN
-        RETURN 0;
-    END IF;
-    RETURN least((SELECT min(run_at) FROM jobs WHERE state = 'scheduled'),
-                 (SELECT min(lease_until) FROM jobs WHERE state = 'running'),
-                 (SELECT min(look_at) FROM waits));
-END $$;
-
--- Settle up to `most` jobs that are held; queue up to `most` scheduled ones that are due, and up to `most` whose lease ran
--- out (as a crash); have jobs go whose gates have room, and tell of breakers that turned. What is done by one at a time is
--- left to another if one is at it.
-CREATE FUNCTION sweep(most integer, now bigint, OUT due integer, OUT rescued text[], OUT next_at bigint, OUT failed text[],
-                      OUT told jsonb) LANGUAGE plpgsql AS $$
-DECLARE
-    moves move[];
-    came integer;
-    passed integer; -- held jobs that could go on, but are in the hands of others
-    left_over integer;
-    gone bigint := 0;
-    owned boolean;
-    busy boolean; -- another sweep is at the groups: it may have looked too early for what is there by now
-BEGIN
-    due := 0;
-    rescued := '{}';
-    failed := '{}';
-    told := '[]';
-    PERFORM fold_counts(500);
-    busy := (EXISTS (SELECT FROM group_changes) OR EXISTS (SELECT FROM groups WHERE settled)) AND NOT alone('groups');
-    PERFORM fold_groups();
-    next_at := next_moment();
-    IF (next_at <= now OR busy) IS NOT TRUE THEN
-        RETURN;
-    END IF;
-    SELECT s.due, s.failed, s.passed INTO due, failed, passed FROM settle_held(most, now) AS s;
-    UPDATE jobs SET state = 'queued' WHERE id = ANY (ARRAY(
-        SELECT id FROM jobs WHERE state = 'scheduled' AND run_at <= now ORDER BY run_at, id LIMIT most
-        FOR UPDATE SKIP LOCKED));
-    GET DIAGNOSTICS came = ROW_COUNT;
-    SELECT array_agg(ROW(
-        a.nth, a.id, a.fence, CASE WHEN a.stopping THEN 'cancelled' ELSE 'queued' END, 0, 1, NULL, NULL, NULL,
-        CASE WHEN a.stopping THEN 'asked to stop' END,
-        jsonb_build_array(now, 'crash', 'WorkerLost', format('worker %s stopped renewing its lease.', a.worker), ''),
-        a.unique_key, a.unique_mode, a.queue, a.priority, a.tenant, a.started_at, a.limits, NULL)::move ORDER BY a.nth)
-    INTO moves FROM (
-        SELECT row_number() OVER () AS nth, j.* FROM (
-            SELECT * FROM jobs WHERE state = 'running' AND lease_until <= now ORDER BY lease_until, id LIMIT most
-            FOR UPDATE SKIP LOCKED
-        ) AS j
-    ) AS a;
-    IF moves IS NOT NULL THEN
-        PERFORM apply(moves, now);
-        PERFORM settle(moves, now);
-        rescued := ARRAY(SELECT m.id FROM unnest(moves) AS m ORDER BY m.place);
-    END IF;
-    PERFORM fold_groups();
-    owned := alone('lines');
-    IF owned THEN
-        PERFORM fold_gates();
-        gone := let_go(now);
-        told := turned();
-    END IF;
-    next_at := next_moment();
-    IF next_at <= now THEN -- there is more, or another owner is at it, or a transaction has it in its hands, perhaps for long
-        left_over := (SELECT count(*) FROM (SELECT FROM groups WHERE settled LIMIT passed + 1) AS g);
-        next_at := now + CASE WHEN came = most OR cardinality(rescued) = most OR left_over > passed OR gone >= 1000
-                              THEN 0
-                              WHEN NOT owned THEN 20000 ELSE 1000000 END;
-    END IF;
-    IF busy THEN
-        next_at := now;
-    END IF;
-    due := due + came + gone;
-END $$;
-
--- Every function that is called from outside finds its tables whatever the caller's search_path is, and goes by its indexes
--- whatever the planner believes of tables that grow and shrink within seconds; and so does all that it calls.
-DO $$
-DECLARE
-    one record;
-BEGIN
-    FOR one IN
-        SELECT oid::regprocedure AS name, prorettype = 'trigger'::regtype AS is_trigger FROM pg_proc
-        WHERE pronamespace = current_schema()::regnamespace AND (prorettype = 'trigger'::regtype OR proname IN (
-            'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates',
-            'children_of'))
-    LOOP
-        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one.name, current_schema());
-        CONTINUE WHEN one.is_trigger;
-        EXECUTE format(
-            'ALTER FUNCTION %s SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off '
-            'SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 '
-            'SET plan_cache_mode = force_generic_plan SET jit = off', one.name);
     END LOOP;
 END $$;
