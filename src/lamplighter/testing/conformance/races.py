@@ -70,6 +70,19 @@ async def test_of_many_adds_under_one_key_one_makes_the_job(store: Store, open_a
     assert {one.id for one in added} == set(await ids_of(store))
 
 
+async def test_a_job_that_is_added_again_while_it_ends_does_not_come_to_life(
+    store: Store, open_again: OpenAgain
+) -> None:
+    async with open_again() as twin:
+        for _ in range(10):
+            batch = [job() for _ in range(20)]
+            await add(store, *batch)
+            outcomes = [outcome(attempt, "done") for attempt in await claim(store)]
+            await asyncio.gather(store.finish(outcomes, now=NOW), *(twin.add(batch, now=NOW) for _ in range(2)))
+    assert await claim(store) == []
+    assert {view.state for view in await store.page(EVERY, limit=1000)} == {State.DONE}
+
+
 async def test_of_many_who_finish_one_attempt_one_wins(store: Store, open_again: OpenAgain) -> None:
     attempt = await started(store)
     async with open_again() as twin:

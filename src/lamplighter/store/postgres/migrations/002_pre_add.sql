@@ -153,6 +153,7 @@ DECLARE
     places bigint[] := '{}';
     bounds jsonb; -- on how many jobs may wait where these come to
     orphans text[];
+    came text[];
     held text[];
     children text[];
     before text := current_setting('lock_timeout');
@@ -226,8 +227,15 @@ BEGIN
         ON CONFLICT (id) DO NOTHING
         RETURNING jobs.id, jobs.child_of, jobs.state
     )
-    SELECT array_agg(n.id) FILTER (WHERE n.state = 'held'), array_agg(n.id) FILTER (WHERE n.child_of IS NOT NULL)
-    INTO held, children FROM new AS n;
+    SELECT array_agg(n.id), array_agg(n.id) FILTER (WHERE n.state = 'held'),
+           array_agg(n.id) FILTER (WHERE n.child_of IS NOT NULL)
+    INTO came, held, children FROM new AS n;
+    -- One that was live when we began, and ended before we came to it, was in neither table at its moment.
+    DELETE FROM jobs AS j WHERE j.id = ANY (came) AND EXISTS (SELECT FROM ended AS e WHERE e.id = j.id);
+    IF FOUND THEN
+        held := nullif(ARRAY(SELECT j.id FROM jobs AS j WHERE j.id = ANY (held)), '{}');
+        children := nullif(ARRAY(SELECT j.id FROM jobs AS j WHERE j.id = ANY (children)), '{}');
+    END IF;
     IF held IS NOT NULL THEN
         INSERT INTO groups (id, total, on_failure)
         SELECT DISTINCT ON (j ->> 0) j ->> 0, (j ->> 17)::integer, j ->> 18
