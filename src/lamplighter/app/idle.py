@@ -33,14 +33,15 @@ async def _is_quiet(store: Store, clock: Clock, worker: Worker) -> bool:
     stats = [one for one in await store.stats() if worker.serves(one.queue) and not one.paused]
     if not worker.is_idle or any(one.running for one in stats):
         return False
-    queues = [one.queue for one in stats if one.queued]
-    return not queues or await _all_wait_for_later(store, clock, queues)
+    queued = {one.queue: one.queued for one in stats if one.queued}
+    return not queued or await _all_wait_for_later(store, clock, queued)
 
 
-async def _all_wait_for_later(store: Store, clock: Clock, queues: list[str]) -> bool:
+async def _all_wait_for_later(store: Store, clock: Clock, queued: dict[str, int]) -> bool:
     """Whether every job waits before a gate that is shut until another time, like jobs that are scheduled for it."""
-    for queue in queues:
+    for queue in queued:
         if await store.shares(queue, limit=1):
             return False
-    gates = await store.gates(limit=MOST_GATES, now=clock())
-    return all(gate.held or gate.opens_at is not None for gate in gates if gate.waiting)
+    gates = [gate for gate in await store.gates(limit=MOST_GATES, now=clock()) if gate.waiting]
+    shut = all(gate.held or gate.opens_at is not None for gate in gates)
+    return shut and sum(queued.values()) <= sum(gate.waiting for gate in gates)

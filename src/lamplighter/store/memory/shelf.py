@@ -66,7 +66,11 @@ class Shelf:
         if group in self._children:
             counted = self._children[group]
             self._children[group] = replace(counted, **{what: getattr(counted, what) + n})
-            self.put(self._jobs[group])
+            job = replace(self._jobs[group], children=self._children[group])
+            if job.state is State.HELD:
+                self.put(job)  # whether it is settled says where it stands
+            else:
+                self._jobs[job.id] = job  # where it is: whoever leaves a line, or a gate, loses a turn
 
     def _leave(self, id_: str) -> None:
         job = self._jobs.pop(id_, None)
