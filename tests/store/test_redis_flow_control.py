@@ -154,3 +154,10 @@ async def test_gates_and_lines_that_make_no_difference_give_their_memory_back(st
         await store.drop("queue", "mail")
         await store.prune(Keep(0, 0), limit=MANY, now=later(100))
         assert server.ask("KEYS", "*") == ["{p}:schema"]
+
+
+async def test_jobs_may_have_more_limits_than_one_command_takes(store: RedisStore) -> None:
+    await rule(store, "k999", ONE)
+    limits = tuple(f"k{n}:a" for n in range(1000))
+    await add(store, *(job(limits=tuple(f"{key}{n // 2}" for key in limits)) for n in range(20)))
+    assert len(await claim(store)) == 10

@@ -1,5 +1,5 @@
 -- Lines and gates that may be forgotten. Each script looks at some, and the next goes on behind them. (Include after
--- _gates.)
+-- _places and _gates.)
 local SOME = 1000
 local LOOKED = base .. ':looked'  -- hash: lines, gates -> where to go on
 

@@ -3,7 +3,7 @@ local SCHEDULED = base .. ':scheduled'  -- ids by run_at
 local EXPIRY = base .. ':expiry'        -- ids of ended jobs by keep_until
 local COUNTS = base .. ':counts'        -- hash: state letter and queue -> number of jobs
 local WAITING = base .. ':waiting'      -- hash: queue and tenant -> number of jobs that wait
-local DROPPING = base .. ':dropping'    -- hash: queue whose oldest are known -> up to which id (see _bounds)
+local DROPPING = base .. ':dropping'    -- hash: queue whose oldest are known -> up to which id (see _drop)
 local ENDED_IDS = {d = base .. ':done', f = base .. ':failed', c = base .. ':cancelled'}  -- ids of ended jobs, by id
 
 local function ended_in(state, queue)

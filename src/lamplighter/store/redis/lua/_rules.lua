@@ -40,9 +40,11 @@ local function load_rules(kind, names)
       new[#new + 1] = name
     end
   end
-  if #new == 0 then return end
-  for i, packed in ipairs(redis.call('HMGET', base .. ':records:' .. kind, unpack(new))) do
-    if packed then known[new[i]] = read_rule(cmsgpack.unpack(packed)[1], DEFAULTS[kind]) end
+  for first = 1, #new, MOST do
+    local last = math.min(first + MOST - 1, #new)
+    for i, packed in ipairs(redis.call('HMGET', base .. ':records:' .. kind, unpack(new, first, last))) do
+      if packed then known[new[first + i - 1]] = read_rule(cmsgpack.unpack(packed)[1], DEFAULTS[kind]) end
+    end
   end
 end
 
