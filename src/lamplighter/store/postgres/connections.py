@@ -20,6 +20,8 @@ LAST_WORD = 1.0  # seconds that the last one may take
 # Compiling would take longer than our statements run.
 PLANS = {"enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
 
+ISOLATION = "read committed"  # whatever the database's is: who waited for the owner before has to see what that one did
+
 Connection = asyncpg.Connection
 
 
@@ -29,7 +31,7 @@ async def connect(place: Place) -> Connection:
     settings = {"application_name": "lamplighter"}
     if not pooled:
         limits = {"statement_timeout": str(place.statement_timeout), "lock_timeout": str(place.lock_timeout)}
-        settings |= {**limits, **PLANS}
+        settings |= {**limits, **PLANS, "default_transaction_isolation": ISOLATION}
     return await asyncpg.connect(
         place.dsn, timeout=place.patience, statement_cache_size=0 if pooled else 100, server_settings=settings
     )
@@ -154,7 +156,7 @@ async def _between_begin_and_commit(
     connection: Connection, statement: str, args: tuple[Any, ...]
 ) -> list[asyncpg.Record]:
     """Or a pooler would hand each half of a call to another server. Nothing is rolled back where nobody answers."""
-    await connection.execute("BEGIN")
+    await connection.execute(f"BEGIN ISOLATION LEVEL {ISOLATION}")
     try:
         rows = await connection.fetch(statement, *args)
     except asyncpg.PostgresError as error:
