@@ -12,6 +12,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from lamplighter.core.clock import maybe_from_us
+
 LIMIT, QUEUE, TENANT = "limit", "queue", "tenant"
 
 JOB = 1000
@@ -191,6 +193,21 @@ class Gate(Struct, kw_only=True):
         """Whether it may be forgotten: a new gate would do the same."""
         counted = self.oks + self.bads and now < self.since + rule.within
         return not (self.running or self.is_open or self.told or counted) and max(self.until, self.tat) <= now
+
+    def view(self, rule: GateRule, waiting: int, now: int) -> GateView:
+        """As people see it, with so many jobs waiting before it."""
+        return GateView(
+            key=self.key,
+            rule=rule,
+            state=self.state(now),
+            running=self.running,
+            waiting=waiting,
+            opens_at=None if self.free(rule, now) else maybe_from_us(self.opens_at(rule)),
+            openings=self.openings,
+            held=self.held,
+            oks=self.oks,
+            bads=self.bads,
+        )
 
     def _end_probe(self, rule: GateRule, oks: int, bads: int, now: int) -> None:
         """Those that were sent before it opened decide nothing while it is open."""

@@ -1,4 +1,4 @@
-"""FlowControl control: who may be claimed, and who waits before a gate. `Shelf` tells it of every queued job."""
+"""Flow control: who may be claimed, and who waits before a gate. `Shelf` tells it of every queued job."""
 
 from __future__ import annotations
 
@@ -165,27 +165,12 @@ class FlowControl:
             waiting[key] += len(wait)
         busy = {key for key, gate in self._gates.items() if gate.running or gate.is_open or gate.until > moment}
         found = sorted(set(keys) if keys else busy | waiting.keys())[:limit]
-        return [self._view(key, waiting[key], moment) for key in found]
+        known = ((key, self._gates.get(key) or Gate(key=key)) for key in found)
+        return [gate.view(self._rule(key), waiting[key], moment) for key, gate in known]
 
     def queue_rule(self, queue: str) -> QueueRule:
         """How a queue is shared and bounded."""
         return read_rule(self._text(QUEUE, queue), QueueRule)
-
-    def _view(self, key: str, waiting: int, now: int) -> GateView:
-        gate, rule = self._gates.get(key) or Gate(key=key), self._rule(key)
-        opens_at = None if gate.free(rule, now) else gate.opens_at(rule)
-        return GateView(
-            key=key,
-            rule=rule,
-            state=gate.state(now),
-            running=gate.running,
-            waiting=waiting,
-            opens_at=None if opens_at is None else from_us(opens_at),
-            openings=gate.openings,
-            held=gate.held,
-            oks=gate.oks,
-            bads=gate.bads,
-        )
 
     def _look(self, before: Before, wait: Wait, now: int, job_of: Callable[[str], JobView]) -> list[str]:
         key, _ = before

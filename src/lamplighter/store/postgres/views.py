@@ -102,15 +102,4 @@ def turned(told: str) -> tuple[Turned, ...]:
 def _gate(row: dict[str, Any], now: int) -> GateView:
     rule, waiting = read_rule(row.pop("rule"), GateRule), row.pop("waiting")
     gate = Gate(**{name: value for name, value in row.items() if value is not None})
-    return GateView(
-        key=gate.key,
-        rule=rule,
-        state=gate.state(now),
-        running=gate.running,
-        waiting=waiting,
-        opens_at=None if gate.free(rule, now) else maybe_from_us(gate.opens_at(rule)),
-        openings=gate.openings,
-        held=gate.held,
-        oks=gate.oks,
-        bads=gate.bads,
-    )
+    return gate.view(rule, waiting, now)

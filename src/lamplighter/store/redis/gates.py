@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from lamplighter.core.clock import from_us, to_us
+from lamplighter.core.clock import to_us
 from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView, Turned
 from lamplighter.store.redis.find import STRETCH, batched
 from lamplighter.store.redis.link import Link
@@ -53,20 +53,8 @@ class Answer(NamedTuple):
 
     def view(self, now: datetime) -> GateView:
         """As people see it."""
-        gate, rule, moment = self.gate, read_rule(self.rule.decode() or None, GateRule), to_us(now)
-        opens_at = None if gate.free(rule, moment) else gate.opens_at(rule)
-        return GateView(
-            key=gate.key,
-            rule=rule,
-            state=gate.state(moment),
-            running=gate.running,
-            waiting=self.waiting,
-            opens_at=None if opens_at is None else from_us(opens_at),
-            openings=gate.openings,
-            held=gate.held,
-            oks=gate.oks,
-            bads=gate.bads,
-        )
+        rule = read_rule(self.rule.decode() or None, GateRule)
+        return self.gate.view(rule, self.waiting, to_us(now))
 
 
 async def find(link: Link, keys: Sequence[str], limit: int, now: datetime) -> list[GateView]:

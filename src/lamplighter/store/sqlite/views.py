@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView
+from lamplighter.core.flow_control import GateView, ShareView
 from lamplighter.core.model import ENDED, LIVE, Children, Failure, JobView, QueueStats, State, Unique, Where
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import unpack
@@ -97,22 +97,7 @@ def gates(connection: Connection, keys: Sequence[str], limit: int, now: int) -> 
     flow = FlowControl(connection, now)
     flow.gates.load(shown)
     waiting = dict(unpack(connection, "waiting", keys=pack(shown)))
-    return [_gate(flow.gates[key], flow.gates.rule(key), waiting[key] or 0, now) for key in shown]
-
-
-def _gate(gate: Gate, rule: GateRule, waiting: int, now: int) -> GateView:
-    return GateView(
-        key=gate.key,
-        rule=rule,
-        state=gate.state(now),
-        running=gate.running,
-        waiting=waiting,
-        opens_at=None if gate.free(rule, now) else maybe_from_us(gate.opens_at(rule)),
-        openings=gate.openings,
-        held=gate.held,
-        oks=gate.oks,
-        bads=gate.bads,
-    )
+    return [flow.gates[key].view(flow.gates.rule(key), waiting[key] or 0, now) for key in shown]
 
 
 def shares(connection: Connection, queue: str, limit: int) -> list[ShareView]:
