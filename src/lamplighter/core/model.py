@@ -47,6 +47,13 @@ class Transition(NamedTuple):
     target: State
     spends: bool = False
 
+    @property
+    def well(self) -> bool | None:
+        """What an attempt that ends so says about the limits of its job: it went well, or badly, or (None) neither."""
+        if self.target is State.DONE:
+            return True
+        return False if self.spends else None
+
 
 Verb = Literal["done", "fail", "retry", "snooze", "release", "cancel"]
 

@@ -48,7 +48,6 @@ FAILURES_KEPT = 20
 MOST_PARKED = 1000  # jobs that one claim finds to be before a shut gate
 
 _FATES = {State.FAILED: "failed", State.CANCELLED: "was cancelled"}
-_WELL = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
 
 class Claim(NamedTuple):
@@ -111,7 +110,7 @@ class MemoryStore:
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime) -> list[str]:
         with self._changing():
             ended = [(outcome, job) for outcome in outcomes if (job := self._finish(outcome, now))]
-            self._flow.settle([(job, _WELL.get(outcome.verb)) for outcome, job in ended], now)
+            self._flow.settle([(job, ATTEMPT_ENDS[outcome.verb].well) for outcome, job in ended], now)
             self._flow.obey([order for outcome, _ in ended for order in outcome.orders], now)
             return [job.id for _, job in ended]
 

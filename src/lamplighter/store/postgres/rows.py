@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.flow_control import Order
-from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome, Verb
+from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome
 from lamplighter.store.pack import Row, pack
-
-_WELL: dict[Verb, bool] = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
 
 def jobs(new: Sequence[NewJob]) -> str:
@@ -50,9 +48,9 @@ def _job(job: NewJob) -> Row:
 
 
 def _outcome(end: Outcome) -> Row:
-    _, target, spends = ATTEMPT_ENDS[end.verb]
+    arrow = ATTEMPT_ENDS[end.verb]
     moments = maybe_to_us(end.run_at), maybe_to_us(end.keep_until)
     failed = end.failure
     why = failed and (to_us(failed.at), failed.kind, failed.error, failed.message, failed.traceback)
     told = tuple(_order(order) for order in end.orders) or None
-    return end.id, end.fence, target, int(spends), *moments, end.result, end.reason, why, _WELL.get(end.verb), told
+    return end.id, end.fence, arrow.target, int(arrow.spends), *moments, end.result, end.reason, why, arrow.well, told

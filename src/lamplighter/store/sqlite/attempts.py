@@ -8,7 +8,7 @@ import msgspec
 
 from lamplighter.core.clock import maybe_to_us
 from lamplighter.core.flow_control import Order
-from lamplighter.core.model import ATTEMPT_ENDS, ENDED, Beat, Beaten, Outcome, State, Verb
+from lamplighter.core.model import ATTEMPT_ENDS, ENDED, Beat, Beaten, Outcome, State
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, value
 from lamplighter.store.sqlite.connection import Connection
@@ -17,8 +17,6 @@ from lamplighter.store.sqlite.moves import Moves, Moving
 from lamplighter.store.sqlite.settle import Ended, settle
 
 _decode = msgspec.json.Decoder(list[Moving]).decode
-
-_WELL: dict[Verb, bool] = {"done": True, "fail": False, "retry": False}  # what an outcome says about the job's limits
 
 
 def held(connection: Connection, attempts: list[tuple[str, int]]) -> dict[tuple[str, int], Moving]:
@@ -37,7 +35,7 @@ def finish(connection: Connection, outcomes: Sequence[Outcome], now: int) -> lis
         job = mine.pop((outcome.id, outcome.fence), None)  # of two outcomes of one attempt the first wins
         if job is not None:
             _finish(moves, job, outcome)
-            ended.append((job, _WELL.get(outcome.verb)))
+            ended.append((job, ATTEMPT_ENDS[outcome.verb].well))
             orders += outcome.orders
     moves.write(connection)
     settle(FlowControl(connection, now), ended, orders)
