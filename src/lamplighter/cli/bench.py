@@ -110,7 +110,7 @@ async def _figures(url: str, jobs: int, concurrency: int, only: list[Figure], re
     waiting = 0
     figures: dict[str, float] = {}
     async with app:
-        await measure.clear(app)
+        await measure.clear(app.store)
         if Figure.ENQUEUE in only:
             few = min(jobs, 2000)
             waiting = 2 * few

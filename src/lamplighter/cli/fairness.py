@@ -81,7 +81,7 @@ async def _findings(url: str, sizes: Sizes, report: Report) -> list[Finding]:
 
     bench = measure.bench_app(url)
     async with bench.app:
-        await measure.clear(bench.app)
+        await measure.clear(bench.app.store)
         shares = await _shares(bench, sizes, report)
         speeds = await _speeds(bench, sizes, report)
         return [*shares, *speeds, *await _limits(bench, url, sizes, report)]

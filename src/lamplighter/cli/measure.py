@@ -20,6 +20,7 @@ from lamplighter.core.events import Event
 from lamplighter.core.limit import Rate
 from lamplighter.core.model import Where
 from lamplighter.engine.context import Ctx
+from lamplighter.store.base import Store
 
 QUEUE = "lamplighter-bench"
 KEPT = timedelta(hours=1)  # done jobs are kept, as they would be in earnest, but not for long
@@ -138,9 +139,10 @@ async def pickup(noop: BenchJob, store: str, jobs: int, step: Step) -> list[floa
     return delays
 
 
-async def clear(app: App[None]) -> None:
-    """Cancel what an earlier bench left waiting: it would count as ours."""
-    while (await app.store.cancel(Where(queues=(QUEUE,)), limit=1000, now=utcnow(), keep_until=utcnow())).ended:
+async def clear(store: Store) -> None:
+    """Cancel what an earlier measurement left waiting: it would count in the next."""
+    where = Where(queues=(QUEUE,))
+    while (await store.cancel(where, limit=1000, now=utcnow(), keep_until=utcnow())).ended:
         pass
 
 

@@ -18,6 +18,7 @@ from lamplighter.cli.measure import (
     Bench,
     BenchJob,
     Step,
+    clear,
     drain,
     other_worker,
 )
@@ -51,7 +52,7 @@ async def first_turn(store: Store, backlog: int, step: Step) -> int:
         await _end(store, claimed)
         if not claimed or any(one.id == job.id for one in claimed):
             break
-    await _clear(store)
+    await clear(store)
     return claims
 
 
@@ -68,7 +69,7 @@ async def worst_share(store: Store, claims: int, step: Step) -> float:
         step(number)
     for tenant in WEIGHTS:
         await store.drop(TENANT, tenant)
-    await _clear(store)
+    await clear(store)
     ideal = {tenant: claims * weight / sum(WEIGHTS.values()) for tenant, weight in WEIGHTS.items()}
     return round(max(abs(taken[tenant] / worth - 1) for tenant, worth in ideal.items()) * 100, 2)
 
@@ -164,9 +165,3 @@ async def _end(store: Store, claimed: Sequence[Claimed]) -> None:
     await store.finish(
         [Outcome(id=one.id, fence=one.fence, verb="done", keep_until=now + KEPT) for one in claimed], now=now
     )
-
-
-async def _clear(store: Store) -> None:
-    where = Where(queues=(QUEUE,))
-    while (await store.cancel(where, limit=TOGETHER, now=utcnow(), keep_until=utcnow())).ended:
-        pass

@@ -21,6 +21,10 @@ JOB = 1000
 LOOK_AGAIN = 1_000_000
 """Microseconds after which a gate that is open, and has jobs waiting all the same, is looked at again."""
 AT_ONCE = 0
+MOST_PARKED = 1000
+"""Jobs that one claim finds to be before a shut gate, and puts there."""
+MOST_LET_GO = 1000
+"""Jobs that are let go at once, of one queue before one gate."""
 UNBOUNDED = 2**31 - 1
 
 GateState = Literal["closed", "open", "half-open"]  # as of a breaker: closed lets jobs through

@@ -264,6 +264,11 @@ class Swept(NamedTuple):
     failed: tuple[str, ...] = ()
     turned: tuple[Turned, ...] = ()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether anything became true."""
+        return bool(self.due or self.rescued or self.failed or self.turned)
+
 
 class Cancelled(NamedTuple):
     """`ended` never started; `asked` are running and will be told to stop."""

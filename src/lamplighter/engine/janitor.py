@@ -47,7 +47,7 @@ class Janitor:
         """Sweep as things come due, for ever."""
         while True:
             swept = await until_available(self._sweep, "look for jobs that are due")
-            if swept.due or swept.rescued or swept.failed or swept.turned:
+            if swept.has_news:
                 self._swept(swept)
             if max(swept.due, len(swept.rescued), len(swept.failed)) < MOST_AT_ONCE:
                 await self._rest(swept)

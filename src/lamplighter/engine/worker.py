@@ -134,7 +134,7 @@ class Worker:
     async def sweep(self) -> Swept:
         """Look at once for what has come due, instead of within a second."""
         swept = await self._store.sweep(MOST_AT_ONCE, now=self._clock())
-        if swept.due or swept.rescued or swept.failed or swept.turned:
+        if swept.has_news:
             self._swept(swept)
         return swept
 

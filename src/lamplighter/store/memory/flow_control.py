@@ -10,6 +10,7 @@ from lamplighter.core.clock import from_us, maybe_to_us, to_us
 from lamplighter.core.flow_control import (
     AT_ONCE,
     LIMIT,
+    MOST_LET_GO,
     QUEUE,
     TENANT,
     Gate,
@@ -27,8 +28,6 @@ from lamplighter.core.model import JobView
 from lamplighter.store.memory.lines import Class, Lines, Pick
 from lamplighter.store.memory.waits import Before, Wait
 from lamplighter.store.rules import read_rule
-
-MOST_LET_GO = 1000  # jobs at once, of one queue before one gate
 
 Text = Callable[[str, str], str | None]  # the text of a record, by its kind and name
 

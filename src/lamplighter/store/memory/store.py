@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn, Self
 from msgspec.structs import replace
 
 from lamplighter.core.errors import TransactionUnsupported
-from lamplighter.core.flow_control import GateView, Order, ShareView
+from lamplighter.core.flow_control import MOST_PARKED, GateView, Order, ShareView
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     ENDED,
@@ -45,7 +45,6 @@ from lamplighter.store.memory.view import view_of, waits_as
 from lamplighter.store.rules import DROPPED
 
 FAILURES_KEPT = 20
-MOST_PARKED = 1000  # jobs that one claim finds to be before a shut gate
 
 _FATES = {State.FAILED: "failed", State.CANCELLED: "was cancelled"}
 

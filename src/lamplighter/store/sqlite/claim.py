@@ -8,6 +8,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from lamplighter.core.clock import from_us
+from lamplighter.core.flow_control import MOST_PARKED
 from lamplighter.core.model import Claimed
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, value
@@ -15,8 +16,6 @@ from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.lines import Class, Lines, Pick, Row, any_class, classes
 from lamplighter.store.sqlite.waits import Parking, let_go
-
-MOST_PARKED = 1000  # jobs that one claim finds to be before a shut gate
 
 
 class Lease(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.core.flow_control import AT_ONCE, TENANT
+from lamplighter.core.flow_control import AT_ONCE, MOST_LET_GO, TENANT
 from lamplighter.store.pack import Row as Packed
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, unpack
@@ -10,8 +10,6 @@ from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.lines import Row
 from lamplighter.store.sqlite.queries import SQL
-
-MOST_LET_GO = 1000  # jobs at once, of one queue before one gate
 
 
 def let_go(flow: FlowControl) -> int:
