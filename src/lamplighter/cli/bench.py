@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Annotated, TypeVar
@@ -12,6 +11,7 @@ import typer
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, StoreUrl, count, print_json, print_table, say
 from lamplighter.cli.program import Noun
+from lamplighter.cli.progress import bars
 from lamplighter.core.config import load
 from lamplighter.core.secret import redact_url
 
@@ -91,14 +91,11 @@ async def _measure(url: str, jobs: int, concurrency: int, only: list[Figure]) ->
 
 async def with_bars(measure: Callable[[Report], Awaitable[T]]) -> T:
     """What `measure` returns, with a progress bar for each thing that it measures."""
-    from rich.console import Console  # noqa: PLC0415 - `--help` need not wait for these
-    from rich.progress import Progress  # noqa: PLC0415
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+    with bars() as shown:
 
         def report(what: str, total: int) -> Callable[[int], None]:
-            task = bars.add_task(what, total=total)
-            return lambda done: bars.update(task, completed=done)
+            task = shown.add_task(what, total=total)
+            return lambda done: shown.update(task, completed=done)
 
         return await measure(report)
 

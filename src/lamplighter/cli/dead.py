@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-import typer
 
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table, say
-from lamplighter.cli.which import ChildOf, Limit, Names, Queues, Tenants, where_of
+from lamplighter.cli.which import Before, ChildOf, Limit, Names, Queues, Tenants, where_of
 from lamplighter.core.model import Failure, JobView, State
 from lamplighter.store.base import Store
 
@@ -24,9 +23,7 @@ def dead(
     tenant: Tenants = None,
     child_of: ChildOf = None,
     limit: Limit = 20,
-    before: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on after the last id of the page before.")
-    ] = None,
+    before: Before = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:

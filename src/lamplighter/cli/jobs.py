@@ -13,7 +13,7 @@ from lamplighter.cli.bulk import Cancelling, count_matching, do_to_all
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print_lines, print_table, say, text
 from lamplighter.cli.program import Noun
-from lamplighter.cli.which import ChildOf, Ids, Limit, Names, Queues, States, Tenants, chosen, where_of
+from lamplighter.cli.which import Before, ChildOf, Ids, Limit, Names, Queues, States, Tenants, chosen, where_of
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError, UnknownJob
@@ -37,9 +37,7 @@ def list_jobs(
     state: States = None,
     child_of: ChildOf = None,
     limit: Limit = 20,
-    before: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on after the last id of the page before.")
-    ] = None,
+    before: Before = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:

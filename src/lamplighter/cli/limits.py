@@ -11,10 +11,9 @@ import typer
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table, say
 from lamplighter.cli.program import Noun
-from lamplighter.core.clock import WallClock
 from lamplighter.core.duration import parse_duration
 from lamplighter.core.flow_control import GateView, Order
-from lamplighter.engine.timekeeping import keep_time
+from lamplighter.engine.timekeeping import now_by
 from lamplighter.store.base import Store
 
 group = typer.Typer(cls=Noun, help="See what limits let through; open and close their breakers.")
@@ -36,7 +35,7 @@ def list_limits(
     """List the keys of limits that are in use, are shut, or have jobs waiting."""
 
     async def look(opened: Store) -> list[GateView]:
-        return await opened.gates(keys or (), limit=limit, now=await _now(opened))
+        return await opened.gates(keys or (), limit=limit, now=await now_by(opened))
 
     found = with_store(store, look)
     if json:
@@ -77,7 +76,7 @@ def _order(key: str, verb: Any, lasts: str | None, store: str | None) -> datetim
     time = None if lasts is None else _time(lasts)
 
     async def order(opened: Store) -> datetime | None:
-        now = await _now(opened)
+        now = await now_by(opened)
         until = None if time is None else now + time
         await opened.order([Order(key, verb, until)], now=now)
         return until
@@ -105,10 +104,3 @@ def _tell(key: str, state: str, until: datetime | None, sentence: str, *, json: 
 def _row(gate: GateView) -> tuple[object, ...]:
     state = "held open" if gate.held else gate.state
     return gate.key, gate.running, gate.rule.running, gate.waiting, state, ago(gate.opens_at), gate.bads, gate.oks
-
-
-async def _now(store: Store) -> datetime:
-    """By the clock that workers go by."""
-    clock = WallClock()
-    await keep_time(clock, store)
-    return clock()

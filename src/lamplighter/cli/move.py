@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +13,7 @@ import typer
 
 from lamplighter.cli.opened import must_exist, run_async
 from lamplighter.cli.output import Json, count, print_json, say
+from lamplighter.cli.progress import bars
 from lamplighter.cli.work import on_signals
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError
@@ -72,15 +72,12 @@ async def _run(source: str, target: str, wait: timedelta) -> Moved:
 
 @contextmanager
 def _progress(jobs: int) -> Iterator[Told]:
-    from rich.console import Console  # noqa: PLC0415 - slow to import
-    from rich.progress import Progress  # noqa: PLC0415
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        bar = bars.add_task("moving", total=jobs)
+    with bars() as shown:
+        bar = shown.add_task("moving", total=jobs)
 
         def told(moved: Moved) -> None:
             done = moved.moved + moved.duplicate
-            bars.update(bar, completed=done, total=max(jobs, done))
+            shown.update(bar, completed=done, total=max(jobs, done))
 
         yield told
 

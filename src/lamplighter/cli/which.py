@@ -27,6 +27,7 @@ States = Annotated[
 ChildOf = Annotated[
     list[str] | None, typer.Option("--child-of", metavar="ID", help="Only children of this job; may be repeated.")
 ]
+Before = Annotated[str | None, typer.Option(metavar="ID", help="Go on after the last id of the page before.")]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="At most so many jobs.")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -10,9 +9,8 @@ import typer
 
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, print_json, say
-from lamplighter.core.clock import WallClock
 from lamplighter.core.errors import UnknownJob
-from lamplighter.engine.timekeeping import keep_time
+from lamplighter.engine.timekeeping import now_by
 from lamplighter.store.base import Store
 
 if TYPE_CHECKING:
@@ -75,7 +73,7 @@ def _tell(found: list[Blocker]) -> None:
 async def _look_at_schedule(store: Store, name: str) -> tuple[Told, list[Blocker]]:
     from lamplighter.app.why.schedule import find_schedule, why_schedule  # noqa: PLC0415
 
-    now = await _now(store)
+    now = await now_by(store)
     told = await find_schedule(store, name, now=now)
     if told is None:
         raise UnknownJob(f"no worker has had a schedule {name!r}: `lamplighter crons list` shows those there are.")
@@ -85,11 +83,4 @@ async def _look_at_schedule(store: Store, name: str) -> tuple[Told, list[Blocker
 async def _look(store: Store, job: str) -> Sight:
     from lamplighter.app.why import look  # noqa: PLC0415
 
-    return await look(store, job, now=await _now(store))
-
-
-async def _now(store: Store) -> datetime:
-    """By the clock that workers go by."""
-    clock = WallClock()
-    await keep_time(clock, store)
-    return clock()
+    return await look(store, job, now=await now_by(store))

@@ -60,8 +60,10 @@ class Draft(Generic[R]):
         self.definition = definition
         self.arguments = arguments
         self.options = options
-        self._key = _key(definition, arguments, options.get("unique", False))
-        self._limits = _limits(definition, arguments, options)
+        unique, limits = options.get("unique", False), options.get("limits", ())
+        values = definition.codec.load(arguments) if unique or limits else {}
+        self._key = _key(definition.name, unique, values)
+        self._limits = _limits(limits, options.get("tenant"), values)
 
     @property
     def key(self) -> str | None:
@@ -174,23 +176,18 @@ def _unique(key: str, options: Options, now: datetime) -> Unique:
     return Unique(key, options.get("unique_mode", "active"))
 
 
-def _key(definition: Definition, arguments: str, unique: bool | str) -> str | None:  # noqa: FBT001
+def _key(name: str, unique: bool | str, values: dict[str, Any]) -> str | None:  # noqa: FBT001
     if not unique:
         return None
-    values = definition.codec.load(arguments)
     if unique is True:  # in the order of the signature, with the defaults: however they were given, they are the same
         digest = hashlib.blake2b(msgspec.json.encode(values), digest_size=16).hexdigest()
-        return f"{definition.name}:{digest}"
+        return f"{name}:{digest}"
     return _filled("unique key", unique, values)
 
 
-def _limits(definition: Definition, arguments: str, options: Options) -> tuple[str, ...]:
-    templates = options.get("limits", ())
-    if not templates:
-        return ()
-    tenant = options.get("tenant")
-    values = {"tenant": tenant, **definition.codec.load(arguments)}
-    keys = (_filled("limit", one, values) for one in templates if tenant is not None or "{tenant}" not in one)
+def _limits(templates: Sequence[str], tenant: str | None, values: dict[str, Any]) -> tuple[str, ...]:
+    fill = {"tenant": tenant, **values}
+    keys = (_filled("limit", one, fill) for one in templates if tenant is not None or "{tenant}" not in one)
     return tuple(dict.fromkeys(keys))
 
 

@@ -43,6 +43,17 @@ async def keep_time(clock: Clock, store: Store) -> None:
         )
 
 
+async def now_by(store: Store) -> datetime:
+    """What the clock shows that all who use a store go by.
+
+    Raises:
+        StoreUnavailable: the store cannot be reached.
+    """
+    clock = WallClock()
+    await keep_time(clock, store)
+    return clock()
+
+
 async def _read(clock: WallClock, store: Store) -> _Reading | None:
     """What the store's clock showed, and when that was: half of the way there and back is how wrong it may be."""
     reading = None
