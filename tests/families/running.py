@@ -60,7 +60,7 @@ class Running:
     async def connect(
         self, provider: Provider, access: Secret, refresh: Secret | None, *, life: float = -1, tenant: str = TENANT
     ) -> Integration:
-        """An integration whose access token ends in so many seconds, by default due at once. Nothing is planned."""
+        """An integration whose access token ends in so many seconds, by default due at once."""
         service, now = self.tokens.service, utcnow()
         await service.registrations.register(provider)
         await service.tenants.add([Tenant(id=tenant, name=tenant, owner_id="auth|1")])
@@ -88,6 +88,12 @@ class Running:
                 await asyncio.sleep(0.01)
         found = await self.app.store.page(Where(names=("tokens.refresh",)), limit=1000)
         return [view for view in found if view.state in LIVE]
+
+    async def forget_plans(self) -> None:
+        """What a restored backup or a crash can do: integrations are there, and no job refreshes them."""
+        await self.planned()
+        now = self.app.clock()
+        await self.app.store.cancel(Where(names=("tokens.refresh",)), limit=1000, now=now, keep_until=now)
 
     async def planned_for(self, moment: datetime | None = None) -> JobView:
         """The one refresh that is still to run, once it is planned for then: what finds it early moves it there."""

@@ -43,7 +43,6 @@ async def test_a_token_is_refreshed_and_its_next_refresh_planned_for_its_time(
     it: Running, http: httpx2.AsyncClient, world: World
 ) -> None:
     integration = await consent(it, http, world)
-    await it.tokens.plan([integration])
     async with it.app.worker():
         await it.until("done")
     now = await it.see(integration)
@@ -56,8 +55,7 @@ async def test_a_token_is_refreshed_and_its_next_refresh_planned_for_its_time(
 
 async def test_refreshes_go_on_by_themselves(it: Running, http: httpx2.AsyncClient) -> None:
     async with running_world(faults=False, token_lifetime=2) as world:
-        integration = await consent(it, http, world)
-        await it.tokens.plan([integration])
+        await consent(it, http, world)
         async with it.app.worker():
             await it.until("done", 4)
         counts = await count_requests(http, world.url, LANTERN)
@@ -71,6 +69,7 @@ async def test_what_was_forgotten_is_found_when_it_is_overdue(
 ) -> None:
     forgotten = await consent(it, http, world, life=-60)
     fresh = await consent(it, http, world, "harbor-files", life=3600)
+    await it.forget_plans()
     await it.tokens.reconcile.enqueue()
     async with it.app.worker():
         await it.until("done")
@@ -81,6 +80,7 @@ async def test_what_was_forgotten_is_found_when_it_is_overdue(
 async def test_a_start_plans_everything_once(home: Home, http: httpx2.AsyncClient, world: World) -> None:
     async with running(home) as before:
         integration = await consent(before, http, world, life=3600)
+        await before.forget_plans()
     for _ in range(2):
         async with running(home) as it, it.app.worker():
             await it.until("done", name="tokens.reconcile")
@@ -94,7 +94,6 @@ async def test_a_revoked_grant_is_asked_about_once_and_nothing_is_planned(
     integration = await consent(it, http, world)
     await cause(http, world.url, Revocation(provider=LANTERN, user="ada"))
     before = await count_requests(http, world.url, LANTERN)
-    await it.tokens.plan([integration])
     async with it.app.worker():
         await it.until("cancelled")
         await it.tokens.reconcile.enqueue(everything=True)
@@ -111,7 +110,6 @@ async def test_an_outage_spends_no_attempt_and_leaves_other_providers_alone(
     down = await consent(it, http, world, "stormy-drive")
     up = await consent(it, http, world, LANTERN)
     await cause(http, world.url, Outage(provider="stormy-drive", seconds=3600, retry_after=1))
-    await it.tokens.plan([down, up])
     async with it.app.worker():
         await it.until("snoozed", 2)
         await it.until("done")
@@ -127,7 +125,6 @@ async def test_a_refresh_by_hand_leaves_one_plan_for_the_new_time(
     it: Running, http: httpx2.AsyncClient, world: World
 ) -> None:
     integration = await consent(it, http, world, life=0.5)
-    await it.tokens.plan([integration])
     by_hand = await it.tokens.service.refresher.refresh(integration.id, force=True)
     async with it.app.worker():
         await it.planned_for(by_hand.refresh_at)
@@ -138,7 +135,6 @@ async def test_a_refresh_on_another_path_does_not_cost_the_plan(
     it: Running, http: httpx2.AsyncClient, world: World
 ) -> None:
     integration = await consent(it, http, world)
-    await it.tokens.plan([integration])
     async with it.app.worker():
         await it.refresh_without_key([integration], 8)
         await it.until("done", 9)
@@ -149,7 +145,6 @@ async def test_a_refresh_by_hand_moves_a_later_plan_forward(
     it: Running, http: httpx2.AsyncClient, world: World
 ) -> None:
     integration = await consent(it, http, world, life=3600)
-    await it.tokens.plan([integration])
     by_hand = await it.tokens.refresh_now(integration.id, force=True)  # its new token lives for half a minute only
     assert by_hand.refresh_at is not None
     assert integration.refresh_at is not None
@@ -188,8 +183,7 @@ async def test_no_job_holds_a_token(it: Running, http: httpx2.AsyncClient, world
     grant = await connect(http, world.url, LANTERN, "ada")
     assert grant.refresh_token
     provider = registered(find_provider(LANTERN), world.url)
-    integration = await it.connect(provider, Secret(grant.access_token), Secret(grant.refresh_token))
-    await it.tokens.plan([integration])
+    await it.connect(provider, Secret(grant.access_token), Secret(grant.refresh_token))
     async with it.app.worker():
         await it.until("done")
     stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

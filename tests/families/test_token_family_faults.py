@@ -75,7 +75,6 @@ async def test_an_integration_is_expired_only_after_the_last_attempt(home: Home,
     clock = FakeClock()
     async with running(home, clock=clock) as it:
         integration = await it.connect(nonsense, Secret("a"), Secret("r"))
-        await it.tokens.plan([integration])
         for attempt in range(1, ATTEMPTS + 1):
             assert (await it.see(integration)).status == "active"
             await it.app.work(until_idle=True)

@@ -89,6 +89,7 @@ class Plans:
         self.inside: list[tuple[str, datetime]] = []
         self.outside: list[tuple[str, datetime]] = []
         self.refuses: Exception | None = None
+        self.settled = 0
 
     def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
         assert connection.in_transaction()
@@ -98,6 +99,9 @@ class Plans:
 
     async def after(self, integration_id: str, at: datetime) -> None:
         self.outside.append((integration_id, at))
+
+    async def settle(self) -> None:
+        self.settled += 1
 
 
 ELSEWHERE = TransactionUnsupported("the jobs are elsewhere.")

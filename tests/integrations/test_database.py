@@ -171,7 +171,9 @@ async def test_a_works_connection_leads_to_sqlites_own_within_its_transaction(tm
             raw: object = connection.connection.dbapi_connection
             assert isinstance(raw, sqlite3.Connection)
             assert raw.in_transaction
-            raw.execute("INSERT INTO lamp_tenants VALUES ('joined', 'n', 'o', 0, 0)")
+            raw.execute(
+                "INSERT INTO lamp_tenants (id, name, owner_id, archived, created_at) VALUES ('joined', 'n', 'o', 0, 0)"
+            )
             connection.execute(add("joined"))  # fails, and takes what was done on SQLite's own with it
 
         with pytest.raises(IntegrityError):

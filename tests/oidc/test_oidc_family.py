@@ -29,7 +29,6 @@ async def consent(it: Running, oidc: OidcServer, account: str = "ada") -> Integr
 async def test_three_rotations_are_chained_by_their_jobs(it: Running, node_modules: Path) -> None:
     async with running_server(lifetime=3) as oidc:
         integration = await consent(it, oidc)
-        await it.tokens.plan([integration])
         async with it.app.worker():
             await it.until("done", 3)
         counts = await oidc.counts()
@@ -55,7 +54,6 @@ async def test_two_workers_racing_for_one_integration_keep_its_family(tmp_path: 
 async def test_a_revoked_grant_ends_as_revoked_after_one_request(it: Running, oidc: OidcServer) -> None:
     integration = await consent(it, oidc)
     await oidc.revoke("ada")
-    await it.tokens.plan([integration])
     async with it.app.worker():
         await it.until("cancelled")
     assert (await it.see(integration)).status == "revoked"
@@ -67,7 +65,6 @@ async def test_a_revoked_grant_ends_as_revoked_after_one_request(it: Running, oi
 async def test_a_server_that_asks_to_wait_costs_no_attempt(it: Running, oidc: OidcServer, status: int) -> None:
     integration = await consent(it, oidc)
     await oidc.fail_next(status, retry_after=1, count=2)
-    await it.tokens.plan([integration])
     async with it.app.worker():
         await it.until("snoozed")
         await it.until("done")

@@ -188,7 +188,8 @@ def _with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) ->
 def _with_service(url: str | None, act: Callable[[Service], Awaitable[T]]) -> T:
     """What `act(service)` returns, with the database that the flag or the settings name."""
     settings = _looked_at(url)
-    from lamplighter.integrations.service import NoPlanner, open_service  # noqa: PLC0415 - optional
+    from lamplighter.integrations.planner import NoPlanner  # noqa: PLC0415 - optional
+    from lamplighter.integrations.service import open_service  # noqa: PLC0415 - optional
 
     async def run() -> T:
         async with open_service(settings, NoPlanner()) as service:

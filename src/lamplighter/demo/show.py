@@ -51,8 +51,7 @@ class Show:
         async with AsyncExitStack() as stack:
             world = await stack.enter_async_context(running_world(self._faults, token_lifetime=self._token_lifetime))
             await stack.enter_async_context(app)
-            connected = await settle(tokens.service, world.url)
-            await tokens.plan(connected)
+            await settle(tokens.service, world.url)
             worker = await stack.enter_async_context(app.worker())
             started(worker, world.url)
             while not worker.is_stopping:

@@ -85,7 +85,7 @@ class TokenFamily:
     async def refresh_now(self, integration_id: str, *, force: bool = False) -> Refreshed:
         """Refresh one integration here, if it is due, or in any case with `force`; raises what the refresher raises."""
         refreshed = await self.service.refresher.refresh(integration_id, force=force)
-        await self._correct_plans()
+        await self.settle()
         return refreshed
 
     async def _refresh(self, ctx: Ctx[Any], integration_id: str, *, force: bool = False) -> str:
@@ -121,7 +121,7 @@ class TokenFamily:
 
     async def _recover(self) -> None:
         recovered = await self.service.refresher.recover()
-        await self._correct_plans()
+        await self.settle()
         if recovered.saved:
             _log.warning("Stored the tokens of %d integrations from the journal of a dead process.", recovered.saved)
 
@@ -144,19 +144,19 @@ class TokenFamily:
         if not handle.created:
             self._outdated.append(handle.id)
 
-    async def _correct_held(self, held: Sequence[Held]) -> None:
-        """Plans that came by way of the outbox, and found the key with a job that may be planned for older tokens."""
-        holders = tuple({one.holder for one in held})
-        found = {view.id: view.run_at for view in await self._app.store.page(Where(ids=holders), limit=len(holders))}
-        self._outdated.extend(one.holder for one in held if found.get(one.holder) != one.job.run_at)
-        await self._correct_plans()
-
-    async def _correct_plans(self) -> None:
+    async def settle(self) -> None:
         """Let jobs that were planned for older tokens look now: they find them fresh, and plan for the newer ones."""
         outdated = tuple(self._outdated.popleft() for _ in range(len(self._outdated)))
         if outdated:
             where = Where(ids=outdated, states=(State.SCHEDULED,))
             await self._app.store.retry(where, limit=len(outdated), now=self._app.clock())
+
+    async def _correct_held(self, held: Sequence[Held]) -> None:
+        """Plans that came by way of the outbox, and found the key with a job that may be planned for older tokens."""
+        holders = tuple({one.holder for one in held})
+        found = {view.id: view.run_at for view in await self._app.store.page(Where(ids=holders), limit=len(holders))}
+        self._outdated.extend(one.holder for one in held if found.get(one.holder) != one.job.run_at)
+        await self.settle()
 
     def _draft(self, integration_id: str, at: datetime) -> Draft[str]:
         return self.refresh.using(run_at=at).draft(integration_id)

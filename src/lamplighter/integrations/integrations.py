@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import random as dice
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, func, literal, select, tuple_, update
 
-from lamplighter.core.clock import Clock, maybe_from_us, maybe_to_us, to_us, utcnow
+from lamplighter.core.clock import Clock, from_us, maybe_from_us, maybe_to_us, to_us, utcnow
 from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.database import Database, insert_new
+from lamplighter.integrations.database import Database, insert_into, insert_new
 from lamplighter.integrations.integration import SHOWN, Access, Integration, NewIntegration, Status, Token, from_row
+from lamplighter.integrations.planner import NoPlanner, Planner, plan_after, planned_within
 from lamplighter.integrations.row import REFRESHABLE
 from lamplighter.integrations.schedule import Dice, refresh_at
-from lamplighter.integrations.tables import integrations
+from lamplighter.integrations.tables import health, integrations
+from lamplighter.integrations.transition import Transition, record
 from lamplighter.integrations.vault import Vault
 
 BATCH = 1000  # rows in one transaction or page: no more are in memory at once
+FIXED = ("id", "tenant_id", "provider_slug", "created_at")  # what connecting anew leaves as it was
 
 _row = integrations.c
 
@@ -38,49 +41,53 @@ class Due(NamedTuple):
 class Integrations:
     """The table of integrations."""
 
-    def __init__(self, database: Database, vault: Vault, *, clock: Clock = utcnow, random: Dice = dice.random) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        planner: Planner | None = None,
+        *,
+        clock: Clock = utcnow,
+        random: Dice = dice.random,
+    ) -> None:
         self._database = database
         self._vault = vault
+        self._planner = planner or NoPlanner()
         self._clock = clock
         self._random = random
 
     async def connect(self, new: NewIntegration) -> Integration:
         """Connect a tenant to a provider, anew if it was connected before: then its row and id stay.
 
-        A refresh that is under way meanwhile does not overwrite the new tokens. Plan the first refresh at `refresh_at`.
+        A refresh that is under way meanwhile does not overwrite the new tokens. The first refresh is planned with them.
         """
+        now = self._clock()
 
-        def write(connection: Connection) -> str:
-            same = (_row.tenant_id == new.tenant_id, _row.provider_slug == new.provider_slug)
-            known = connection.execute(select(_row.id).where(*same)).scalar()
-            if known is None:
-                values = self._values(new)
-                connection.execute(insert(integrations), values)
-                return str(values["id"])
-            values = self._values(msgspec.structs.replace(new, id=known))
-            for fixed in ("id", "tenant_id", "provider_slug", "created_at"):
-                del values[fixed]
-            connection.execute(
-                update(integrations)
-                .where(_row.id == known)
-                .values(values | {"token_version": _row.token_version + 1, "last_outcome": None})
-            )
-            return str(known)
+        def write(connection: Connection) -> tuple[str, datetime | None]:
+            """Its id, and when to refresh it if that could not be planned here."""
+            values = self._insert(connection, new, now) or self._replace(connection, new, now)
+            at = maybe_from_us(values["refresh_at"])
+            is_planned = at is None or planned_within(self._planner, connection, values["id"], at)
+            return values["id"], None if is_planned else at
 
-        connected = await self.get(await self._database.write(write))
-        assert connected is not None, "integrations are not deleted"
-        return connected
+        connected, at = await self._database.write(write)
+        if at is not None:
+            await plan_after(self._planner, connected, at)
+        await self._planner.settle()
+        found = await self.get(connected)
+        assert found is not None, "integrations are not deleted"
+        return found
 
     async def add_many(self, new: Iterable[NewIntegration], *, batch: int = BATCH) -> int:
         """Import integrations, `batch` in a transaction; tenants that have one stay as they are. Returns how many came.
 
         Raises VaultError for a token that MWAP's key does not open; the batches before are imported.
         """
-        added = 0
+        added, now = 0, self._clock()
         for some in _batched(new, batch):
-            rows = [self._values(one) for one in some]
+            rows = [self._values(one, now) for one in some]
             added += await self._database.write(
-                lambda connection, rows=rows: insert_new(connection, integrations, rows)  # type: ignore[misc] # bound now, run later
+                lambda connection, rows=rows: _insert_many(connection, rows)  # type: ignore[misc] # bound now, run later
             )
         return added
 
@@ -143,8 +150,32 @@ class Integrations:
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
         return [Due(row.id, row.tenant_id, row.provider_slug, maybe_from_us(row.refresh_at)) for row in rows]
 
-    def _values(self, new: NewIntegration) -> dict[str, Any]:
-        now = self._clock()
+    def _insert(self, connection: Connection, new: NewIntegration, now: datetime) -> dict[str, Any] | None:
+        """None: the tenant has one of this provider."""
+        values = self._values(new, now)
+        statement = insert_into(connection, integrations).values(values)
+        statement = statement.on_conflict_do_nothing(index_elements=["tenant_id", "provider_slug"])
+        if connection.execute(statement.returning(_row.id)).first() is None:
+            return None
+        if values["status"] == "active":
+            record(connection, _connected(values), "integration.connected")
+        return values
+
+    def _replace(self, connection: Connection, new: NewIntegration, now: datetime) -> dict[str, Any]:
+        same = (_row.tenant_id == new.tenant_id, _row.provider_slug == new.provider_slug)
+        known = connection.execute(select(_row.id, _row.transitions).where(*same).with_for_update()).one()
+        values = self._values(msgspec.structs.replace(new, id=known.id), now, transitions=known.transitions + 1)
+        changed = {name: value for name, value in values.items() if name not in FIXED}
+        connection.execute(
+            update(integrations)
+            .where(_row.id == known.id)
+            .values(changed | {"token_version": _row.token_version + 1, "last_outcome": None})
+        )
+        is_active = values["status"] == "active"
+        record(connection, _connected(values), "integration.connected" if is_active else "integration.disconnected")
+        return values
+
+    def _values(self, new: NewIntegration, now: datetime, *, transitions: int = 1) -> dict[str, Any]:
         integration_id = new.id or new_id(to_us(now))
         access_token = self._sealed(new.access_token, integration_id, "access_token")
         refresh_token = self._sealed(new.refresh_token, integration_id, "refresh_token")
@@ -163,6 +194,7 @@ class Integrations:
             "status": "active" if has_tokens else "pending",
             "status_reason": None,
             "status_changed_at": to_us(now),
+            "transitions": transitions,
             "connected_at": to_us(new.connected_at or now) if has_tokens else None,
             "last_refreshed_at": None,
             "outages": 0,
@@ -180,6 +212,27 @@ class Integrations:
         where = place(integration_id, field)
         text = token.reveal() if isinstance(token, Secret) else token and self._vault.decrypt(token, where)
         return self._vault.encrypt(text, where) if text else None
+
+
+def _insert_many(connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+    """How many came; each of them has its health checked from now on."""
+    added = insert_new(connection, integrations, rows)
+    new = select(_row.id, literal(0)).where(_row.id.in_([row["id"] for row in rows]))
+    statement = insert_into(connection, health).from_select(["integration_id", "due_at"], new)
+    connection.execute(statement.on_conflict_do_nothing())
+    return added
+
+
+def _connected(values: dict[str, Any]) -> Transition:
+    return Transition(
+        values["id"],
+        values["transitions"],
+        values["tenant_id"],
+        values["provider_slug"],
+        values["status"],
+        None,
+        from_us(values["status_changed_at"]),
+    )
 
 
 def place(integration_id: str, field: str) -> str:

@@ -1,4 +1,4 @@
-"""What a refresh can come to, apart from the provider's own errors in `oauth`, and who plans the next one.
+"""What a refresh can come to, apart from the provider's own errors in `oauth`.
 
 LamplighterError
 ├── NotNow       `retry_in` says when to ask again; nothing was asked, and no attempt is spent
@@ -10,10 +10,9 @@ LamplighterError
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal
 
 from msgspec import Struct
-from sqlalchemy import Connection
 
 from lamplighter.core.errors import LamplighterError
 
@@ -47,17 +46,3 @@ class Refreshed(Struct, frozen=True, kw_only=True):
     integration_id: str
     outcome: Literal["refreshed", "fresh", "adopted"]
     refresh_at: datetime | None
-
-
-class Planner(Protocol):
-    """Plans the refresh that follows a refresh."""
-
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
-        """Plan it in the transaction that stores the tokens. It may run twice, if the first one is rolled back.
-
-        Raises:
-            TransactionUnsupported: jobs are kept elsewhere; `after` is called once the tokens are stored.
-        """
-
-    async def after(self, integration_id: str, at: datetime) -> None:
-        """Plan it when the tokens are already stored."""

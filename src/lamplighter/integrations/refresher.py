@@ -36,14 +36,15 @@ from lamplighter.integrations.oauth import (
     TokenClient,
     Tokens,
 )
-from lamplighter.integrations.outcome import Busy, Gone, Planner, Refreshed, Wait
+from lamplighter.integrations.outcome import Busy, Gone, Refreshed, Wait
+from lamplighter.integrations.planner import Planner
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.savings import Obtained, Recovered, Savings, Unsaved
 from lamplighter.integrations.schedule import Dice, outage_delay
 from lamplighter.integrations.vault import UnknownKey, Vault, VaultError
 
-__all__ = ["Busy", "Gone", "Planner", "Recovered", "Refreshed", "Refresher", "Unsaved", "Wait"]
+__all__ = ["Busy", "Gone", "Recovered", "Refreshed", "Refresher", "Unsaved", "Wait"]
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 The lock keeps two refreshes from spending one token. What a provider has answered is fenced by the token version
 alone: a holder that was so slow that it lost its lock still has the only successor of the token it spent.
+A write that changes the status also writes down what follows from that: see `transition`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, and_, bindparam, case, func, null, or_, selec
 
 from lamplighter.core.clock import from_us, maybe_from_us, to_us
 from lamplighter.integrations.tables import integrations, providers
+from lamplighter.integrations.transition import Transition, record
 
 REFRESHABLE = ("active", "expired", "error")
 LONGEST_REASON = 500  # characters
@@ -62,7 +64,12 @@ _free = {
 }
 _it = _row.id == bindparam("row")
 _same_tokens = and_(_it, _row.token_version == bindparam("version"))
-_kept_by_status = case((_row.status == bindparam("to"), _row.status_changed_at), else_=bindparam("now"))
+_move = {
+    "status": bindparam("to"),
+    "status_changed_at": case((_row.status == bindparam("to"), _row.status_changed_at), else_=bindparam("now")),
+    "transitions": case((_row.status == bindparam("to"), _row.transitions), else_=_row.transitions + 1),
+}
+_moved = (_row.tenant_id, _row.provider_slug, _row.transitions, _row.status_changed_at)
 
 _peek = (
     select(
@@ -98,6 +105,7 @@ _store_tokens = (
     .where(_same_tokens)
     .values(
         _free
+        | _move
         | {
             "access_token": bindparam("access"),
             "refresh_token": func.coalesce(bindparam("refresh"), _row.refresh_token),
@@ -105,9 +113,7 @@ _store_tokens = (
             "expires_at": bindparam("expires"),
             "refresh_at": bindparam("next"),
             "scopes": func.coalesce(bindparam("granted"), _row.scopes),
-            "status": bindparam("to"),
             "status_reason": null(),
-            "status_changed_at": _kept_by_status,
             "last_refreshed_at": bindparam("now"),
             "last_outcome": "refreshed",
             "outages": 0,
@@ -115,6 +121,7 @@ _store_tokens = (
             "updated_at": bindparam("now"),
         }
     )
+    .returning(*_moved)
 )
 _store_refresh_token = (
     update(integrations)
@@ -130,16 +137,11 @@ _store_refresh_token = (
     )
 )
 _fail: dict[str, Any] = {"last_outcome": bindparam("outcome"), "updated_at": bindparam("now")}
-_change_status = {
-    "status": bindparam("to"),
-    "status_reason": bindparam("reason"),
-    "status_changed_at": _kept_by_status,
-    "refresh_at": bindparam("next"),
-}
-_end = update(integrations).where(_same_tokens).values(_free | _fail | _change_status)
+_worsen = _fail | _move | {"status_reason": bindparam("reason"), "refresh_at": bindparam("next")}
+_end = update(integrations).where(_same_tokens).values(_free | _worsen).returning(*_moved)
 _outage = update(integrations).where(_it).values(_free | _fail | {"outages": _row.outages + 1}).returning(_row.outages)
 _note = update(integrations).where(_it).values(_free | _fail)
-_give_up = update(integrations).where(_it, _row.status.in_(REFRESHABLE)).values(_fail | _change_status)
+_give_up = update(integrations).where(_it, _row.status.in_(REFRESHABLE)).values(_worsen).returning(*_moved)
 
 
 def peek(connection: Connection, integration_id: str) -> Seen | None:
@@ -177,7 +179,8 @@ def store(
     """Store what a provider answered to the token of `version`, and give the lock back. False: newer ones are there."""
     fence = {"row": integration_id, "version": version, "owner": owner, "now": to_us(now)}
     if tokens.access_token is None:
-        return _changed(connection, _store_refresh_token, fence | {"refresh": tokens.refresh_token})
+        rotated = connection.execute(_store_refresh_token, fence | {"refresh": tokens.refresh_token})
+        return rotated.rowcount == 1
     values = {
         "access": tokens.access_token,
         "refresh": tokens.refresh_token,
@@ -187,19 +190,19 @@ def store(
         "granted": tokens.scopes,
         "to": "active",
     }
-    return _changed(connection, _store_tokens, fence | values)
+    return _written(connection, _store_tokens, fence | values)
 
 
 def revoke(connection: Connection, held: Held, reason: str, now: datetime) -> bool:
     """The provider refused this token for good. False: newer ones are there, and stay as they are."""
     values = {"to": "revoked", "reason": reason[:LONGEST_REASON], "next": None, "outcome": "revoked"}
-    return _changed(connection, _end, _fence(held, now) | values)
+    return _written(connection, _end, _fence(held, now) | values)
 
 
 def blame(connection: Connection, held: Held, reason: str, outcome: str, now: datetime) -> bool:
     """Our own set-up is at fault: status error, looked at again later. False: newer tokens are there."""
     values = {"to": "error", "reason": reason[:LONGEST_REASON], "next": to_us(now + LATER), "outcome": outcome}
-    return _changed(connection, _end, _fence(held, now) | values)
+    return _written(connection, _end, _fence(held, now) | values)
 
 
 def suffer_outage(connection: Connection, held: Held, now: datetime) -> int:
@@ -227,7 +230,7 @@ def give_up(connection: Connection, integration_id: str, reason: str, now: datet
         "next": to_us(now + LATER),
         "outcome": "gave_up",
     }
-    return _changed(connection, _give_up, values) and status == "active"
+    return _written(connection, _give_up, values) and status == "active"
 
 
 def planned_at(connection: Connection, integration_id: str) -> datetime | None:
@@ -249,5 +252,20 @@ def _fence(held: Held, now: datetime) -> dict[str, Any]:
     return {"row": held.id, "owner": held.owner, "version": held.token_version, "now": to_us(now)}
 
 
-def _changed(connection: Connection, statement: Any, parameters: dict[str, Any]) -> bool:
-    return connection.execute(statement, parameters).rowcount == 1
+def _written(connection: Connection, statement: Any, parameters: dict[str, Any]) -> bool:
+    """Whether the row was as expected."""
+    moved = connection.execute(statement, parameters).first()
+    if moved is None:
+        return False
+    if moved.status_changed_at == parameters["now"]:
+        change = Transition(
+            parameters["row"],
+            moved.transitions,
+            moved.tenant_id,
+            moved.provider_slug,
+            parameters["to"],
+            parameters.get("reason"),
+            from_us(parameters["now"]),
+        )
+        record(connection, change)
+    return True

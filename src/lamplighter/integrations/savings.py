@@ -14,13 +14,13 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from lamplighter.core.clock import Clock, from_us, maybe_from_us, to_us
-from lamplighter.core.errors import StoreError, StoreUnavailable, TransactionUnsupported
+from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.secret import Secret
 from lamplighter.integrations import fault, row
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.journal import Entry, Journal, JournalError
 from lamplighter.integrations.oauth import Tokens
-from lamplighter.integrations.outcome import Planner
+from lamplighter.integrations.planner import Planner, plan_after, planned_within
 from lamplighter.integrations.schedule import Dice, refresh_at
 from lamplighter.integrations.vault import Unreadable, Vault, VaultError
 
@@ -229,7 +229,7 @@ class Savings:
         if pending.entry is not None:
             pending.forget(pending.entry)
         if stored and pending.at is not None and not planned:
-            await self._plan_after(pending.integration_id, pending.at)
+            await plan_after(self._planner, pending.integration_id, pending.at)
         return Saved(is_stale=not stored, refresh_at=pending.at)
 
     def _store(self, connection: Connection, pending: _Pending, now: datetime, *, plan: bool) -> tuple[bool, bool]:
@@ -239,17 +239,7 @@ class Savings:
         )
         if not (stored and plan and pending.at is not None):
             return stored, False
-        try:
-            self._planner.within(connection, pending.integration_id, pending.at)
-        except TransactionUnsupported:
-            return True, False
-        return True, True
-
-    async def _plan_after(self, integration_id: str, at: datetime) -> None:
-        try:
-            await self._planner.after(integration_id, at)
-        except StoreError as error:  # the tokens are stored, and the row says when they are due: it will be found
-            log.warning("The next refresh of integration %s is not planned yet: %s", integration_id, error)
+        return True, planned_within(self._planner, connection, pending.integration_id, pending.at)
 
 
 def _read(entry: Entry) -> Obtained:

@@ -6,22 +6,20 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import httpx2
-from sqlalchemy import Connection
 
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
-from lamplighter.core.errors import ConfigError, TransactionUnsupported
+from lamplighter.core.errors import ConfigError
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.migrate import upgrade
 from lamplighter.integrations.oauth import TokenClient
-from lamplighter.integrations.outcome import Planner
+from lamplighter.integrations.planner import Planner
 from lamplighter.integrations.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.tenants import Tenants
@@ -40,17 +38,6 @@ class Service(NamedTuple):
     registrations: Registrations
     integrations: Integrations
     refresher: Refresher
-
-
-class NoPlanner:
-    """For a process without jobs: what it refreshes, the reconciler of a worker finds and plans."""
-
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> NoReturn:  # noqa: ARG002 - plans none
-        """Plans nothing."""
-        raise TransactionUnsupported("no jobs are planned here: a worker's reconciler plans them.")
-
-    async def after(self, integration_id: str, at: datetime) -> None:
-        """Plans nothing."""
 
 
 @asynccontextmanager
@@ -78,7 +65,7 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
                     vault,
                     Tenants(database, clock=clock),
                     Registrations(database, vault, clock=clock),
-                    Integrations(database, vault, clock=clock),
+                    Integrations(database, vault, planner, clock=clock),
                     refresher,
                 )
 

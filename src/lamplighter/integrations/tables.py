@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 PREFIX = "lamp_"
@@ -42,6 +43,7 @@ tenants = Table(
     Column("name", Text, nullable=False),
     Column("owner_id", Text, nullable=False),  # the identity provider's subject
     Column("archived", Boolean, nullable=False),
+    Column("health_interval", Integer),  # seconds; none: its providers' own
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -74,6 +76,7 @@ integrations = Table(
     Column("status", Text, nullable=False),
     Column("status_reason", Text),
     Column("status_changed_at", BigInteger, nullable=False),
+    Column("transitions", Integer, nullable=False, server_default="0"),  # counts changes of the status
     Column("connected_at", BigInteger),
     Column("last_refreshed_at", BigInteger),
     Column("last_outcome", Text),
@@ -88,6 +91,129 @@ integrations = Table(
     Index(None, "status", "refresh_at", "id"),  # what is overdue
     Index(None, "status", "id"),  # pages and counts; a refresh does not touch it
     Index(None, "provider_slug", "id"),
+)
+
+authorizations = Table(  # asked of a provider, and not answered yet
+    "lamp_authorizations",
+    metadata,
+    Column("state", Id, primary_key=True),  # the digest of it
+    Column("browser", Text, nullable=False),  # the digest of what the browser that began it keeps
+    Column("tenant_id", Id, ForeignKey("lamp_tenants.id"), nullable=False),
+    Column("provider_slug", Id, ForeignKey("lamp_providers.slug"), nullable=False),
+    Column("verifier", Text, nullable=False),  # by the vault, at authorization/<state>/verifier
+    Column("redirect_uri", Text, nullable=False),
+    Column("return_to", Text, nullable=False),  # a path of the host application
+    Column("user_id", Text, nullable=False),  # who began it
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "expires_at"),
+)
+
+health = Table(  # of each integration, as it is now
+    "lamp_health",
+    metadata,
+    Column("integration_id", Id, ForeignKey("lamp_integrations.id"), primary_key=True),
+    Column("due_at", BigInteger, nullable=False),  # when to check it; 0: not spread out yet
+    Column("health", Text),  # none: nothing is known
+    Column("since", BigInteger),
+    Column("checked_at", BigInteger),
+    Column("message", Text),
+    Column("latency_ms", Integer),
+    Index(None, "due_at", "integration_id"),
+)
+
+health_spans = Table(  # its past: each row lasts until the next one of the integration begins
+    "lamp_health_spans",
+    metadata,
+    Column("integration_id", Id, ForeignKey("lamp_integrations.id"), primary_key=True),
+    Column("began_at", BigInteger, primary_key=True),
+    Column("health", Text),  # none: not connected, which counts as neither up nor down
+    Column("message", Text),
+    Column("checks", Integer, nullable=False),
+    Column("latency_total_ms", BigInteger, nullable=False),
+    Index(None, "began_at"),
+)
+
+notices = Table(  # what people are told: once for each transition of an integration
+    "lamp_notices",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("integration_id", Id, ForeignKey("lamp_integrations.id"), nullable=False),
+    Column("transition", Integer, nullable=False),
+    Column("tenant_id", Id, ForeignKey("lamp_tenants.id"), nullable=False),
+    Column("provider_slug", Id, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("reason", Text),
+    Column("at", BigInteger, nullable=False),
+    Column("is_new", Boolean, nullable=False),  # not addressed to its recipients yet
+    Column("read_at", BigInteger),  # in the tenant's list
+    UniqueConstraint("integration_id", "transition"),
+    Index(None, "tenant_id", "id"),
+    Index("lamp_notices_new_idx", "id", postgresql_where=text("is_new"), sqlite_where=text("is_new")),
+)
+
+recipients = Table(  # who is told
+    "lamp_recipients",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("tenant_id", Id, ForeignKey("lamp_tenants.id")),  # none: the operator, who hears of all tenants
+    Column("channel", Text, nullable=False),
+    Column("address", Text, nullable=False),  # by the vault, at recipient/<id>/address: some hold a password
+    Column("secret", Text),  # by the vault, at recipient/<id>/secret: signs what a webhook is sent
+    Column("events", Text, nullable=False),  # with spaces between
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "tenant_id", "id"),
+)
+
+deliveries = Table(  # a notice, for one of its recipients
+    "lamp_deliveries",
+    metadata,
+    Column("recipient_id", Id, primary_key=True),
+    Column("notice_id", Id, ForeignKey("lamp_notices.id"), primary_key=True),
+    Column("topic", Text, nullable=False),  # what may be put into one digest
+    Column("message_id", Id),  # none: not sent yet
+    Index(None, "message_id", "notice_id"),
+    Index(None, "notice_id"),  # or forgetting a notice would read all of them
+    Index(
+        "lamp_deliveries_waiting_idx",
+        "recipient_id",
+        "topic",
+        "notice_id",
+        postgresql_where=text("message_id IS NULL"),
+        sqlite_where=text("message_id IS NULL"),
+    ),
+)
+
+messages = Table(  # one mail or call: of one delivery, or a digest of many
+    "lamp_messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("recipient_id", Id, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # sent, or given up
+    Column("failure", Text),  # why it was given up
+    Index(None, "recipient_id", "topic", "created_at"),
+    Index(
+        "lamp_messages_open_idx", "id", postgresql_where=text("ended_at IS NULL"), sqlite_where=text("ended_at IS NULL")
+    ),
+    Index(None, "created_at"),
+)
+
+audit = Table(
+    "lamp_audit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("tenant_id", Id),  # none: it concerns all tenants
+    Column("user_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("resource_type", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("error_message", Text),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "tenant_id", "id"),
+    Index(None, "at"),
 )
 
 outbox = Table(

@@ -1,0 +1,126 @@
+"""The audit log: who changed what, in the transaction that changed it. No record holds a secret.
+
+    with acting(Actor(user_id="auth|1", method="POST", endpoint="/connect", ip_address="203.0.113.7")):
+        await connections.begin(...)
+
+Who acts is a context variable, so that what writes a record need not be told by everything in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, Row, insert, select
+
+from lamplighter.core.clock import from_us, to_us
+from lamplighter.core.ids import new_id
+from lamplighter.integrations.database import Database
+from lamplighter.integrations.tables import audit
+
+MOST_CHARS = 500  # of what a caller says of itself
+SYSTEM = "system"
+
+Result = Literal["success", "failure"]
+
+
+class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who acts, and by which request. `user_id` is the subject at the identity provider, or `system`."""
+
+    user_id: str = SYSTEM
+    method: str | None = None
+    endpoint: str | None = None
+    user_agent: str | None = None
+    ip_address: str | None = None
+
+
+_ACTOR: ContextVar[Actor] = ContextVar("lamplighter_actor", default=Actor())  # noqa: B039 - frozen
+
+
+@contextmanager
+def acting(actor: Actor) -> Iterator[None]:
+    """What is written down inside was done by this actor."""
+    token = _ACTOR.set(actor)
+    try:
+        yield
+    finally:
+        _ACTOR.reset(token)
+
+
+class Resource(NamedTuple):
+    """What a record is about; no `tenant_id`: all tenants."""
+
+    type: str
+    id: str
+    tenant_id: str | None
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """One line of the log. `details` has method, endpoint, user_agent, ip_address, changes and metadata, if known."""
+
+    id: str
+    tenant_id: str | None
+    user_id: str
+    action: str
+    resource_type: str
+    resource_id: str
+    details: Mapping[str, Any]
+    result: Result
+    error_message: str | None
+    at: datetime
+
+
+def record(
+    connection: Connection,
+    action: str,
+    resource: Resource,
+    now: datetime,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    error_message: str | None = None,
+) -> None:
+    """Write down what the actor of this context did, in the transaction of `connection`."""
+    actor = _ACTOR.get()
+    details = {
+        key: value[:MOST_CHARS] for key, value in msgspec.structs.asdict(actor).items() if value and key != "user_id"
+    }
+    values = {
+        "id": new_id(to_us(now)),
+        "tenant_id": resource.tenant_id,
+        "user_id": actor.user_id[:MOST_CHARS],
+        "action": action,
+        "resource_type": resource.type,
+        "resource_id": resource.id,
+        "details": details | ({"changes": dict(changes)} if changes else {}),
+        "result": "success" if error_message is None else "failure",
+        "error_message": error_message and error_message[:MOST_CHARS],
+        "at": to_us(now),
+    }
+    connection.execute(insert(audit), values)
+
+
+class AuditLog:
+    """The records, for who may see them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, *, tenant_id: str | None = None, limit: int = 100, before: str | None = None) -> list[Record]:
+        """The latest records, of one tenant if it is given; go on with `before` = the last id of the page."""
+        statement = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if tenant_id is not None:
+            statement = statement.where(audit.c.tenant_id == tenant_id)
+        if before is not None:
+            statement = statement.where(audit.c.id < before)
+        return [
+            _record(row) for row in await self._database.read(lambda connection: connection.execute(statement).all())
+        ]
+
+
+def _record(row: Row[Any]) -> Record:
+    return Record(**{**row._mapping, "at": from_us(row.at)})

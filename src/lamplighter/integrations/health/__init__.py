@@ -1,0 +1,1 @@
+"""Whether integrations work: how it is asked, and what was found."""
