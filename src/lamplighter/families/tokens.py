@@ -82,17 +82,19 @@ class TokenFamily:
         drafts = [self._draft(one.id, one.refresh_at or self._app.clock()) for one in integrations]
         return sum(handle.created for handle in await self._app.enqueue(drafts))
 
-    async def refresh_now(self, integration_id: str, *, force: bool = False) -> Refreshed:
-        """Refresh one integration here, if it is due, or in any case with `force`; raises what the refresher raises."""
-        refreshed = await self.service.refresher.refresh(integration_id, force=force)
+    async def refresh_now(self, integration_id: str, *, force: bool = False, rejected: int | None = None) -> Refreshed:
+        """Refresh one integration here; arguments, and what it raises, are those of the refresher."""
+        refreshed = await self.service.refresher.refresh(integration_id, force=force, rejected=rejected)
         await self.settle()
         return refreshed
 
-    async def _refresh(self, ctx: Ctx[Any], integration_id: str, *, force: bool = False) -> str:
+    async def _refresh(
+        self, ctx: Ctx[Any], integration_id: str, *, force: bool = False, rejected: int | None = None
+    ) -> str:
         """Refresh one integration, and plan its next refresh."""
         with self._as_parent(integration_id, ctx.id):
             try:
-                refreshed = await self.refresh_now(integration_id, force=force)
+                refreshed = await self.refresh_now(integration_id, force=force, rejected=rejected)
             except (NotNow, ProviderDown) as error:
                 raise Snooze(error.retry_in or AGAIN, str(error)) from error
             except (Gone, GrantRevoked) as error:  # the integration says so itself: no failed job that needs a look

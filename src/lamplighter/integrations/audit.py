@@ -42,10 +42,15 @@ class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True):
 _ACTOR: ContextVar[Actor] = ContextVar("lamplighter_actor", default=Actor())  # noqa: B039 - frozen
 
 
+def actor() -> Actor:
+    """Who acts now."""
+    return _ACTOR.get()
+
+
 @contextmanager
-def acting(actor: Actor) -> Iterator[None]:
+def acting(who: Actor) -> Iterator[None]:
     """What is written down inside was done by this actor."""
-    token = _ACTOR.set(actor)
+    token = _ACTOR.set(who)
     try:
         yield
     finally:
@@ -85,14 +90,14 @@ def record(
     error_message: str | None = None,
 ) -> None:
     """Write down what the actor of this context did, in the transaction of `connection`."""
-    actor = _ACTOR.get()
+    who = actor()
     details = {
-        key: value[:MOST_CHARS] for key, value in msgspec.structs.asdict(actor).items() if value and key != "user_id"
+        key: value[:MOST_CHARS] for key, value in msgspec.structs.asdict(who).items() if value and key != "user_id"
     }
     values = {
         "id": new_id(to_us(now)),
         "tenant_id": resource.tenant_id,
-        "user_id": actor.user_id[:MOST_CHARS],
+        "user_id": who.user_id[:MOST_CHARS],
         "action": action,
         "resource_type": resource.type,
         "resource_id": resource.id,

@@ -72,6 +72,10 @@ class Gates:
             raise
         return Permit(door, self._clock)
 
+    def is_shut(self, provider: Provider) -> bool:
+        """Whether the provider's breaker is open: it is down, or asked to be left alone."""
+        return self._door(provider).gate.breaker.wait(self._clock()) is not None
+
     def _door(self, provider: Provider) -> _Door:
         door = self._doors.get(provider.slug)
         if door is None or door.limits != (provider.max_per_second, provider.max_concurrency):

@@ -63,11 +63,14 @@ class Integration(Struct, frozen=True, kw_only=True):
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """What calls a provider's API."""
+    """What calls a provider's API. Without `expires_at` it lasts until it is revoked."""
 
     access_token: Secret
+    issued_at: datetime | None
     expires_at: datetime | None
     token_version: int
+    tenant_id: str
+    provider_slug: str
 
 
 def from_row(row: Row[Any]) -> Integration:

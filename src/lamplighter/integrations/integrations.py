@@ -27,6 +27,7 @@ BATCH = 1000  # rows in one transaction or page: no more are in memory at once
 FIXED = ("id", "tenant_id", "provider_slug", "created_at")  # what connecting anew leaves as it was
 
 _row = integrations.c
+ACCESS = (_row.access_token, _row.issued_at, _row.expires_at, _row.token_version, _row.tenant_id, _row.provider_slug)
 
 
 class Due(NamedTuple):
@@ -98,14 +99,19 @@ class Integrations:
         return None if row is None else from_row(row)
 
     async def access(self, integration_id: str) -> Access | None:
-        """What calls the provider's API; None if it has no access token. Raises VaultError."""
-        statement = select(_row.access_token, _row.expires_at, _row.token_version).where(_row.id == integration_id)
+        """What calls the provider's API, as it is stored; None if there is none. Raises VaultError."""
+        statement = select(*ACCESS).where(_row.id == integration_id)
         row = await self._database.read(lambda connection: connection.execute(statement).first())
         if row is None or row.access_token is None:
             return None
         token = self._vault.decrypt(row.access_token, place(integration_id, "access_token"))
         return Access(
-            access_token=Secret(token), expires_at=maybe_from_us(row.expires_at), token_version=row.token_version
+            access_token=Secret(token),
+            issued_at=maybe_from_us(row.issued_at),
+            expires_at=maybe_from_us(row.expires_at),
+            token_version=row.token_version,
+            tenant_id=row.tenant_id,
+            provider_slug=row.provider_slug,
         )
 
     async def page(

@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,60 +15,97 @@ from msgspec import Struct
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
+from lamplighter.integrations.health.health import Health
+from lamplighter.integrations.safe_url import MOST_CHARS, is_safe
 
-ErrorKind = Literal["revoked", "operator", "down"]
+ErrorKind = Literal["revoked", "reauth", "operator", "down"]
 ClientAuth = Literal["body", "basic"]
+Revocation = Literal["token", "bearer", "github"]
+Method = Literal["GET", "POST"]
 
 SLUG = re.compile(r"[a-z0-9-]{2,20}")
-MOST_CHARS = 2000  # of a URL or a name
 LARGEST_FILE = 256 * 1024  # bytes
 MOST_SECONDS = 366 * 86_400
 MOST_AT_ONCE = 10_000
+BOUNDS: dict[str, int] = {
+    "default_lifetime": MOST_SECONDS,
+    "refresh_lifetime": MOST_SECONDS,
+    "health_interval": MOST_SECONDS,
+    "max_concurrency": MOST_AT_ONCE,
+    "max_per_second": MOST_AT_ONCE,
+}
+
+
+class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A call of a provider's API. `{}` in the URL is where a cursor or an id goes."""
+
+    url: str
+    method: Method = "GET"
 
 
 class ProviderFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is publicly known about a provider. Raises ConfigError for what cannot be.
+    """What is publicly known about a provider. Raises ConfigError for what cannot be. Times are in seconds.
 
-    `default_lifetime` is in seconds, for answers without a usable `expires_in`. `rotates`: every refresh gives a new
-    refresh token. `error_codes` says what the provider's own codes mean, and is asked before the standard ones.
+    Connecting: `issuer` is what it calls itself in its answers (RFC 9207), if it does. `revocation` says what its
+    `revoke_url` takes: the token in a form (RFC 7009), the access token as bearer, or what GitHub wants.
+
+    Tokens: `rotates`: every refresh gives a new refresh token, and spends the old one or outdates it.
+    `default_lifetime` is for answers without a usable `expires_in`; `refresh_lifetime` is how long a refresh token
+    lives unused. `error_codes` says what the token endpoint's own codes mean, and is asked before the standard ones.
+
+    API: `health_url` tells whether a token works, at least once in `health_interval`; `api_codes` says what the API's
+    own error codes mean for the health. `api_hosts` may be sent access tokens, besides those of the URLs here.
+    `calls` are what an indexer asks.
     """
 
     slug: str
     display_name: str
     auth_url: str
     token_url: str
-    revoke_url: str | None = None
-    health_url: str | None = None
+    issuer: str | None = None
     scopes: tuple[str, ...] = ()
     client_auth: ClientAuth = "body"
+    revoke_url: str | None = None
+    revocation: Revocation = "token"
     rotates: bool = False
     default_lifetime: int = 3600
+    refresh_lifetime: int | None = None
+    error_codes: Mapping[str, ErrorKind] = msgspec.field(default_factory=dict)
+    health_url: str | None = None
+    health_method: Method = "GET"
+    health_interval: int = 4 * 3600
+    api_codes: Mapping[str, Health] = msgspec.field(default_factory=dict)
+    api_hosts: tuple[str, ...] = ()
+    calls: Mapping[str, Call] = msgspec.field(default_factory=dict)
     max_concurrency: int = 50
     max_per_second: float = 50
-    error_codes: Mapping[str, ErrorKind] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not SLUG.fullmatch(self.slug):
             raise ConfigError("a provider's slug must be 2 to 20 characters of a-z, 0-9 and '-': rename the provider.")
         if not 0 < len(self.display_name) <= MOST_CHARS:
             raise ConfigError(f"provider {self.slug} needs a display_name of 1 to {MOST_CHARS} characters: change it.")
-        for field in ("auth_url", "token_url", "revoke_url", "health_url"):
-            self._check_url(field)
-        for field, most in (
-            ("default_lifetime", MOST_SECONDS),
-            ("max_concurrency", MOST_AT_ONCE),
-            ("max_per_second", MOST_AT_ONCE),
-        ):
-            if not 0 < getattr(self, field) <= most:
+        for field in ("auth_url", "token_url", "issuer", "revoke_url", "health_url"):
+            self._check_url(field, getattr(self, field))
+        for name, call in self.calls.items():
+            self._check_url(f"calls.{name}.url", call.url.replace("{}", ""))
+        for field, most in BOUNDS.items():
+            value = getattr(self, field)
+            if value is not None and not 0 < value <= most:
                 raise ConfigError(f"{field} of provider {self.slug} must be above 0 and at most {most}: change it.")
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Where an access token may be sent."""
+        urls = [self.health_url, *(call.url for call in self.calls.values())]
+        return frozenset(self.api_hosts) | {urlsplit(url).netloc for url in urls if url}
 
     def with_client(self, client_id: str, client_secret: Secret) -> Provider:
         """The provider as the client that the operator registered there."""
         return Provider(**msgspec.structs.asdict(self), client_id=client_id, client_secret=client_secret)
 
-    def _check_url(self, field: str) -> None:
-        url = getattr(self, field)
-        if url is not None and not _is_safe(url):  # not shown: the userinfo refused here would be a secret
+    def _check_url(self, field: str, url: str | None) -> None:
+        if url is not None and not is_safe(url):  # not shown: the userinfo refused here would be a secret
             raise ConfigError(
                 f"{field} of provider {self.slug} must be an https:// URL without user name, password or fragment "
                 "(http:// is for loopback only): correct it."
@@ -113,23 +149,3 @@ def _facts(slug: str, table: dict[str, Any]) -> ProviderFacts:
         return msgspec.convert({**table, "slug": slug}, ProviderFacts)
     except msgspec.ValidationError as error:
         raise ConfigError(f"provider {slug!r} is described wrongly ({error}): correct its table.") from error
-
-
-def _is_safe(url: str) -> bool:
-    if len(url) > MOST_CHARS or not url.isprintable() or " " in url:  # urlsplit would drop a newline in silence
-        return False
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        return False
-    if not host or "@" in parts.netloc or parts.fragment:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

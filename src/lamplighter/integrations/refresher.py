@@ -85,8 +85,8 @@ class Refresher:
         self._savings = Savings(database, vault, journal, planner, clock=clock, random=random, patience=patience)
         self._running: set[asyncio.Task[Refreshed]] = set()
 
-    async def refresh(self, integration_id: str, *, force: bool = False) -> Refreshed:
-        """Refresh it if it is due, or in any case with `force`.
+    async def refresh(self, integration_id: str, *, force: bool = False, rejected: int | None = None) -> Refreshed:
+        """Refresh it if it is due, or in any case with `force`, or if the tokens of version `rejected` are its last.
 
         Raises:
             TokenError: the provider gave no tokens; what that means for the integration is recorded.
@@ -99,6 +99,7 @@ class Refresher:
         await self._savings.save_unsaved(integration_id)
         seen = await self._database.read(lambda connection: row.peek(connection, integration_id))
         seen = _usable(integration_id, seen)
+        force = force or seen.token_version == rejected
         if not force and self._is_fresh(seen.status, seen.refresh_at):
             return _without_asking("fresh", integration_id, seen.refresh_at)
         self._refuse_locked(seen)

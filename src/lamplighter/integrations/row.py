@@ -47,6 +47,17 @@ class Held(NamedTuple):
     token_version: int
 
 
+class Seized(NamedTuple):
+    """A row that is locked to be disconnected. Tokens as stored."""
+
+    id: str
+    owner: str
+    provider_slug: str
+    access_token: str | None
+    refresh_token: str | None
+    token_version: int
+
+
 class Sealed(NamedTuple):
     """Tokens as they are stored; what is None stays as it was."""
 
@@ -99,6 +110,12 @@ _acquire = (
     .values(lock_owner=bindparam("owner"), lock_until=bindparam("until"))
     .returning(_row.status, _row.refresh_at, _row.refresh_token, _row.token_version)
 )
+_seize = (
+    update(integrations)
+    .where(_it, or_(_row.lock_owner.is_(None), _row.lock_until <= bindparam("now")))
+    .values(lock_owner=bindparam("owner"), lock_until=bindparam("until"))
+    .returning(_row.provider_slug, _row.access_token, _row.refresh_token, _row.token_version)
+)
 _release = update(integrations).where(_it).values(_free)
 _store_tokens = (
     update(integrations)
@@ -142,6 +159,22 @@ _end = update(integrations).where(_same_tokens).values(_free | _worsen).returnin
 _outage = update(integrations).where(_it).values(_free | _fail | {"outages": _row.outages + 1}).returning(_row.outages)
 _note = update(integrations).where(_it).values(_free | _fail)
 _give_up = update(integrations).where(_it, _row.status.in_(REFRESHABLE)).values(_worsen).returning(*_moved)
+_disconnect = (
+    update(integrations)
+    .where(_same_tokens)
+    .values(
+        _free
+        | _worsen
+        | {
+            "access_token": null(),
+            "refresh_token": null(),
+            "issued_at": null(),
+            "expires_at": null(),
+            "token_version": _row.token_version + 1,
+        }
+    )
+    .returning(*_moved)
+)
 
 
 def peek(connection: Connection, integration_id: str) -> Seen | None:
@@ -168,7 +201,14 @@ def acquire(
     return None if row is None else Held(integration_id, owner, *row)
 
 
-def release(connection: Connection, held: Held) -> None:
+def seize(connection: Connection, integration_id: str, *, owner: str, now: datetime, until: datetime) -> Seized | None:
+    """Lock the row to disconnect it, whatever its status; None while a refresh is under way."""
+    parameters = {"row": integration_id, "owner": owner, "now": to_us(now), "until": to_us(until)}
+    row = connection.execute(_seize, parameters).first()
+    return None if row is None else Seized(integration_id, owner, *row)
+
+
+def release(connection: Connection, held: Held | Seized) -> None:
     """Give the lock back."""
     connection.execute(_release, {"row": held.id, "owner": held.owner})
 
@@ -203,6 +243,12 @@ def blame(connection: Connection, held: Held, reason: str, outcome: str, now: da
     """Our own set-up is at fault: status error, looked at again later. False: newer tokens are there."""
     values = {"to": "error", "reason": reason[:LONGEST_REASON], "next": to_us(now + LATER), "outcome": outcome}
     return _written(connection, _end, _fence(held, now) | values)
+
+
+def disconnect(connection: Connection, held: Seized, now: datetime) -> bool:
+    """Delete its tokens. False: newer ones are there, and stay as they are."""
+    values = {"to": "pending", "reason": "disconnected", "next": None, "outcome": "disconnected"}
+    return _written(connection, _disconnect, _fence(held, now) | values)
 
 
 def suffer_outage(connection: Connection, held: Held, now: datetime) -> int:
@@ -248,7 +294,7 @@ def left_of(until: int | None, now: datetime) -> timedelta:
     return max(from_us(until) - now, timedelta()) if until is not None else timedelta()
 
 
-def _fence(held: Held, now: datetime) -> dict[str, Any]:
+def _fence(held: Held | Seized, now: datetime) -> dict[str, Any]:
     return {"row": held.id, "owner": held.owner, "version": held.token_version, "now": to_us(now)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,14 @@ import httpx2
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError
+from lamplighter.integrations.access import TokenAccess
+from lamplighter.integrations.audit import AuditLog
+from lamplighter.integrations.connecting.connections import Connections
+from lamplighter.integrations.connecting.disconnect import Disconnecting
 from lamplighter.integrations.database import Database
+from lamplighter.integrations.gates import Gates
+from lamplighter.integrations.health.checker import Checker
+from lamplighter.integrations.health.healths import Healths
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.migrate import upgrade
@@ -38,6 +46,12 @@ class Service(NamedTuple):
     registrations: Registrations
     integrations: Integrations
     refresher: Refresher
+    access: TokenAccess
+    connections: Connections
+    disconnecting: Disconnecting
+    checker: Checker
+    healths: Healths
+    audit: AuditLog
 
 
 @asynccontextmanager
@@ -58,15 +72,25 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
     async with database, httpx2.AsyncClient(limits=limits) as http:
         await upgrade(database)
         with Journal(journal_folder(settings, database), vault) as journal:
-            refresher = Refresher(database, vault, journal, TokenClient(http), planner, clock=clock)
-            async with refresher:
+            token_client = TokenClient(http)
+            tenants = Tenants(database, clock=clock)
+            registrations = Registrations(database, vault, clock=clock)
+            integrations = Integrations(database, vault, planner, clock=clock)
+            async with Refresher(database, vault, journal, token_client, planner, clock=clock) as refresher:
+                access = TokenAccess(integrations, registrations, refresher, planner, clock=clock)
                 yield Service(
                     database,
                     vault,
-                    Tenants(database, clock=clock),
-                    Registrations(database, vault, clock=clock),
-                    Integrations(database, vault, planner, clock=clock),
+                    tenants,
+                    registrations,
+                    integrations,
                     refresher,
+                    access,
+                    Connections(database, vault, registrations, integrations, token_client, clock=clock),
+                    Disconnecting(database, vault, registrations, access, http, clock=clock),
+                    Checker(integrations, registrations, http, Gates(clock, random.random), clock=clock),
+                    Healths(database, clock=clock),
+                    AuditLog(database),
                 )
 
 

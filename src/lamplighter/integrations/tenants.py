@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Row, select, update
 
 from lamplighter.core.clock import Clock, from_us, to_us, utcnow
+from lamplighter.core.errors import ConfigError
 from lamplighter.integrations.database import Database, insert_new
 from lamplighter.integrations.tables import tenants
 
+SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(minutes=1), timedelta(days=365)
+
 
 class Tenant(Struct, frozen=True, kw_only=True):
-    """`owner_id` is the owner's subject at the identity provider."""
+    """`owner_id` is the owner's subject at the identity provider.
+
+    `health_interval` (seconds): how often its integrations are checked, rather than as often as their providers say.
+    """
 
     id: str
     name: str
     owner_id: str
     archived: bool = False
+    health_interval: int | None = None
     created_at: datetime | None = None  # when it is added, if it is not known
 
 
@@ -40,6 +47,7 @@ class Tenants:
                 "name": tenant.name,
                 "owner_id": tenant.owner_id,
                 "archived": tenant.archived,
+                "health_interval": tenant.health_interval,
                 "created_at": to_us(tenant.created_at or now),
             }
             for tenant in new
@@ -68,6 +76,17 @@ class Tenants:
         )
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
+    async def check_every(self, tenant_id: str, interval: timedelta | None) -> bool:
+        """How often the health of its integrations is checked; None: as their providers say. False: no such tenant.
+
+        It counts from the next check of each on. Raises ConfigError for less than a minute or more than a year.
+        """
+        if interval is not None and not SHORTEST_INTERVAL <= interval <= LONGEST_INTERVAL:
+            raise ConfigError(f"health cannot be checked every {interval}: give between a minute and a year.")
+        seconds = None if interval is None else int(interval.total_seconds())
+        statement = update(tenants).where(tenants.c.id == tenant_id).values(health_interval=seconds)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
 
 def _tenant(row: Row[Any]) -> Tenant:
     return Tenant(
@@ -75,5 +94,6 @@ def _tenant(row: Row[Any]) -> Tenant:
         name=row.name,
         owner_id=row.owner_id,
         archived=row.archived,
+        health_interval=row.health_interval,
         created_at=from_us(row.created_at),
     )

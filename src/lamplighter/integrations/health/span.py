@@ -27,13 +27,14 @@ class Seen(NamedTuple):
     latency_ms: int | None = None
 
 
-def note(connection: Connection, integration_id: str, seen: Seen, now: datetime) -> None:
-    """Write down what was found: in the span that lasts, or as the beginning of the next one."""
+def note(connection: Connection, integration_id: str, seen: Seen, now: datetime) -> bool:
+    """Write down what was found: in the span that lasts, or as the beginning of the next one. True if that began."""
     at, message = to_us(now), seen.message and seen.message[:LONGEST_MESSAGE]
     before = connection.execute(
         select(_now.health, _now.since).where(_now.integration_id == integration_id).with_for_update()
     ).first()
-    since = at if before is None or before.health != seen.health or before.since is None else before.since
+    is_news = before is None or before.since is None or before.health != seen.health
+    since = at if is_news else before.since  # type: ignore[union-attr]  # then there is one
     values = {"health": seen.health, "since": since, "message": message}
     if seen.latency_ms is not None:
         values |= {"checked_at": at, "latency_ms": seen.latency_ms}
@@ -42,6 +43,7 @@ def note(connection: Connection, integration_id: str, seen: Seen, now: datetime)
     else:
         connection.execute(update(now_table).where(_now.integration_id == integration_id).values(values))
     _extend(connection, integration_id, since, seen._replace(message=message))
+    return is_news
 
 
 def _extend(connection: Connection, integration_id: str, began_at: int, seen: Seen) -> None:

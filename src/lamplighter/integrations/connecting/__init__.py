@@ -1,0 +1,1 @@
+"""From a person's consent to tokens, and back: connect and disconnect."""
