@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.oidc.oidc_server import OidcServer, TokenRequest, running_server
+from tests.counterparts.oidc.oidc_server import OidcServer, TokenRequest, running_server
 
 from lamplighter.core.secret import Secret
 
-LOCK = Path(__file__).with_name("package-lock.json")
+LOCK = Path(__file__).parents[1] / "package-lock.json"
 
 
 async def test_users_who_connect_at_once_keep_apart(oidc: OidcServer) -> None:
@@ -35,13 +35,13 @@ async def test_revoking_an_account_that_never_connected_is_a_mistake_of_the_test
         await oidc.revoke("nobody")
 
 
-async def test_a_server_of_short_tokens_says_so(node_modules: Path) -> None:
+async def test_a_server_of_short_tokens_says_so(node_modules: None) -> None:
     async with running_server(lifetime=3) as server:
         assert (await server.connect("ada")).expires_in == 3
         assert await server.requests() == [TokenRequest(account="ada", grant_type="authorization_code", outcome="ok")]
 
 
-async def test_it_runs_without_a_word(node_modules: Path, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_it_runs_without_a_word(node_modules: None, capfd: pytest.CaptureFixture[str]) -> None:
     async with running_server() as server:
         connection = await server.connect("ada")
         await server.is_honoured(Secret("nothing"))
