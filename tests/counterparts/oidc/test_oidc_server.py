@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from pathlib import Path
 
 import pytest
 from tests.counterparts.oidc.oidc_server import OidcServer, TokenRequest, running_server
 
 from lamplighter.core.secret import Secret
-
-LOCK = Path(__file__).parents[1] / "package-lock.json"
 
 
 async def test_users_who_connect_at_once_keep_apart(oidc: OidcServer) -> None:
@@ -47,8 +43,3 @@ async def test_it_runs_without_a_word(node_modules: None, capfd: pytest.CaptureF
         await server.is_honoured(Secret("nothing"))
         await server.revoke_token(connection.refresh_token)
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_lock_names_no_registry() -> None:
-    packages = json.loads(LOCK.read_text())["packages"].values()
-    assert [package for package in packages if "resolved" in package] == []
