@@ -12,6 +12,7 @@ import pytest
 # `python -m pytest` finds `tests.` in the directory it runs in; plain `pytest` does not look there.
 sys.path.append(str(Path(__file__).parents[1]))
 
+from tests.counterparts.fixtures import *  # noqa: F403
 from tests.services import *  # noqa: F403
 from tests.services import STORES
 

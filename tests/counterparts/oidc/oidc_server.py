@@ -1,32 +1,27 @@
 """A certified OpenID provider in a process of its own: it rotates refresh tokens, and reuse revokes the family.
 
-Import it as `tests.oidc.oidc_server`; the fixture `oidc` starts one for a test.
+The fixture `oidc` starts one for a test.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-import os
 import secrets
-import shutil
-from asyncio.subprocess import PIPE, Process
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
 import msgspec
 from msgspec import Struct
+from tests.counterparts.process import STARTING, Server, running
 
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.provider import Provider
 
 SERVER = Path(__file__).with_name("server.mjs")
-STARTING = 60  # seconds a server may take to start: a fraction of one, unless every core is busy
-STOPPING = 5  # seconds it may take to stop
 LIFETIME = 60  # seconds an access token lives
 
 # Every kind of character that basic authentication must encode, so that a wrong encoding cannot pass by luck.
@@ -34,6 +29,7 @@ CLIENT_ID = "lamp:lighter"
 CLIENT_SECRET = "s3cr:t &+%/=?"
 CREDENTIALS = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
 SCOPES = ("openid", "offline_access")
+REDIRECT_URI = "https://lamplighter.example/oauth/callback"  # nobody goes there: `sign_in` ends before
 
 
 class Connection(Struct, frozen=True, kw_only=True):
@@ -57,11 +53,20 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
     outcome: str
 
 
-class OidcServer(Struct, frozen=True):
-    """A running server: what it is to Lamplighter, and what a test may do to it."""
+class Revocation(Struct, frozen=True, kw_only=True):
+    """A revocation request (RFC 7009) that the server has seen.
 
-    url: str
-    pid: int
+    `account` and `kind` are None where the token is none of this server's, which is "ok" as well; any other `outcome`
+    is an OAuth error code such as "invalid_client".
+    """
+
+    account: str | None
+    kind: Literal["access_token", "refresh_token", "authorization_code"] | None
+    outcome: str
+
+
+class OidcServer(Server, frozen=True):
+    """A running server: what it is to Lamplighter, and what a test may do to it."""
 
     def provider(self, **changes: Any) -> Provider:
         """The server as a provider that Lamplighter is a client of; `changes` are fields of Provider."""
@@ -81,18 +86,35 @@ class OidcServer(Struct, frozen=True):
         )
         return msgspec.structs.replace(provider, **changes)
 
-    async def connect(self, account: str) -> Connection:
+    async def connect(self, account: str, redirect_uri: str = REDIRECT_URI) -> Connection:
         """Let the user sign in and consent as a browser would, and exchange the code: a new grant at each call."""
-        async with self._client() as browser:
-            code = await self._consent(browser, account)
-            form = {"grant_type": "authorization_code", "code": code, "redirect_uri": f"{self.url}/callback"}
-            answer = await _post(browser, "/token", data=form | CREDENTIALS)
+        answer = await self.sign_in(self._authorize_url(redirect_uri), account)
+        form = {"grant_type": "authorization_code", "code": answer["code"], "redirect_uri": redirect_uri}
+        async with self._client() as http:
+            tokens = await _post(http, "/token", data=form | CREDENTIALS)
         return Connection(
             account=account,
-            access_token=Secret(answer["access_token"]),
-            refresh_token=Secret(answer["refresh_token"]),
-            expires_in=answer["expires_in"],
+            access_token=Secret(tokens["access_token"]),
+            refresh_token=Secret(tokens["refresh_token"]),
+            expires_in=tokens["expires_in"],
         )
+
+    async def sign_in(self, authorize_url: str, account: str, *, consents: bool = True) -> dict[str, str]:
+        """Open the URL as a browser would, sign in as that user, and agree or not.
+
+        Returns the query of the redirect to the URL's own `redirect_uri`, where nobody goes: `code` and `state`, or
+        `error` ("access_denied" if the user does not agree) and `state`. It fails if the server sends nobody back,
+        as for a `redirect_uri` that is not registered.
+        """
+        ours = dict(parse_qsl(urlsplit(authorize_url).query))["redirect_uri"]
+        async with self._client() as browser:
+            browser.headers.update({"Account": account, "Consents": "yes" if consents else "no"})
+            place = authorize_url
+            while _page(place) != _page(ours):
+                response = await browser.get(place)
+                assert response.has_redirect_location, f"{response.status_code} at {_page(place)}: {response.text}"
+                place = urljoin(place, response.headers["Location"])
+        return dict(parse_qsl(urlsplit(place).query, keep_blank_values=True))
 
     async def revoke(self, account: str) -> None:
         """End every grant of the account, as its user can in the provider's settings."""
@@ -132,6 +154,12 @@ class OidcServer(Struct, frozen=True):
             response = await http.get("/control/requests")
         return msgspec.json.decode(response.content, type=list[TokenRequest])
 
+    async def revocations(self) -> list[Revocation]:
+        """Every revocation request so far, the oldest first. The grants that `revoke` ended are none."""
+        async with self._client() as http:
+            response = await http.get("/control/revocations")
+        return msgspec.json.decode(response.content, type=list[Revocation])
+
     async def counts(self) -> dict[str | None, Counter[str]]:
         """How often each account's refresh had each outcome; an account without any is not there."""
         counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
@@ -144,26 +172,26 @@ class OidcServer(Struct, frozen=True):
         """A client without cookies, so that each user has a browser of their own."""
         return httpx2.AsyncClient(base_url=self.url, timeout=STARTING, verify=False, trust_env=False)
 
-    async def _consent(self, browser: httpx2.AsyncClient, account: str) -> str:
+    def _authorize_url(self, redirect_uri: str) -> str:
         query = {
             "client_id": CLIENT_ID,
             "response_type": "code",
-            "redirect_uri": f"{self.url}/callback",
+            "redirect_uri": redirect_uri,
             "scope": " ".join(SCOPES),
             "prompt": "consent",  # without it, OpenID Connect Core 11 has offline_access ignored
             "state": secrets.token_urlsafe(),
-            "login_hint": account,
         }
-        response = await browser.get("/auth", params=query, follow_redirects=True)
-        answer = response.raise_for_status().json()
-        assert answer["state"] == query["state"]
-        return str(answer["code"])
+        return f"{self.url}/auth?{urlencode(query)}"
 
     async def _order(self, status: int | None, retry_after: str | None, count: int | None) -> None:
         assert count is None or count > 0, "count is how many requests to refuse: 1 or more, or None for all."
         order = {"status": status, "retry_after": retry_after, "count": count}
         async with self._client() as http:
             await _post(http, "/control/faults", json=order)
+
+
+def _page(url: str) -> str:
+    return url.partition("?")[0]
 
 
 async def _post(http: httpx2.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
@@ -173,45 +201,14 @@ async def _post(http: httpx2.AsyncClient, path: str, **body: Any) -> dict[str, A
 
 
 @contextlib.asynccontextmanager
-async def running_server(lifetime: int = LIFETIME) -> AsyncIterator[OidcServer]:
+async def running_server(
+    lifetime: int = LIFETIME, redirect_uris: Sequence[str] = (REDIRECT_URI,)
+) -> AsyncIterator[OidcServer]:
     """A server that lasts as long as the block, and no longer than this process. Needs the fixture `node_modules`.
 
-    `lifetime`: seconds that its access tokens live.
+    `lifetime`: seconds that its access tokens live. `redirect_uris`: where Lamplighter's users may be sent back to.
     """
-    settings = {"client": {"id": CLIENT_ID, "secret": CLIENT_SECRET}, "lifetime": lifetime}
-    process = await asyncio.create_subprocess_exec(
-        *(_node(), str(SERVER), json.dumps(settings)), stdin=PIPE, stdout=PIPE, env=_environment()
-    )
-    try:
-        yield await _announced(process)
-    finally:
-        await _stop(process)
-
-
-def _node() -> str:
-    node = shutil.which("node")
-    assert node is not None
-    return node
-
-
-def _environment() -> dict[str, str]:
-    """Ours, without what makes Node or a package talkative: a version manager's `node` needs the rest."""
-    ours = {name: value for name, value in os.environ.items() if name not in {"DEBUG", "NODE_DEBUG", "NODE_OPTIONS"}}
-    return ours | {"NODE_NO_WARNINGS": "1"}
-
-
-async def _announced(process: Process) -> OidcServer:
-    assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), STARTING)
-    assert line, "the OpenID provider did not start: what it wrote to standard error says why."
-    return msgspec.json.decode(line, type=OidcServer)
-
-
-async def _stop(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.communicate(), STOPPING)
-    except TimeoutError:
-        process.kill()
-        await process.communicate()
+    client = {"id": CLIENT_ID, "secret": CLIENT_SECRET}
+    settings = {"client": client, "lifetime": lifetime, "redirect_uris": redirect_uris}
+    async with running(OidcServer, SERVER, settings) as server:
+        yield server

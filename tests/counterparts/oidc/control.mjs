@@ -1,6 +1,7 @@
 // What a test may do to the provider, and learn from it:
 //
 //     GET    /control/requests                               every token request so far, the oldest first
+//     GET    /control/revocations                            every revocation (RFC 7009) so far, likewise
 //     POST   /control/faults {status, retry_after, count}    refuse so many token requests (null: all of them)
 //                                                            with that status (null: carry them out, and say nothing)
 //     DELETE /control/faults                                 answer again
@@ -8,15 +9,19 @@
 
 import { STATUS_CODES } from 'node:http';
 
+import { Orders, text } from '../orders.mjs';
+
 export function control(provider) {
   const requests = [];
-  const accounts = accountsByToken(provider);
-  let fault = null;
+  const revocations = [];
+  const issued = issuedBy(provider);
+  const faults = new Orders();
 
   const routes = {
     'GET /control/requests': () => requests,
-    'POST /control/faults': (order) => void (fault = order),
-    'DELETE /control/faults': () => void (fault = null),
+    'GET /control/revocations': () => revocations,
+    'POST /control/faults': (order) => faults.put(order),
+    'DELETE /control/faults': () => faults.withdraw(),
     'POST /control/withdraw': ({ account }) => withdraw(provider, account),
   };
 
@@ -28,27 +33,27 @@ export function control(provider) {
 
   provider.use(async (ctx, next) => {
     if (ctx.path !== '/token') return next();
-    const current = takeFault();
-    const form = current?.status ? refuse(ctx, current, await text(ctx.req)) : await carryOut(ctx, next);
-    if (current?.status === null) hangUp(ctx);
-    const account = accounts.get(form.refresh_token ?? form.code) ?? null;
-    requests.push({ account, grant_type: form.grant_type ?? '', outcome: outcome(ctx, current) });
+    const fault = faults.take();
+    const form = fault?.status ? refuse(ctx, fault, await text(ctx.req)) : await carryOut(ctx, next);
+    if (fault?.status === null) hangUp(ctx);
+    const account = issued.get(form.refresh_token ?? form.code)?.account ?? null;
+    requests.push({ account, grant_type: form.grant_type ?? '', outcome: outcome(ctx, fault) });
   });
 
-  function takeFault() {
-    const current = fault;
-    if (fault?.count && --fault.count === 0) fault = null;
-    return current;
-  }
+  provider.use(async (ctx, next) => {
+    if (ctx.path !== '/token/revocation') return next();
+    const { token } = await carryOut(ctx, next);
+    const { account, kind } = issued.get(token) ?? { account: null, kind: null };
+    revocations.push({ account, kind, outcome: outcome(ctx, null) });
+  });
 }
 
 // Whose each token is. It outlives the token, so that a refusal of a revoked one can be told apart by account too.
-function accountsByToken(provider) {
-  const accounts = new Map();
-  const remember = ({ jti, accountId }) => accounts.set(jti, accountId);
-  provider.on('authorization_code.saved', remember);
-  provider.on('refresh_token.saved', remember);
-  return accounts;
+function issuedBy(provider) {
+  const issued = new Map();
+  for (const kind of ['authorization_code', 'refresh_token', 'access_token'])
+    provider.on(`${kind}.saved`, ({ jti, accountId }) => issued.set(jti, { account: accountId, kind }));
+  return issued;
 }
 
 // A gateway's answer: it knows neither OAuth nor JSON.
@@ -84,10 +89,4 @@ async function withdraw(provider, account) {
     ]),
   );
   return { grants: grants.length };
-}
-
-async function text(stream) {
-  let all = '';
-  for await (const chunk of stream.setEncoding('utf8')) all += chunk;
-  return all;
 }

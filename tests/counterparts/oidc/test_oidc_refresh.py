@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.oidc.oidc_server import LIFETIME, OidcServer
+from tests.counterparts.oidc.oidc_server import LIFETIME, OidcServer
 
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.oauth import (

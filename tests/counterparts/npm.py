@@ -1,4 +1,4 @@
-"""A certified OpenID provider for each test that asks for one: it starts in a third of a second."""
+"""What package-lock.json locks, installed once per checkout however many workers ask."""
 
 from __future__ import annotations
 
@@ -6,32 +6,20 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
-# `python -m pytest` finds `tests.` in the directory it runs in; plain `pytest` does not look there.
-sys.path.append(str(Path(__file__).parents[2]))
-
-from tests.oidc.oidc_server import OidcServer, running_server
-
-from lamplighter.integrations.oauth import TokenClient
-
 HERE = Path(__file__).parent
-MODULES = HERE / "node_modules"
-STAMP = MODULES / ".made-from"  # npm removes node_modules first, so what was left half-made has no stamp
+STAMP = HERE / "node_modules" / ".made-from"  # npm removes node_modules first: what was left half-made has no stamp
 NPM_CI = ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
 # npm's own patience outlasts a test's timeout, which would end the worker without saying why.
 IMPATIENT = ["--fetch-timeout=20000", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
-RUNS_HERE = "process.exit(typeof URL.parse === 'function' ? 0 : 1)"  # the newest thing in Node that oidc-provider uses
+RUNS_HERE = "process.exit(typeof URL.parse === 'function' ? 0 : 1)"  # the newest thing in Node that any of them uses
 
 
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """What package-lock.json locks, installed once per checkout however many workers ask."""
+def install_once() -> None:
+    """Skips the test where there is no Node; fails it where npm cannot install."""
     _need_node()
     with (HERE / "package-lock.json").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two npm at once would write over each other
@@ -39,20 +27,6 @@ def node_modules() -> Path:
         if not STAMP.exists() or STAMP.read_text() != made_from:
             _install()
             STAMP.write_text(made_from)
-    return MODULES
-
-
-@pytest.fixture
-async def oidc(node_modules: Path) -> AsyncIterator[OidcServer]:
-    """A provider that nobody has connected to yet."""
-    async with running_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[TokenClient]:
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        yield TokenClient(http, timeout=30)
 
 
 def _need_node() -> None:
@@ -72,7 +46,7 @@ def _install() -> None:
     npm = subprocess.run([*NPM_CI, *IMPATIENT], cwd=HERE, capture_output=True, text=True, check=False)
     if npm.returncode:
         pytest.fail(
-            "`npm ci` in tests/oidc could not install the OpenID provider: check that the npm registry "
-            f"can be reached, and try again. npm said:\n{npm.stderr[-2000:]}",
+            "`npm ci` in tests/counterparts could not install the servers that tests are clients of: check that the "
+            f"npm registry can be reached, and try again. npm said:\n{npm.stderr[-2000:]}",
             pytrace=False,
         )

@@ -1,16 +1,17 @@
-// The provider itself: one confidential client, refresh tokens that are replaced at every use, and a user who consents.
+// The provider itself: one confidential client, refresh tokens that are replaced at every use, and users with a mind.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 
 import { Memory } from './memory.mjs';
 
 const DAY = 86_400; // seconds
+const DENIED = { error: 'access_denied', error_description: 'the user does not agree' };
 
-export async function makeProvider(url, { client, lifetime }) {
+export async function makeProvider(url, { client, lifetime, redirect_uris: redirectUris }) {
   const { Provider } = await quietly(() => import('oidc-provider'));
   const provider = new Provider(url, {
     adapter: Memory,
-    clients: [registered(client, url)],
+    clients: [registered(client, redirectUris)],
     cookies: { keys: [randomUUID()] },
     features: { devInteractions: { enabled: false }, revocation: { enabled: true, allowedPolicy: isOwner } },
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
@@ -44,13 +45,13 @@ async function quietly(load) {
   }
 }
 
-function registered({ id, secret }, url) {
+function registered({ id, secret }, redirectUris) {
   return {
     client_id: id,
     client_secret: secret,
     grant_types: ['authorization_code', 'refresh_token'],
     id_token_signed_response_alg: 'ES256',
-    redirect_uris: [`${url}/callback`],
+    redirect_uris: redirectUris,
   };
 }
 
@@ -63,21 +64,19 @@ function isOwner(_ctx, client, token) {
   return token.clientId === client.clientId;
 }
 
-// What a browser and a person do in life: sign in as whoever `login_hint` names, and agree to all that is asked for.
+// What a person does in life: sign in, and agree to all that is asked for, or to nothing. Who it is, the browser's header
+// `Account` says, or else `login_hint`; and its header `Consents: no`, that they do not agree.
 async function consent(ctx, next) {
-  if (ctx.path === '/callback') {
-    ctx.body = ctx.query;
-    return;
-  }
-  if (!ctx.path.startsWith('/consent/')) {
-    await next();
-    return;
-  }
+  if (!ctx.path.startsWith('/consent/')) return next();
   const { params } = await ctx.app.interactionDetails(ctx.req, ctx.res);
-  const grant = new ctx.app.Grant({ accountId: params.login_hint, clientId: params.client_id });
-  grant.addOIDCScope(params.scope);
-  const login = { accountId: params.login_hint };
-  const result = { login, consent: { grantId: await grant.save() } };
+  const account = ctx.get('Account') || params.login_hint;
+  const result = ctx.get('Consents') === 'no' ? DENIED : await agreed(ctx.app, account, params);
   ctx.status = 303;
   ctx.redirect(await ctx.app.interactionResult(ctx.req, ctx.res, result));
+}
+
+async function agreed(provider, account, { client_id: clientId, scope }) {
+  const grant = new provider.Grant({ accountId: account, clientId });
+  grant.addOIDCScope(scope);
+  return { login: { accountId: account }, consent: { grantId: await grant.save() } };
 }

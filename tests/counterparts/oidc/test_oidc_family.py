@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.counterparts.oidc.oidc_server import OidcServer, running_server
 from tests.families.running import Running, in_file, running
-from tests.oidc.oidc_server import OidcServer, running_server
 
 from lamplighter.core.model import State, Where
 from lamplighter.integrations.integration import Integration
@@ -26,7 +26,7 @@ async def consent(it: Running, oidc: OidcServer, account: str = "ada") -> Integr
     return await it.connect(oidc.provider(), connection.access_token, connection.refresh_token)
 
 
-async def test_three_rotations_are_chained_by_their_jobs(it: Running, node_modules: Path) -> None:
+async def test_three_rotations_are_chained_by_their_jobs(it: Running, node_modules: None) -> None:
     async with running_server(lifetime=3) as oidc:
         integration = await consent(it, oidc)
         async with it.app.worker():
