@@ -97,7 +97,7 @@ def test_a_terminal_has_a_live_table(cli: Program) -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     heading = next(line for line in text.splitlines() if line.startswith("integration"))
     assert re.split(r"\s{2,}", heading.strip()) == COLUMNS
-    assert re.search(r"ada +copper-bakery +harbor-files +active +\d+ s +\d+ s +connected", text)
+    assert re.search(r"copper-bakery +harbor-files +active +\d+ s +\d+ s +connected", text)
     assert text.splitlines()[-1].startswith("12 integrations: ")
 
 

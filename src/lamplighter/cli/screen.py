@@ -62,7 +62,6 @@ def _table(watch: Watch, width: int) -> Table:
 
 def _cells(one: Integration, now: datetime) -> tuple[Text, ...]:
     return (
-        Text(_account(one)),
         Text(one.tenant_id),
         Text(one.provider_slug),
         Text(one.status, STYLES[one.status]),
@@ -90,7 +89,7 @@ class _Lines:
             integrations = count(len(watch.integrations), "integration")
             say(f"{now:%H:%M:%S} {integrations} of {count(len(tenants), 'tenant')} connected. {HINT}")
         for one, what in changes:
-            say(f"{now:%H:%M:%S} {one.tenant_id} {one.provider_slug} {_account(one)}: {what}{_outlook(one, now)}")
+            say(f"{now:%H:%M:%S} {one.tenant_id} {one.provider_slug}: {what}{_outlook(one, now)}")
 
 
 def _outlook(one: Integration, now: datetime) -> str:
@@ -98,10 +97,6 @@ def _outlook(one: Integration, now: datetime) -> str:
         return ""
     expires = f"expires in {_until(one.expires_at, now)}" if one.expires_at > now else "expired"
     return f"; {expires}, next refresh {'in ' if one.refresh_at > now else ''}{_until(one.refresh_at, now)}"
-
-
-def _account(one: Integration) -> str:
-    return str(one.metadata.get("account", one.id))
 
 
 def _until(moment: datetime | None, now: datetime) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 
-from lamplighter.core.clock import utcnow
 from lamplighter.core.secret import Secret
-from lamplighter.demo.catalog import GRANTS, PROVIDERS, DemoGrant, DemoProvider
-from lamplighter.demo.client import connect
-from lamplighter.integrations.integration import Integration, NewIntegration
+from lamplighter.demo.catalog import CALLBACK, GRANTS, PROVIDERS, DemoGrant, DemoProvider
+from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.provider import Provider, ProviderFacts
 from lamplighter.integrations.service import Service
 from lamplighter.integrations.tenants import Tenant
@@ -24,7 +22,7 @@ async def settle(service: Service, world_url: str, grants: Sequence[DemoGrant] =
     tenants = sorted({grant.tenant for grant in grants})
     await service.tenants.add([Tenant(id=name, name=name, owner_id=f"owner-of-{name}") for name in tenants])
     async with httpx2.AsyncClient() as http:
-        return [await _connect(service, http, world_url, grant) for grant in grants]
+        return [await _connect(service, http, grant) for grant in grants]
 
 
 def registered(provider: DemoProvider, world_url: str) -> Provider:
@@ -45,17 +43,15 @@ def registered(provider: DemoProvider, world_url: str) -> Provider:
     return facts.with_client(provider.client_id, Secret(provider.client_secret))
 
 
-async def _connect(service: Service, http: httpx2.AsyncClient, world_url: str, grant: DemoGrant) -> Integration:
-    issued_at = utcnow()
-    tokens = await connect(http, world_url, grant.provider, grant.user)
-    new = NewIntegration(
-        tenant_id=grant.tenant,
-        provider_slug=grant.provider,
-        access_token=Secret(tokens.access_token),
-        refresh_token=Secret(tokens.refresh_token) if tokens.refresh_token else None,
-        issued_at=issued_at,
-        expires_at=issued_at + timedelta(seconds=tokens.expires_in),
-        scopes=tuple(tokens.scope.split()),
-        metadata={"account": grant.user},
+async def _connect(service: Service, http: httpx2.AsyncClient, grant: DemoGrant) -> Integration:
+    begun = await service.connections.begin(
+        grant.tenant,
+        grant.provider,
+        redirect_uri=CALLBACK,
+        user_id=f"owner-of-{grant.tenant}",
+        login_hint=grant.user,
     )
-    return await service.integrations.connect(new)
+    consent = await http.get(begun.url.reveal(), follow_redirects=False)  # it goes without a page in this world
+    answer = dict(parse_qsl(urlsplit(consent.headers["Location"]).query))
+    connected = await service.connections.finish(answer, browser=begun.browser)
+    return connected.integration
