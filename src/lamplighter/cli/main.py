@@ -14,6 +14,7 @@ from lamplighter.cli import (
     crons,
     dead,
     fairness,
+    imports,
     integrations,
     jobs,
     limits,
@@ -50,6 +51,7 @@ jobs.group.command("dead")(dead.dead)
 jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
 crons.group.command("why")(why.why_cron)
+integrations.group.command("import")(imports.import_)
 cli.add_typer(jobs.group, name="jobs")
 cli.add_typer(queues.group, name="queues")
 cli.add_typer(limits.group, name="limits")

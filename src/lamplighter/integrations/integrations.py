@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random as dice
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -78,11 +78,18 @@ class Integrations:
         """
         added = 0
         for some in _batched(new, batch):
-            rows = [self._values(one) for one in some]
-            added += await self._database.write(
-                lambda connection, rows=rows: insert_new(connection, integrations, rows)  # type: ignore[misc] # bound now, run later
-            )
+            added += len(await self.add(some))
         return added
+
+    async def add(self, new: Sequence[NewIntegration]) -> list[Due]:
+        """The same in one transaction. Returns those that came, to be planned where they have a `refresh_at`."""
+        rows = [self._values(one) for one in new]
+        came = await self._database.write(lambda connection: insert_new(connection, integrations, rows)) if rows else ()
+        return [
+            Due(row["id"], row["tenant_id"], row["provider_slug"], maybe_from_us(row["refresh_at"]))
+            for row in rows
+            if row["id"] in came
+        ]
 
     async def get(self, integration_id: str) -> Integration | None:
         """The integration, if there is one."""
@@ -158,10 +165,10 @@ class Integrations:
             "token_version": 1,
             "issued_at": to_us(new.issued_at or now),
             "expires_at": maybe_to_us(new.expires_at),
-            "refresh_at": None if refresh_token is None else self._first_refresh(new, now),
+            "refresh_at": self._first_refresh(new, now) if refresh_token and new.status != "revoked" else None,
             "scopes": " ".join(new.scopes),
-            "status": "active" if has_tokens else "pending",
-            "status_reason": None,
+            "status": new.status if has_tokens or new.status == "revoked" else "pending",
+            "status_reason": None if new.status == "active" else f"it was {new.status} before it came here",
             "status_changed_at": to_us(now),
             "connected_at": to_us(new.connected_at or now) if has_tokens else None,
             "last_refreshed_at": None,
@@ -172,7 +179,7 @@ class Integrations:
         }
 
     def _first_refresh(self, new: NewIntegration, now: datetime) -> int:
-        if new.expires_at is None:
+        if new.expires_at is None or new.status != "active":
             return to_us(now)
         return to_us(refresh_at(new.issued_at or now, new.expires_at, random=self._random))
 
