@@ -95,8 +95,8 @@ def _told(report: Report) -> Iterator[str]:
     if report.dry_run:
         yield "Nothing was written; without --dry-run it would come to this:"
     yield (
-        f"{count(report.added, 'integration')} came, {report.known:,} were there already, "
-        f"{report.refused:,} {'record was' if report.refused == 1 else 'records were'} refused."
+        f"{count(report.added, 'integration')} came, {report.known:,} {_be(report.known)} there already, "
+        f"{count(report.refused, 'record')} {_be(report.refused)} refused."
     )
     if report.tenants:
         yield f"{count(report.tenants, 'tenant')} added."
@@ -106,3 +106,7 @@ def _told(report: Report) -> Iterator[str]:
         yield f"{one.file}, {one.where}: {one.reason}"
     if more := report.refused - len(report.refusals):
         yield f"{count(more, 'more record')} refused; correct these and run it again to see the rest."
+
+
+def _be(number: int) -> str:
+    return "was" if number == 1 else "were"
