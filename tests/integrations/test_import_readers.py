@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tracemalloc
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,8 @@ def test_moments_are_dates_or_seconds() -> None:
     ("refresh_token", {"a": SECRET}, "refresh_token is not a text"),
     ("expires_at", "soon", "expires_at is no moment"),
     ("expires_at", 1_900_000_000_000, "expires_at is no moment"),  # milliseconds
+    ("expires_at", 10**18, "expires_at is no moment"),
+    ("expires_at", -1, "expires_at is no moment"),
     ("expires_at", True, "expires_at is no moment"),
     ("expires_at", "0001-01-01T00:00:00+05:00", "expires_at is no moment"),
     ("scopes", [SECRET, 7], "scopes are no scopes"),
@@ -289,6 +292,28 @@ def test_a_header_that_is_none_is_an_error_that_shows_no_token(header: bytes) ->
 
 
 # MWAP
+
+
+documents = st.dictionaries(
+    st.sampled_from(
+        [*plain.FIELDS, "_id", "tenantId", "providerId", "accessToken", "status", "tokenExpiresAt", "metadata"]
+    ),
+    values.map(relaxed) | values.map(canonical) | st.dictionaries(st.just("$date"), values.map(relaxed)),
+)
+
+
+@given(st.binary() | documents.map(lambda found: json.dumps(found).encode()))
+def test_whatever_a_record_holds_it_comes_or_is_refused(data: bytes) -> None:
+    one, header = Piece("line 1", data, len(data)), piece(b"tenant_id,provider,expires_at\n")
+    for read in (
+        lambda: plain.integration(plain.read_json(one)),
+        lambda: plain.integration(plain.csv_reader(iter([header]))(one)),
+        lambda: MWAP.integration(one, {OID: "gdrive"}),
+        lambda: MWAP.tenant(one),
+        lambda: MWAP.provider(one),
+    ):
+        with suppress(BadRecord):
+            read()
 
 
 def mwap_provider(**changed: object) -> Piece:

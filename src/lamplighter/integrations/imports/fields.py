@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lamplighter.core.clock import EPOCH
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.imports.fault import BadRecord
 
@@ -95,11 +96,11 @@ def _moment(value: object) -> datetime | None:
         case datetime():
             return value
         case str() if _SECONDS.fullmatch(value):
-            return datetime.fromtimestamp(float(value), UTC)
+            return EPOCH + timedelta(seconds=float(value))
         case str():
             found = datetime.fromisoformat(value)
             return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
         case int() | float() if not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
+            return EPOCH + timedelta(seconds=value)
         case _:
             return None

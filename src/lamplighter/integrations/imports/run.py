@@ -37,17 +37,17 @@ class Files(Struct, frozen=True, kw_only=True):
         return sum(file.stat().st_size for file in named) * (1 if self.format == "mwap" else 2)
 
 
-def choose(integrations: Path, format: Format | None, providers: Path | None, tenants: Path | None) -> Files:  # noqa: A002
-    """The files, once they are known to go together. Raises ConfigError."""
-    format = format or find_format(integrations)  # noqa: A001
-    if format == "mwap" and providers is None:
+def choose(integrations: Path, said: Format | None, providers: Path | None, tenants: Path | None) -> Files:
+    """The files, once they are known to go together; the format is found out if nobody said it. Raises ConfigError."""
+    found = said or find_format(integrations)
+    if found == "mwap" and providers is None:
         raise ConfigError(
             f"{integrations} names providers by MWAP's ids: give the export of its collection cloudProviders "
             "with --providers."
         )
-    if format != "mwap" and (providers or tenants):
-        raise ConfigError(f"{integrations} is {format} and names its own providers and tenants: give no others.")
-    files = Files(integrations=integrations, format=format, providers=providers, tenants=tenants)
+    if found != "mwap" and (providers or tenants):
+        raise ConfigError(f"{integrations} is {found} and names its own providers and tenants: give no others.")
+    files = Files(integrations=integrations, format=found, providers=providers, tenants=tenants)
     for file in (integrations, providers, tenants):
         if file is not None:
             find_format(file)  # says what is wrong with one that cannot be read
