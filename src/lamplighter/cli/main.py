@@ -14,11 +14,13 @@ from lamplighter.cli import (
     crons,
     dead,
     fairness,
+    imports,
     integrations,
     jobs,
     limits,
     migrate,
     move,
+    providers,
     queues,
     simulate,
     tenants,
@@ -50,6 +52,9 @@ jobs.group.command("dead")(dead.dead)
 jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
 crons.group.command("why")(why.why_cron)
+integrations.group.command("import")(imports.import_)
+integrations.group.command("providers")(providers.providers)
+integrations.group.command("register")(providers.register)
 cli.add_typer(jobs.group, name="jobs")
 cli.add_typer(queues.group, name="queues")
 cli.add_typer(limits.group, name="limits")

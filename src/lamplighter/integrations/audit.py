@@ -8,7 +8,7 @@ Who acts is a context variable, so that what writes a record need not be told by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -83,30 +83,36 @@ class Record(Struct, frozen=True, kw_only=True):
 def record(
     connection: Connection,
     action: str,
-    resource: Resource,
+    about: Sequence[Resource],
     now: datetime,
     *,
     changes: Mapping[str, Any] | None = None,
     error_message: str | None = None,
 ) -> None:
-    """Write down what the actor of this context did, in the transaction of `connection`."""
+    """Write down what the actor of this context did to each of these, in the transaction of `connection`."""
     who = actor()
     details = {
         key: value[:MOST_CHARS] for key, value in msgspec.structs.asdict(who).items() if value and key != "user_id"
     }
-    values = {
-        "id": new_id(to_us(now)),
-        "tenant_id": resource.tenant_id,
+    shared = {
         "user_id": who.user_id[:MOST_CHARS],
         "action": action,
-        "resource_type": resource.type,
-        "resource_id": resource.id,
         "details": details | ({"changes": dict(changes)} if changes else {}),
         "result": "success" if error_message is None else "failure",
         "error_message": error_message and error_message[:MOST_CHARS],
         "at": to_us(now),
     }
-    connection.execute(insert(audit), values)
+    rows = [
+        shared
+        | {
+            "id": new_id(to_us(now)),
+            "tenant_id": resource.tenant_id,
+            "resource_type": resource.type,
+            "resource_id": resource.id,
+        }
+        for resource in about
+    ]
+    connection.execute(insert(audit), rows)
 
 
 class AuditLog:

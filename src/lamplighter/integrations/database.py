@@ -110,13 +110,11 @@ def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgre
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
-def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
-    """Insert the rows that are not there yet; returns how many came."""
-    statement = insert_into(connection, table).on_conflict_do_nothing()
-    if connection.dialect.name == "sqlite":
-        return connection.execute(statement, rows).rowcount
-    key = next(iter(table.primary_key))  # asyncpg does not count what many statements did
-    return len(connection.execute(statement.returning(key), rows).all())
+def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Insert the rows that are not there yet; returns the keys of those that came."""
+    key = next(iter(table.primary_key))  # asked for, since not every driver counts what many statements did
+    statement = insert_into(connection, table).on_conflict_do_nothing().returning(key)
+    return set(connection.execute(statement, rows).scalars())
 
 
 def _side(url: str) -> Side:

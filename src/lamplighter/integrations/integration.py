@@ -15,6 +15,7 @@ from lamplighter.core.secret import Secret
 from lamplighter.integrations.tables import integrations
 
 Status = Literal["pending", "active", "expired", "revoked", "error"]
+Before = Literal["active", "expired", "revoked", "error"]  # what became of an integration elsewhere
 Token = Secret | str | None  # a str is what MWAP stored, still encrypted
 
 SHOWN = [column for column in integrations.c if column.name not in {"access_token", "refresh_token", "lock_owner"}]
@@ -24,6 +25,7 @@ class NewIntegration(Struct, frozen=True, kw_only=True):
     """A tenant's connection to a provider. Without tokens it is pending; without a refresh token it is never refreshed.
 
     `issued_at`: when its access token was made, now if that is not known. `expires_at` None: it is refreshed at once.
+    `status`: what became of it elsewhere. One that is revoked is never refreshed, an expired or failed one at once.
     """
 
     tenant_id: str
@@ -33,6 +35,7 @@ class NewIntegration(Struct, frozen=True, kw_only=True):
     issued_at: datetime | None = None
     expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
+    status: Before = "active"
     connected_at: datetime | None = None
     metadata: Mapping[str, Any] = msgspec.field(default_factory=dict)
     id: str | None = None  # one is made if there is none

@@ -9,11 +9,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, func, literal, select, tuple_, update
+from sqlalchemy import Connection, Select, func, select, tuple_, update
 
 from lamplighter.core.clock import Clock, from_us, maybe_from_us, maybe_to_us, to_us, utcnow
 from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
+from lamplighter.integrations import audit
 from lamplighter.integrations.database import Database, insert_into, insert_new
 from lamplighter.integrations.integration import SHOWN, Access, Integration, NewIntegration, Status, Token, from_row
 from lamplighter.integrations.planner import NoPlanner, Planner, plan_after, planned_within
@@ -84,13 +85,19 @@ class Integrations:
 
         Raises VaultError for a token that MWAP's key does not open; the batches before are imported.
         """
-        added, now = 0, self._clock()
+        added = 0
         for some in _batched(new, batch):
-            rows = [self._values(one, now) for one in some]
-            added += await self._database.write(
-                lambda connection, rows=rows: _insert_many(connection, rows)  # type: ignore[misc] # bound now, run later
-            )
+            added += len(await self.add(some))
         return added
+
+    async def add(self, new: Sequence[NewIntegration]) -> list[Due]:
+        """The same in one transaction. Returns those that came, to be planned where they have a `refresh_at`."""
+        now = self._clock()
+        rows = [self._values(one, now) for one in new]
+        came = await self._database.write(lambda connection: _add(connection, rows, now))
+        return [
+            Due(row["id"], row["tenant_id"], row["provider_slug"], maybe_from_us(row["refresh_at"])) for row in came
+        ]
 
     async def get(self, integration_id: str) -> Integration | None:
         """The integration, if there is one."""
@@ -195,10 +202,10 @@ class Integrations:
             "token_version": 1,
             "issued_at": to_us(new.issued_at or now),
             "expires_at": maybe_to_us(new.expires_at),
-            "refresh_at": None if refresh_token is None else self._first_refresh(new, now),
+            "refresh_at": self._first_refresh(new, now) if refresh_token and new.status != "revoked" else None,
             "scopes": " ".join(new.scopes),
-            "status": "active" if has_tokens else "pending",
-            "status_reason": None,
+            "status": new.status if has_tokens or new.status == "revoked" else "pending",
+            "status_reason": None if new.status == "active" else f"it was {new.status} before it came here",
             "status_changed_at": to_us(now),
             "transitions": transitions,
             "connected_at": to_us(new.connected_at or now) if has_tokens else None,
@@ -210,7 +217,7 @@ class Integrations:
         }
 
     def _first_refresh(self, new: NewIntegration, now: datetime) -> int:
-        if new.expires_at is None:
+        if new.expires_at is None or new.status != "active":
             return to_us(now)
         return to_us(refresh_at(new.issued_at or now, new.expires_at, random=self._random))
 
@@ -220,13 +227,15 @@ class Integrations:
         return self._vault.encrypt(text, where) if text else None
 
 
-def _insert_many(connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-    """How many came; each of them has its health checked from now on."""
-    added = insert_new(connection, integrations, rows)
-    new = select(_row.id, literal(0)).where(_row.id.in_([row["id"] for row in rows]))
-    statement = insert_into(connection, health).from_select(["integration_id", "due_at"], new)
-    connection.execute(statement.on_conflict_do_nothing())
-    return added
+def _add(connection: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Those that came; each of them has its health checked from now on."""
+    ids = insert_new(connection, integrations, rows) if rows else set[str]()
+    came = [row for row in rows if row["id"] in ids]
+    if came:
+        insert_new(connection, health, [{"integration_id": row["id"], "due_at": 0} for row in came])
+        about = [audit.Resource("integration", row["id"], row["tenant_id"]) for row in came]
+        audit.record(connection, "integration.imported", about, now)
+    return came
 
 
 def _connected(values: dict[str, Any]) -> Transition:

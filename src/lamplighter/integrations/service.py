@@ -52,6 +52,7 @@ class Service(NamedTuple):
     checker: Checker
     healths: Healths
     audit: AuditLog
+    http: httpx2.AsyncClient
 
 
 @asynccontextmanager
@@ -91,6 +92,7 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
                     Checker(integrations, registrations, http, Gates(clock, random.random), clock=clock),
                     Healths(database, clock=clock),
                     AuditLog(database),
+                    http,
                 )
 
 

@@ -52,7 +52,7 @@ class Tenants:
             }
             for tenant in new
         ]
-        return await self._database.write(lambda connection: insert_new(connection, tenants, rows)) if rows else 0
+        return len(await self._database.write(lambda connection: insert_new(connection, tenants, rows))) if rows else 0
 
     async def get(self, tenant_id: str) -> Tenant | None:
         """The tenant, if there is one."""

@@ -75,4 +75,4 @@ def record(connection: Connection, change: Transition, event: Event | None = Non
     connection.execute(insert_into(connection, notices).on_conflict_do_nothing(), notice)
     changes = {"status": change.status} | ({"reason": change.reason} if change.reason else {})
     about = audit.Resource("integration", change.integration_id, change.tenant_id)
-    audit.record(connection, event, about, change.at, changes=changes)
+    audit.record(connection, event, [about], change.at, changes=changes)
