@@ -249,16 +249,6 @@ async def test_what_could_not_be_found_out_is_looked_at_again_within_a_quarter_o
     assert timedelta() < await board.due_in() <= RECHECK_ERROR
 
 
-async def test_old_spans_are_forgotten_but_for_the_one_that_lasts(board: Board) -> None:
-    for health in ("unauthorized", "healthy", "error", "healthy"):
-        board.timer.passes(3600)
-        await board.note(health)
-    board.timer.passes(3600)
-    assert await board.service.healths.prune(board.timer.now) == 4, "the first is that of connecting"
-    found = await board.service.healths.history(board.integration)
-    assert (found.uptime, found.incidents) == (1, ())
-
-
 async def test_a_check_is_never_sent_to_a_redirect(service: Service, proxy: FaultProxy) -> None:
     connected = await connect(service, provider("gdrive", f"{proxy.url}/me"))
     proxy.meet("/me", answer(302))

@@ -49,6 +49,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_done_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_failed: Annotated[timedelta, span("0s", "3650d")] = timedelta(days=30)
     keep_failed_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
+    keep_history: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=90)
+    keep_audit: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=400)
     log_level: Annotated[LogLevel, choice(*get_args(LogLevel))] = "info"
 
     def shown(self) -> dict[str, str]:

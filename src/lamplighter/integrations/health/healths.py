@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from lamplighter.core.clock import Clock, from_us, maybe_from_us, to_us, utcnow
 from lamplighter.integrations.database import Database
@@ -24,7 +24,6 @@ RECHECK_ERROR = timedelta(minutes=15)  # of what could not be found out
 
 _row = health.c
 _span = health_spans.c
-_next = health_spans.alias("next")
 
 _due = (
     select(
@@ -117,19 +116,6 @@ class Healths:
         )
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
         return history([Span(from_us(row[0]), *row[1:]) for row in rows], since, until)
-
-    async def prune(self, before: datetime, limit: int = BATCH) -> int:
-        """Forget spans that ended before then, so many at a time; returns how many."""
-        cutoff = to_us(before)
-        ended = exists().where(
-            _next.c.integration_id == _span.integration_id,
-            _next.c.began_at > _span.began_at,
-            _next.c.began_at <= cutoff,
-        )
-        key = (_span.integration_id, _span.began_at)
-        old = select(*key).where(_span.began_at < cutoff, ended).order_by(_span.began_at).limit(limit)
-        statement = delete(health_spans).where(tuple_(*key).in_(old))
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
 
 def _as_due(row: Row[Any], now: datetime) -> Due:

@@ -1,0 +1,60 @@
+"""Forgetting what is old: the past of health, notices and their messages, the audit log. A batch at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Delete, Table, delete, exists, select, tuple_
+
+from lamplighter.core.clock import to_us
+from lamplighter.integrations.database import Database
+from lamplighter.integrations.tables import audit, deliveries, health_spans, messages, notices
+
+BATCH = 500  # rows in one transaction: refreshes wait for no more
+
+
+class Forgotten(NamedTuple):
+    """How many rows went."""
+
+    spans: int
+    notices: int
+    messages: int
+    audit: int
+
+
+async def forget(
+    database: Database, *, history_before: datetime, audit_before: datetime, batch: int = BATCH
+) -> Forgotten:
+    """Delete what ended before these moments. Safe in several processes at once."""
+    history, records = to_us(history_before), to_us(audit_before)
+    told = exists().where(notices.c.id == deliveries.c.notice_id, notices.c.at < history)
+    await _empty(database, deliveries, told, batch)
+    return Forgotten(
+        spans=await _empty(database, health_spans, _ended_before(history), batch),
+        notices=await _empty(database, notices, notices.c.at < history, batch),
+        messages=await _empty(database, messages, messages.c.created_at < history, batch),
+        audit=await _empty(database, audit, audit.c.at < records, batch),
+    )
+
+
+def _ended_before(moment: int) -> ColumnElement[bool]:
+    """A span ends where the next one of its integration begins; the last one lasts."""
+    span, later = health_spans.c, health_spans.alias("later").c
+    ended = exists().where(
+        later.integration_id == span.integration_id, later.began_at > span.began_at, later.began_at <= moment
+    )
+    return (span.began_at < moment) & ended
+
+
+async def _empty(database: Database, table: Table, is_old: ColumnElement[bool], batch: int) -> int:
+    statement, total = _some(table, is_old, batch), 0
+    while gone := await database.write(lambda connection: connection.execute(statement).rowcount):
+        total += gone
+    return total
+
+
+def _some(table: Table, is_old: ColumnElement[bool], limit: int) -> Delete:
+    key: list[Any] = list(table.primary_key)
+    found = select(*key).where(is_old).limit(limit)
+    return delete(table).where((tuple_(*key) if len(key) > 1 else key[0]).in_(found))
