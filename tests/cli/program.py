@@ -43,13 +43,13 @@ class Program:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, *args: str, environ: Mapping[str, str] = NOTHING, **how: Any) -> Answer:
+    def __call__(self, *args: str, environ: Mapping[str, str] = NOTHING, stdin: str = "", **how: Any) -> Answer:
         """Run it to its end."""
         ended = subprocess.run(
             [PROGRAM, *args],
             cwd=self.folder,
             env={**environment(), **environ},
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             encoding="utf-8",

@@ -16,13 +16,15 @@ FACTS = ProviderFacts(
 )
 
 
-def test_four_providers_ship_and_those_that_rotate_are_known() -> None:
+def test_six_providers_ship_and_those_that_rotate_are_known() -> None:
     facts = load_facts()
     assert {slug: known.rotates for slug, known in facts.items()} == {
         "gdrive": False,
         "dropbox": False,
         "onedrive": True,
         "box": True,
+        "github": True,
+        "slack": True,
     }
     assert {known.max_concurrency for known in facts.values()} == {50}
 

@@ -31,15 +31,16 @@ async def discover(
     if told.get("issuer") != issuer:  # RFC 8414, 3.3: or one provider could stand in for another
         raise ConfigError(f"{issuer} calls itself by another name: give the issuer exactly as the provider writes it.")
     _refuse_without_pkce(told, issuer)
+    scopes = tuple(scope for scope in USEFUL_SCOPES if scope in told.get("scopes_supported", ()))
     return ProviderFacts(
         slug=slug,
         display_name=display_name or urlsplit(issuer).netloc,
         issuer=issuer,
-        auth_url=_url(told, "authorization_endpoint", issuer),
+        auth_url=_asking_for_consent(_url(told, "authorization_endpoint", issuer), scopes),
         token_url=_url(told, "token_endpoint", issuer),
         revoke_url=told.get("revocation_endpoint"),
         health_url=told.get("userinfo_endpoint"),
-        scopes=tuple(scope for scope in USEFUL_SCOPES if scope in told.get("scopes_supported", ())),
+        scopes=scopes,
         client_auth=_client_auth(told, issuer),
         rotates=True,  # to be on the safe side
     )
@@ -75,6 +76,13 @@ def _url(told: dict[str, Any], field: str, issuer: str) -> str:
     if not isinstance(url, str):
         raise ConfigError(f"{issuer} names no {field}: write its URLs into a provider file instead.")
     return url
+
+
+def _asking_for_consent(auth_url: str, scopes: tuple[str, ...]) -> str:
+    """OpenID Connect Core 1.0, 11: without that prompt, offline_access is left out in silence."""
+    if "offline_access" not in scopes:
+        return auth_url
+    return f"{auth_url}{'&' if urlsplit(auth_url).query else '?'}prompt=consent"
 
 
 def _client_auth(told: dict[str, Any], issuer: str) -> ClientAuth:

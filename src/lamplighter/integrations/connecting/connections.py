@@ -8,6 +8,7 @@ connected = await connections.finish(request.query_params, browser=Secret(reques
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -33,6 +34,8 @@ from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.safe_url import is_safe
 from lamplighter.integrations.vault import Vault
+
+log = logging.getLogger(__name__)
 
 LONGEST = 4096  # characters of a value in the provider's answer
 PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,500}")  # of this host: no second slash, no backslash, nothing but ASCII
@@ -130,6 +133,13 @@ class Connections:
             )
         except TokenError as error:
             raise _failure(provider, error, request.return_to) from error
+        if tokens.refresh_token is None and not tokens.is_lasting:
+            log.warning(
+                "%s gave tenant %s no refresh token, so this connection ends with its access token: check the "
+                "provider's scopes and auth_url for what it calls offline access.",
+                provider.display_name,
+                request.tenant_id,
+            )
         with audit.acting(msgspec.structs.replace(audit.actor(), user_id=request.user_id)):
             integration = await self._integrations.connect(_new(provider, request, tokens, started))
         return Connected(integration=integration, return_to=request.return_to)
