@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from lamplighter.core.errors import ConfigError
 
-INTEGRATIONS = ("alembic", "cryptography", "httpx2", "sqlalchemy")
+INTEGRATIONS = ("aiosmtplib", "alembic", "cryptography", "css_inline", "httpx2", "jinja2", "sqlalchemy")
 EXTRAS = {"integrations": INTEGRATIONS, "demo": (*INTEGRATIONS, "authlib", "starlette", "uvicorn")}
 
 
