@@ -265,7 +265,7 @@ def _refusal(
         provider,
         code if known else f"http_{reply.status}",
         quote=_scrub(_description(answer), secrets),
-        retry_after=_retry_after(reply.retry_after, now) if kind == "down" else None,
+        retry_after=read_retry_after(reply.retry_after, now) if kind == "down" else None,
     )
 
 
@@ -305,7 +305,7 @@ def _scrub(text: str, secrets: Iterable[str]) -> str:
     return " ".join(printable.split())[:LONGEST_QUOTE]
 
 
-def _retry_after(header: str, now: datetime) -> timedelta | None:
+def read_retry_after(header: str, now: datetime) -> timedelta | None:
     """RFC 9110, 10.2.3: seconds or a date, here between now and an hour from now."""
     try:
         seconds = float(header)

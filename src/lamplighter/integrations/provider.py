@@ -69,7 +69,7 @@ class ProviderFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def _check_url(self, field: str) -> None:
         url = getattr(self, field)
-        if url is not None and not _is_safe(url):  # not shown: the userinfo refused here would be a secret
+        if url is not None and not is_safe_url(url):  # not shown: the userinfo refused here would be a secret
             raise ConfigError(
                 f"{field} of provider {self.slug} must be an https:// URL without user name, password or fragment "
                 "(http:// is for loopback only): correct it."
@@ -115,7 +115,8 @@ def _facts(slug: str, table: dict[str, Any]) -> ProviderFacts:
         raise ConfigError(f"provider {slug!r} is described wrongly ({error}): correct its table.") from error
 
 
-def _is_safe(url: str) -> bool:
+def is_safe_url(url: str) -> bool:
+    """Whether it is https:// (http:// for loopback only), and holds no user name, password or fragment."""
     if len(url) > MOST_CHARS or not url.isprintable() or " " in url:  # urlsplit would drop a newline in silence
         return False
     try:

@@ -18,6 +18,8 @@ from lamplighter.integrations.database import Database
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.migrate import upgrade
+from lamplighter.integrations.notices.notices import Notices
+from lamplighter.integrations.notices.recipients import Recipients
 from lamplighter.integrations.oauth import TokenClient
 from lamplighter.integrations.planner import Planner
 from lamplighter.integrations.refresher import Refresher
@@ -38,6 +40,8 @@ class Service(NamedTuple):
     registrations: Registrations
     integrations: Integrations
     refresher: Refresher
+    notices: Notices
+    recipients: Recipients
 
 
 @asynccontextmanager
@@ -67,6 +71,8 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
                     Registrations(database, vault, clock=clock),
                     Integrations(database, vault, planner, clock=clock),
                     refresher,
+                    Notices(database, clock=clock),
+                    Recipients(database, vault, settings, clock=clock),
                 )
 
 
