@@ -59,7 +59,7 @@ def list_integrations(
             after=after or "",
         )
 
-    found = _with_service(store, read)
+    found = with_service(store, read)
     if json:
         next_ = found[-1].id if len(found) == limit else None
         print_json({"integrations": [msgspec.to_builtins(one) for one in found], "next": next_})
@@ -139,7 +139,7 @@ def reencrypt(*, store: StoreUrl = None, json: Json = False) -> None:
 
         return await run(service.database, service.vault)
 
-    done = _with_service(store, act)
+    done = with_service(store, act)
     if json:
         print_json({"changed": done.changed, "unreadable": done.unreadable})
     else:
@@ -185,7 +185,7 @@ def _with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) ->
     return run_async(run())
 
 
-def _with_service(url: str | None, act: Callable[[Service], Awaitable[T]]) -> T:
+def with_service(url: str | None, act: Callable[[Service], Awaitable[T]]) -> T:
     """What `act(service)` returns, with the database that the flag or the settings name."""
     settings = _looked_at(url)
     from lamplighter.integrations.planner import NoPlanner  # noqa: PLC0415 - optional
