@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -170,7 +171,7 @@ class MailServer:
     def _login(self, _server: SMTP, _session: Session, _envelope: Envelope, _how: str, login: object) -> AuthResult:
         assert isinstance(login, LoginPassword)
         self.logins.append(login.password.decode())
-        return AuthResult(success=login.password == PASSWORD.encode())
+        return AuthResult(success=login.password == PASSWORD.encode(), handled=False)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -191,6 +192,7 @@ class MailServer:
 @asynccontextmanager
 async def mail_server() -> AsyncIterator[MailServer]:
     """One on a free port."""
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # its own lines hold all that it is told
     server = MailServer()
     await server.start()
     try:
