@@ -7,6 +7,7 @@ waits and what is open have indexes of their own.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -32,7 +33,8 @@ from lamplighter.integrations.database import Database, insert_new
 from lamplighter.integrations.notices.digest import MOST_MESSAGES, PERIOD, Decision, decide
 from lamplighter.integrations.tables import deliveries, messages, notices, recipients
 
-BATCH = 200  # notices addressed in one transaction, or topics looked at: refreshes wait for no more
+BATCH = 200  # notices addressed in one transaction, or messages listed
+TOPICS = 50  # composed in one transaction: refreshes wait for no more
 
 # As the index says it: SQLAlchemy would write `is_new = 1`, for which SQLite does not use it.
 _is_new: ColumnElement[bool] = literal_column("is_new")
@@ -84,8 +86,7 @@ class Dispatcher:
         now = self._clock()
         while found := await self._database.read(partial(_topics, last, now)):
             due = [topic for topic, decision in found if decision != "later"]
-            composed = [await self._database.write(partial(_compose, topic, now)) for topic in due]
-            if made := [one for some in composed for one in some]:
+            if due and (made := await self._database.write(partial(_compose, due, now))):
                 yield made
             last = found[-1][0]
 
@@ -109,25 +110,29 @@ def _address(connection: Connection) -> int:
 
 def _addressed(connection: Connection, found: Sequence[Any]) -> list[dict[str, Any]]:
     """A delivery for everyone who hears of such an event, and was there when it happened."""
-    tenant_ids = {notice.tenant_id for notice in found}
-    asked = or_(recipients.c.tenant_id.in_(tenant_ids), recipients.c.tenant_id.is_(None))
-    people = connection.execute(
-        select(recipients.c.id, recipients.c.tenant_id, recipients.c.events, recipients.c.created_at).where(asked)
-    ).all()
+    people = _people(connection, {notice.tenant_id for notice in found})
     return [
         {"recipient_id": one.id, "notice_id": notice.id, "topic": f"{notice.event} {notice.provider_slug}"}
         for notice in found
-        for one in people
-        if one.tenant_id in {None, notice.tenant_id}
-        and notice.event in one.events.split()
-        and one.created_at <= notice.at
+        for one in people[notice.tenant_id] + people[None]
+        if notice.event in one.events.split() and one.created_at <= notice.at
     ]
+
+
+def _people(connection: Connection, tenant_ids: set[str]) -> defaultdict[str | None, list[Any]]:
+    """The recipients of those tenants, and under None the operator's."""
+    columns = (recipients.c.id, recipients.c.tenant_id, recipients.c.events, recipients.c.created_at)
+    asked = or_(recipients.c.tenant_id.in_(tenant_ids), recipients.c.tenant_id.is_(None))
+    people: defaultdict[str | None, list[Any]] = defaultdict(list)
+    for one in connection.execute(select(*columns).where(asked)):
+        people[one.tenant_id].append(one)
+    return people
 
 
 def _topics(last: Topic, now: datetime, connection: Connection) -> list[tuple[Topic, Decision]]:
     """The next topics of which something waits, each found by one step in the index, however much of it waits."""
     found: list[tuple[Topic, Decision]] = []
-    while len(found) < BATCH and (topic := _next_topic(connection, last)):
+    while len(found) < TOPICS and (topic := _next_topic(connection, last)):
         found.append((topic, _decide(connection, topic, now)))
         last = topic
     return found
@@ -164,7 +169,12 @@ def _first_waiting(connection: Connection, topic: Topic) -> Sequence[str]:
     return connection.execute(statement).scalars().all()
 
 
-def _compose(topic: Topic, now: datetime, connection: Connection) -> list[Composed]:
+def _compose(topics: Sequence[Topic], now: datetime, connection: Connection) -> list[Composed]:
+    """Recipients are locked in the order of their ids, so that two processes are not in each other's way for good."""
+    return [one for topic in topics for one in _compose_one(connection, topic, now)]
+
+
+def _compose_one(connection: Connection, topic: Topic, now: datetime) -> list[Composed]:
     """Decided anew under a lock on the recipient: another process may just have done the same."""
     locked = select(recipients.c.tenant_id).where(recipients.c.id == topic.recipient_id).with_for_update()
     recipient = connection.execute(locked).first()
