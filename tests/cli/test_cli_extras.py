@@ -8,7 +8,7 @@ import pytest
 from tests.cli.program import Program
 from tests.cli.shop import Shop
 
-INTEGRATIONS = ("alembic", "cryptography", "httpx2", "sqlalchemy")
+INTEGRATIONS = ("aiosmtplib", "alembic", "authlib", "cryptography", "css_inline", "httpx2", "jinja2", "sqlalchemy")
 ALL = (*INTEGRATIONS, "authlib", "starlette", "uvicorn", "uvloop")
 
 HIDING = """

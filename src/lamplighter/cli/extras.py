@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 from lamplighter.core.errors import ConfigError
 
-INTEGRATIONS = ("alembic", "cryptography", "httpx2", "sqlalchemy")
-EXTRAS = {"integrations": INTEGRATIONS, "demo": (*INTEGRATIONS, "authlib", "starlette", "uvicorn")}
+INTEGRATIONS = ("aiosmtplib", "alembic", "authlib", "cryptography", "css_inline", "httpx2", "jinja2", "sqlalchemy")
+EXTRAS = {"integrations": INTEGRATIONS, "demo": (*INTEGRATIONS, "starlette", "uvicorn")}
 
 
 def has(extra: str) -> bool:

@@ -22,6 +22,7 @@ from lamplighter.cli import (
     move,
     providers,
     queues,
+    recipients,
     simulate,
     tenants,
     up,
@@ -61,6 +62,7 @@ cli.add_typer(limits.group, name="limits")
 cli.add_typer(tenants.group, name="tenants")
 cli.add_typer(crons.group, name="crons")
 cli.add_typer(workers.group, name="workers")
+integrations.group.add_typer(recipients.group, name="recipients")
 cli.add_typer(integrations.group, name="integrations")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)

@@ -16,7 +16,21 @@ from msgspec import Struct
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
-from lamplighter.core.setting import FOLDER, KEYS, NAMES, SECRET, URL, Kind, choice, show, span, whole
+from lamplighter.core.setting import (
+    FOLDER,
+    KEYS,
+    MAILBOX,
+    NAMES,
+    SECRET,
+    SMTP,
+    URL,
+    WEB_URL,
+    Kind,
+    choice,
+    show,
+    span,
+    whole,
+)
 
 CONFIG_FILE = "lamplighter.toml"
 CONFIG_VARIABLE = "LAMPLIGHTER_CONFIG"  # names another file
@@ -45,6 +59,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     folder: Annotated[Path | None, FOLDER] = None
     encryption_keys: Annotated[Secret | None, KEYS] = None
     mwap_encryption_key: Annotated[Secret | None, SECRET] = None
+    smtp_url: Annotated[Secret | None, SMTP] = None
+    mail_from: Annotated[str | None, MAILBOX] = None
+    public_url: Annotated[str | None, WEB_URL] = None
     keep_done: Annotated[timedelta, span("0s", "3650d")] = timedelta(days=7)
     keep_done_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_failed: Annotated[timedelta, span("0s", "3650d")] = timedelta(days=30)

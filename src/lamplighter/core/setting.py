@@ -7,8 +7,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from lamplighter.core.duration import format_duration, parse_duration
+from lamplighter.core.mailbox import read_mailbox
 from lamplighter.core.secret import REDACTED, Secret, redact_url
 
 _LONGEST = 4096  # characters: no setting needs more, and an error about one stays readable
@@ -77,10 +79,34 @@ def _read_secret(value: object) -> Secret:
     return Secret(_matching(r".+", value))
 
 
+def _read_smtp(value: object) -> Secret:
+    where = r"(?:[^\s@/?#]+@)?(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]{1,5})?/?"
+    text = _matching(rf"smtps://{where}|smtp://{where}(?:\?starttls=(?:always|never))?", value, re.ASCII)
+    urlsplit(text).port  # noqa: B018 - raises ValueError for one that cannot be
+    return Secret(text)
+
+
+def _read_mailbox(value: object) -> str:
+    text = _matching(r".+", value)
+    read_mailbox(text)
+    return text
+
+
+def _read_web_url(value: object) -> str:
+    return _matching(r"https?://[^\s<>\"]+", value)
+
+
 NAMES = Kind(f"at most {_MOST_NAMES} names of letters, digits and _.:- as a list or with commas between", _read_names)
 URL = Kind("a URL such as sqlite:///lamplighter.db", _read_url, private=True)
 FOLDER = Kind("the path of a folder", _read_folder)
 KEYS = Kind("id:key[,id:key], each key the base64 of 32 bytes, the one that encrypts first", _read_keys, private=True)
+SMTP = Kind(
+    "smtp://user:password@host:587 or smtps://user:password@host:465, what is special in the password as %40",
+    _read_smtp,
+    private=True,
+)
+MAILBOX = Kind("an address such as lamps@example.com or Lamplighter <lamps@example.com>", _read_mailbox)
+WEB_URL = Kind("a URL such as https://app.example.com/settings", _read_web_url)
 SECRET = Kind("a line of text", _read_secret, private=True)
 
 

@@ -66,13 +66,18 @@ class Answer(NamedTuple):
         return scrub(_description(self.body or {}), secrets)
 
     def retry_after(self, now: datetime) -> timedelta | None:
-        """RFC 9110, 10.2.3: seconds or a date, here between now and an hour from now."""
-        try:
-            seconds = float(self.retry_after_header)
-        except ValueError:
-            when = _http_date(self.retry_after_header)
-            seconds = (when - now).total_seconds() if when else math.nan
-        return None if math.isnan(seconds) else timedelta(seconds=min(max(seconds, 0.0), LONGEST_RETRY_AFTER))
+        """How long it asks to be left alone."""
+        return read_retry_after(self.retry_after_header, now)
+
+
+def read_retry_after(header: str, now: datetime) -> timedelta | None:
+    """RFC 9110, 10.2.3: seconds or a date, here between now and an hour from now."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        when = _http_date(header)
+        seconds = (when - now).total_seconds() if when else math.nan
+    return None if math.isnan(seconds) else timedelta(seconds=min(max(seconds, 0.0), LONGEST_RETRY_AFTER))
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:

@@ -11,8 +11,9 @@ from sqlalchemy import Column, Connection, bindparam, select, update
 
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.integrations import place
+from lamplighter.integrations.notices.recipients import place as recipient_place
 from lamplighter.integrations.registrations import secret_place
-from lamplighter.integrations.tables import integrations, providers
+from lamplighter.integrations.tables import integrations, providers, recipients
 from lamplighter.integrations.vault import Vault, VaultError
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ KINDS = (
     _Kind(providers.c.slug, providers.c.client_secret, secret_place),
     _Kind(integrations.c.id, integrations.c.access_token, lambda key: place(key, "access_token")),
     _Kind(integrations.c.id, integrations.c.refresh_token, lambda key: place(key, "refresh_token")),
+    _Kind(recipients.c.id, recipients.c.address, lambda key: recipient_place(key, "address")),
+    _Kind(recipients.c.id, recipients.c.secret, lambda key: recipient_place(key, "secret")),
 )
 
 

@@ -26,6 +26,8 @@ from lamplighter.integrations.health.healths import Healths
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.migrate import upgrade
+from lamplighter.integrations.notices.notices import Notices
+from lamplighter.integrations.notices.recipients import Recipients
 from lamplighter.integrations.oauth import TokenClient
 from lamplighter.integrations.planner import Planner
 from lamplighter.integrations.refresher import Refresher
@@ -53,6 +55,8 @@ class Service(NamedTuple):
     healths: Healths
     audit: AuditLog
     http: httpx2.AsyncClient
+    notices: Notices
+    recipients: Recipients
 
 
 @asynccontextmanager
@@ -93,6 +97,8 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
                     Healths(database, clock=clock),
                     AuditLog(database),
                     http,
+                    Notices(database, clock=clock),
+                    Recipients(database, vault, settings, clock=clock),
                 )
 
 

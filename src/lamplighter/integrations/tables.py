@@ -149,6 +149,13 @@ notices = Table(  # what people are told: once for each transition of an integra
     UniqueConstraint("integration_id", "transition"),
     Index(None, "tenant_id", "id"),
     Index("lamp_notices_new_idx", "id", postgresql_where=text("is_new"), sqlite_where=text("is_new")),
+    Index(
+        "lamp_notices_unread_idx",
+        "tenant_id",
+        "id",
+        postgresql_where=text("read_at IS NULL"),
+        sqlite_where=text("read_at IS NULL"),
+    ),
 )
 
 recipients = Table(  # who is told
@@ -171,7 +178,13 @@ deliveries = Table(  # a notice, for one of its recipients
     Column("notice_id", Id, ForeignKey("lamp_notices.id"), primary_key=True),
     Column("topic", Text, nullable=False),  # what may be put into one digest
     Column("message_id", Id),  # none: not sent yet
-    Index(None, "message_id", "notice_id"),
+    Index(  # without those that wait, or SQLite would look for them here, and sort them
+        "lamp_deliveries_message_idx",
+        "message_id",
+        "notice_id",
+        postgresql_where=text("message_id IS NOT NULL"),
+        sqlite_where=text("message_id IS NOT NULL"),
+    ),
     Index(None, "notice_id"),  # or forgetting a notice would read all of them
     Index(
         "lamp_deliveries_waiting_idx",

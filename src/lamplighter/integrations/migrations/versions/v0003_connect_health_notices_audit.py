@@ -90,6 +90,7 @@ def _notices() -> None:
     )
     _index("lamp_notices", "tenant_id", "id")
     _partial("lamp_notices", "new", "is_new", "id")
+    _partial("lamp_notices", "unread", "read_at IS NULL", "tenant_id", "id")
     op.create_table(
         "lamp_recipients",
         sa.Column("id", Id, nullable=False),
@@ -112,7 +113,7 @@ def _notices() -> None:
         sa.PrimaryKeyConstraint("recipient_id", "notice_id", name="lamp_deliveries_pk"),
         _refers("lamp_deliveries", "notice_id", "lamp_notices.id"),
     )
-    _index("lamp_deliveries", "message_id", "notice_id")
+    _partial("lamp_deliveries", "message", "message_id IS NOT NULL", "message_id", "notice_id")
     _index("lamp_deliveries", "notice_id")
     _partial("lamp_deliveries", "waiting", "message_id IS NULL", "recipient_id", "topic", "notice_id")
     op.create_table(
