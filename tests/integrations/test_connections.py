@@ -69,7 +69,7 @@ class Desk:
 
     async def actions(self) -> list[tuple[str, str]]:
         """The audit log, the oldest first."""
-        return [(one.user_id, one.action) for one in reversed(await self.service.audit.page(tenant_id=TENANT))]
+        return [(one.user_id, one.action) for one in reversed(await self.service.audit.page(tenant_ids=[TENANT]))]
 
     async def under_way(self) -> int:
         statement = select(func.count()).select_from(authorizations)

@@ -90,7 +90,7 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
                     Disconnecting(database, vault, registrations, access, http, clock=clock),
                     Checker(integrations, registrations, http, Gates(clock, random.random), clock=clock),
                     Healths(database, clock=clock),
-                    AuditLog(database),
+                    AuditLog(database, clock=clock),
                 )
 
 
