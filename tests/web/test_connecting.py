@@ -117,11 +117,16 @@ async def test_a_no_leads_back_to_where_the_person_was(site: Site, lantern: None
         assert await come_back(browser, answer) == (303, "/settings?connect_error=denied")
 
 
-async def test_an_outage_in_the_midst_leads_back_too(site: Site, lantern: None, world: World) -> None:
+async def test_an_outage_in_the_midst_leads_back_too_and_is_logged(
+    site: Site, lantern: None, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     async with site.calling("owner") as browser:
         answer = await consent(await begin(browser))
         await cause(browser, world.url, Outage(provider=LANTERN, seconds=60))
         assert await come_back(browser, answer) == (303, "/settings?connect_error=failed")
+    [logged] = [one.getMessage() for one in caplog.records if one.name == "lamplighter.web"]
+    assert "Lantern Drive is out of reach" in logged
+    assert answer["code"] not in logged
 
 
 @pytest.mark.parametrize(

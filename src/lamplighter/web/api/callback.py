@@ -7,6 +7,7 @@ digest of the state, so that a person may connect in two windows at once.
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -26,6 +27,8 @@ PATH = "/oauth/callback"
 CODES: dict[type[ConnectError], str] = {ConnectRefused: "refused", ConnectDenied: "denied", ConnectFailed: "failed"}
 
 router = APIRouter()
+
+_log = logging.getLogger("lamplighter.web")
 
 
 class Cookie(NamedTuple):
@@ -65,10 +68,13 @@ async def _finish(request: Request, ours: Ours, browser: Secret) -> Response:
     try:
         connected = await ours.connections.finish(request.query_params, browser=browser)
     except ConnectError as error:
+        if isinstance(error, ConnectFailed):  # what the operator may have to put right; the person sees only a code
+            _log.warning("A tenant could not be connected: %s", error)
         if error.return_to is None:
             return answers.sentence(400, str(error))
         return answers.see_other(_with(error.return_to, connect_error=CODES[type(error)]))
     except LamplighterError as error:  # our own fault, and a person's browser shows it
+        _log.warning("A callback could not be answered: %s", error)
         return answers.sentence(kind_of(error).status, str(error))
     return answers.see_other(_with(connected.return_to, connected=connected.integration.provider_slug))
 
