@@ -26,6 +26,8 @@ class Looks:
             id="i-1",
             tenant_id="t-1",
             provider_slug="lantern-drive",
+            has_access_token=True,
+            has_refresh_token=True,
             token_version=1,
             issued_at=NOON,
             expires_at=at(30),

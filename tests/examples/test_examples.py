@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -33,6 +36,7 @@ def test_each_example_is_tested_here() -> None:
         "full_queue.py",
         "hello.py",
         "in_a_web_app.py",
+        "integrations_in_a_web_app.py",
         "limits.py",
         "plan_capacity.py",
         "unique.py",
@@ -121,25 +125,47 @@ def listener() -> socket.socket:
     return made
 
 
-def test_a_web_app_answers_with_what_its_job_found(tmp_path: Path, listener: socket.socket) -> None:
-    shutil.copy(EXAMPLES / "in_a_web_app.py", tmp_path)
+@contextmanager
+def serving(name: str, folder: Path, listener: socket.socket) -> Iterator[httpx2.Client]:
+    """A client of the example's `web`, which has to start and end well."""
+    shutil.copy(EXAMPLES / name, folder)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "in_a_web_app:web", "--fd", str(listener.fileno())],
-        cwd=tmp_path,
+        [sys.executable, "-m", "uvicorn", f"{name.removesuffix('.py')}:web", "--fd", str(listener.fileno())],
+        cwd=folder,
+        env=os.environ | {"PUBLIC_URL": url},
         pass_fds=[listener.fileno()],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        host, port = listener.getsockname()
-        with httpx2.Client(base_url=f"http://{host}:{port}", timeout=SOON) as http:
-            answers = [http.post("/measure", content="x" * length) for length in (3, 5, 0)]
+        with httpx2.Client(base_url=url, timeout=SOON) as http:
+            yield http
     finally:
         listener.close()
         server.terminate()
         told, _ = server.communicate(timeout=SOON)
-    assert [answer.json()["length"] for answer in answers] == [3, 5, 0]
-    assert len({answer.json()["job"] for answer in answers}) == 3
     assert "Application shutdown complete." in told
     assert "Traceback" not in told
+
+
+def test_a_web_app_answers_with_what_its_job_found(tmp_path: Path, listener: socket.socket) -> None:
+    with serving("in_a_web_app.py", tmp_path, listener) as http:
+        answers = [http.post("/measure", content="x" * length) for length in (3, 5, 0)]
+    assert [answer.json()["length"] for answer in answers] == [3, 5, 0]
+    assert len({answer.json()["job"] for answer in answers}) == 3
+
+
+def test_a_tenant_connects_in_a_web_app_and_services_call_its_provider(tmp_path: Path, listener: socket.socket) -> None:
+    with serving("integrations_in_a_web_app.py", tmp_path, listener) as http:
+        theirs, ada = "/cloud/api/v1/tenants/acme/integrations", {"User": "ada"}
+        begun = http.post(f"{theirs}/connect", json={"provider": "lantern-drive", "return_to": "/done"}, headers=ada)
+        consent = httpx2.get(f"{begun.json()['data']['url']}&login_hint=ada")
+        back = http.get(consent.headers["Location"])
+        assert (back.status_code, back.headers["Location"]) == (303, "/done?connected=lantern-drive")
+        [integration] = http.get(theirs, headers=ada).json()["data"]
+        path = f"{theirs}/{integration['id']}/access-token"
+        assert http.post(path, headers=ada).status_code == 403
+        assert http.post(path, headers={"User": "indexer"}).json()["data"]["accessToken"]
+        assert http.get(f"/files/{integration['id']}").json()["files"]

@@ -52,19 +52,22 @@ class HealthFamily:
 
     async def _check(self, ctx: Ctx[Any], integration_id: str) -> str:  # noqa: ARG002 - a job's first parameter
         """Check one integration, write down what was found, and refresh it if its token does not work."""
-        service = self._tokens.service
         try:
-            checked = await service.checker.check(integration_id)
+            return await check_now(self._tokens, integration_id)
         except NotNow as error:
             raise Snooze(error.retry_in, str(error)) from error
         except Gone as error:
             raise Cancel(str(error)) from error
-        await service.healths.note(integration_id, checked.seen)
-        if checked.rejected is not None:
-            await self._refresh(integration_id, checked.rejected)
-        return str(checked.seen.health)
 
-    async def _refresh(self, integration_id: str, rejected: int) -> None:
-        """In place of the refresh that is planned for later."""
-        refresh = self._tokens.refresh.using(priority=Priority.HIGH, when_held="replace")
-        await refresh.enqueue(integration_id, rejected=rejected)
+
+async def check_now(tokens: TokenFamily, integration_id: str) -> str:
+    """Check one integration, write down what was found, and have it refreshed at once if its token does not work.
+
+    Returns its health; raises what the checker raises.
+    """
+    checked = await tokens.service.checker.check(integration_id)
+    await tokens.service.healths.note(integration_id, checked.seen)
+    if checked.rejected is not None:  # in place of the refresh that is planned for later
+        refresh = tokens.refresh.using(priority=Priority.HIGH, when_held="replace")
+        await refresh.enqueue(integration_id, rejected=checked.rejected)
+    return str(checked.seen.health)

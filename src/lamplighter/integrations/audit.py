@@ -8,17 +8,18 @@ Who acts is a context variable, so that what writes a record need not be told by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Row, insert, select
 
-from lamplighter.core.clock import from_us, to_us
+from lamplighter.core.clock import Clock, from_us, to_us, utcnow
 from lamplighter.core.ids import new_id
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.tables import audit
@@ -87,6 +88,7 @@ def record(
     now: datetime,
     *,
     changes: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     error_message: str | None = None,
 ) -> None:
     """Write down what the actor of this context did to each of these, in the transaction of `connection`."""
@@ -97,7 +99,8 @@ def record(
     shared = {
         "user_id": who.user_id[:MOST_CHARS],
         "action": action,
-        "details": details | ({"changes": dict(changes)} if changes else {}),
+        "details": details
+        | {name: dict(more) for name, more in (("changes", changes), ("metadata", metadata)) if more},
         "result": "success" if error_message is None else "failure",
         "error_message": error_message and error_message[:MOST_CHARS],
         "at": to_us(now),
@@ -118,14 +121,29 @@ def record(
 class AuditLog:
     """The records, for who may see them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Clock = utcnow) -> None:
         self._database = database
+        self._clock = clock
 
-    async def page(self, *, tenant_id: str | None = None, limit: int = 100, before: str | None = None) -> list[Record]:
-        """The latest records, of one tenant if it is given; go on with `before` = the last id of the page."""
+    async def add(
+        self,
+        action: str,
+        resource: Resource,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        error_message: str | None = None,
+    ) -> None:
+        """Write down what was asked for; `error_message`: in vain. What changes a row has written that down itself."""
+        more = partial(record, now=self._clock(), metadata=metadata, error_message=error_message)
+        await self._database.write(lambda connection: more(connection, action, [resource]))
+
+    async def page(
+        self, *, tenant_ids: Collection[str] | None = None, limit: int = 100, before: str | None = None
+    ) -> list[Record]:
+        """The latest records, of these tenants if they are given; go on with `before` = the last id of the page."""
         statement = select(audit).order_by(audit.c.id.desc()).limit(limit)
-        if tenant_id is not None:
-            statement = statement.where(audit.c.tenant_id == tenant_id)
+        if tenant_ids is not None:
+            statement = statement.where(audit.c.tenant_id.in_(tenant_ids))
         if before is not None:
             statement = statement.where(audit.c.id < before)
         return [

@@ -18,7 +18,11 @@ Status = Literal["pending", "active", "expired", "revoked", "error"]
 Before = Literal["active", "expired", "revoked", "error"]  # what became of an integration elsewhere
 Token = Secret | str | None  # a str is what MWAP stored, still encrypted
 
-SHOWN = [column for column in integrations.c if column.name not in {"access_token", "refresh_token", "lock_owner"}]
+SHOWN = [
+    *(column for column in integrations.c if column.name not in {"access_token", "refresh_token", "lock_owner"}),
+    integrations.c.access_token.is_not(None).label("has_access_token"),
+    integrations.c.refresh_token.is_not(None).label("has_refresh_token"),
+]
 
 
 class NewIntegration(Struct, frozen=True, kw_only=True):
@@ -47,6 +51,8 @@ class Integration(Struct, frozen=True, kw_only=True):
     id: str
     tenant_id: str
     provider_slug: str
+    has_access_token: bool
+    has_refresh_token: bool
     token_version: int
     issued_at: datetime | None
     expires_at: datetime | None
@@ -82,6 +88,8 @@ def from_row(row: Row[Any]) -> Integration:
         id=row.id,
         tenant_id=row.tenant_id,
         provider_slug=row.provider_slug,
+        has_access_token=row.has_access_token,
+        has_refresh_token=row.has_refresh_token,
         token_version=row.token_version,
         issued_at=maybe_from_us(row.issued_at),
         expires_at=maybe_from_us(row.expires_at),

@@ -16,6 +16,10 @@ from lamplighter.integrations.tables import providers
 from lamplighter.integrations.vault import Vault
 
 
+class UnknownProvider(ConfigError):
+    """Nobody registered a provider of that slug."""
+
+
 class Registrations:
     """Providers with our client id and secret there, in the database."""
 
@@ -48,12 +52,12 @@ class Registrations:
         await self._database.write(write)
 
     async def get(self, slug: str) -> Provider:
-        """The provider of that slug. Raises ConfigError if there is none, VaultError if its secret cannot be read."""
+        """The provider of that slug. Raises UnknownProvider, and VaultError if its secret cannot be read."""
         row = await self._database.read(
             lambda connection: connection.execute(select(providers).where(providers.c.slug == slug)).first()
         )
         if row is None:
-            raise ConfigError(f"no provider {slug!r:.60} is registered: register it first.")
+            raise UnknownProvider(f"no provider {slug!r:.60} is registered: register it first.")
         provider = self._provider(row)
         self._known[slug] = (row.version, provider)
         return provider

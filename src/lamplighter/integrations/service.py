@@ -95,7 +95,7 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
                     Disconnecting(database, vault, registrations, access, http, clock=clock),
                     Checker(integrations, registrations, http, Gates(clock, random.random), clock=clock),
                     Healths(database, clock=clock),
-                    AuditLog(database),
+                    AuditLog(database, clock=clock),
                     http,
                     Notices(database, clock=clock),
                     Recipients(database, vault, settings, clock=clock),

@@ -44,9 +44,10 @@ START_AGAIN = "this answer belongs to no request of this browser, or comes too l
 
 
 class Begun(Struct, frozen=True, kw_only=True):
-    """Send the person to `url`, which holds the state: it is for their browser only, as is `browser`."""
+    """Send the person to `url`, which holds the `state`: it is for their browser only, as is `browser`."""
 
     url: Secret
+    state: Secret
     browser: Secret
 
 
@@ -95,7 +96,8 @@ class Connections:
             login_hint: which account the provider may suggest.
 
         Raises:
-            ConfigError: the provider is not registered, or an address cannot be.
+            UnknownProvider: it is not registered.
+            ConfigError: an address cannot be.
             ConnectRefused: there is no such tenant.
         """
         provider = await self._registrations.get(provider_slug)
@@ -104,7 +106,8 @@ class Connections:
         put = partial(authorizations.put, request=request, keys=keys, vault=self._vault, now=self._clock())
         if not await self._database.write(put):
             raise ConnectRefused(f"there is no tenant {tenant_id!r:.60} that could be connected: check its id.")
-        return Begun(url=_authorize_url(provider, request, keys, login_hint), browser=keys.browser)
+        url = _authorize_url(provider, request, keys, login_hint)
+        return Begun(url=url, state=keys.state, browser=keys.browser)
 
     async def finish(self, answer: Mapping[str, str], *, browser: Secret) -> Connected:
         """Take the provider's answer, the query of the request to `redirect_uri`, and connect.

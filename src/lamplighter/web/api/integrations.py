@@ -1,0 +1,94 @@
+"""`/tenants/{tenant}/integrations`: what is connected; refresh it, disconnect it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from lamplighter.core.secret import REDACTED
+from lamplighter.integrations.integration import Integration, Status
+from lamplighter.web import answers
+from lamplighter.web.answers import Cursor, Limit, Shown
+from lamplighter.web.audited import audited
+from lamplighter.web.auth import Admission
+from lamplighter.web.given import Ours, Tokens
+
+router = APIRouter()
+
+
+class ShownIntegration(Shown, frozen=True, kw_only=True):
+    """An integration without its tokens. `provider` is a slug."""
+
+    id: str
+    tenant_id: str
+    provider: str
+    status: Status
+    status_reason: str | None
+    status_changed_at: datetime
+    access_token: str | None
+    refresh_token: str | None
+    token_expires_at: datetime | None
+    token_version: int
+    scopes_granted: tuple[str, ...]
+    connected_at: datetime | None
+    last_refreshed_at: datetime | None
+    next_refresh_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@router.get("/tenants/{tenant_id}/integrations")
+async def list_integrations(
+    tenant_id: str, ours: Ours, status: Status | None = None, limit: Limit = 100, after: Cursor = ""
+) -> Response:
+    """The tenant's integrations, by id."""
+    found = await ours.integrations.page(tenant_id=tenant_id, status=status, limit=limit, after=after)
+    return answers.page([_shown(one) for one in found], limit)
+
+
+@router.get("/tenants/{tenant_id}/integrations/{integration_id}")
+async def get_integration(admitted: Admission) -> Response:
+    """One of them."""
+    return answers.data(_shown(admitted.integration))
+
+
+@router.delete("/tenants/{tenant_id}/integrations/{integration_id}")
+async def disconnect(admitted: Admission, ours: Ours) -> Response:
+    """Give its tokens back to the provider where that can be done, and delete them. Its row and id stay."""
+    async with audited(ours.audit, "integration.disconnect", admitted.integration) as metadata:
+        disconnected = await ours.disconnecting.disconnect(admitted.integration.id)
+        if disconnected.not_revoked is not None:
+            metadata["not_revoked"] = disconnected.not_revoked
+    return answers.nothing()
+
+
+@router.post("/oauth/tenants/{tenant_id}/integrations/{integration_id}/refresh")
+async def refresh(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
+    """Refresh its tokens now, due or not; what it is like afterwards."""
+    known = admitted.integration
+    async with audited(ours.audit, "integration.refresh", known):
+        await tokens.refresh_now(known.id, force=True)
+    return answers.data(_shown(await ours.integrations.get(known.id) or known))
+
+
+def _shown(one: Integration) -> ShownIntegration:
+    return ShownIntegration(
+        id=one.id,
+        tenant_id=one.tenant_id,
+        provider=one.provider_slug,
+        status=one.status,
+        status_reason=one.status_reason,
+        status_changed_at=one.status_changed_at,
+        access_token=REDACTED if one.has_access_token else None,
+        refresh_token=REDACTED if one.has_refresh_token else None,
+        token_expires_at=one.expires_at,
+        token_version=one.token_version,
+        scopes_granted=one.scopes,
+        connected_at=one.connected_at,
+        last_refreshed_at=one.last_refreshed_at,
+        next_refresh_at=one.refresh_at,
+        created_at=one.created_at,
+        updated_at=one.updated_at,
+    )
