@@ -20,6 +20,7 @@ from lamplighter.cli import (
     migrate,
     move,
     queues,
+    refresh,
     simulate,
     tenants,
     up,
@@ -60,6 +61,7 @@ cli.add_typer(integrations.group, name="integrations")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
 bench.group.command("fairness")(fairness.fairness)
+bench.group.command("refresh")(refresh.refresh)
 cli.add_typer(bench.group, name="bench")
 cli.command("verify")(verify.verify)
 cli.command("simulate")(simulate.simulate)

@@ -67,8 +67,7 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
     """
     database = Database(database_url(settings))
     vault = await asyncio.to_thread(open_vault, settings, database)
-    limits = httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_IDLE)
-    async with database, httpx2.AsyncClient(limits=limits) as http:
+    async with database, http_client() as http:
         await upgrade(database)
         with Journal(journal_folder(settings, database), vault) as journal:
             refresher = Refresher(database, vault, journal, TokenClient(http), planner, clock=clock)
@@ -81,6 +80,13 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
                     Integrations(database, vault, clock=clock),
                     refresher,
                 )
+
+
+def http_client() -> httpx2.AsyncClient:
+    """A client for token endpoints, not opened yet."""
+    return httpx2.AsyncClient(
+        limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_IDLE)
+    )
 
 
 def database_url(settings: Settings) -> str:
