@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-import httpx2
 from sqlalchemy import func, select
 
 from lamplighter.app import App
@@ -26,6 +25,7 @@ from lamplighter.core.errors import LamplighterError
 from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
 from lamplighter.families.tokens import QUEUE, TokenFamily
+from lamplighter.integrations.connections import Connections
 from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.integrations import Due
 from lamplighter.integrations.provider import MOST_AT_ONCE, Provider
@@ -92,14 +92,15 @@ async def whole(family: Family, refreshes: int, concurrency: int, step: Step) ->
     return speed
 
 
-async def bare(http: httpx2.AsyncClient, family: Family, requests: int, concurrency: int, step: Step) -> float:
+async def bare(http: Connections, family: Family, requests: int, concurrency: int, step: Step) -> float:
     """The same requests a second by the HTTP client alone, so many at once."""
     waiting = iter(range(requests))
     form, url = family.form, family.provider.token_url
 
     async def ask() -> None:
         for number in waiting:
-            (await http.post(url, data=form, headers=HEADERS)).raise_for_status()
+            async with http.stream("POST", url, data=form, headers=HEADERS) as response:
+                await response.aread()
             if number % 100 == 0:
                 step(number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -15,7 +15,7 @@ import typer
 
 from lamplighter.cli.bench import Concurrency, Report, with_bars
 from lamplighter.cli.extras import need
-from lamplighter.cli.opened import run_async
+from lamplighter.cli.opened import run_async, until_told
 from lamplighter.cli.output import Json, StoreUrl, count, print_json, print_table, say
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError
@@ -40,6 +40,8 @@ class Sizes(NamedTuple):
     rounds: int
     concurrency: int
 
+
+Measured = Callable[[int, int, Callable[[int], None]], Awaitable[float]]
 
 Refreshes = Annotated[
     int, typer.Option("--refreshes", metavar="N", min=1, max=1_000_000, help="How many tokens to refresh in a round.")
@@ -68,7 +70,7 @@ def refresh(
     need("integrations", "lamplighter bench refresh")
     url, sizes = store or load().settings.store, Sizes(refreshes, rounds, concurrency)
     _refuse_unless_tables(url)
-    figures = run_async(with_bars(lambda report: _figures(url, sizes, report)))
+    figures = run_async(until_told(with_bars(lambda report: _figures(url, sizes, report))))
     if json:
         print_json({"store": redact_url(url), **sizes._asdict(), **figures})
     else:
@@ -109,20 +111,19 @@ async def _figures(url: str, sizes: Sizes, report: Report) -> dict[str, float | 
 async def _by_turns(family: Family, sizes: Sizes, report: Report) -> list[tuple[float, float]]:
     """Refreshes a second, and requests a second of the HTTP client alone, in each round but the first."""
     from lamplighter.cli import measure_refresh as measure  # noqa: PLC0415
-    from lamplighter.integrations.service import http_client  # noqa: PLC0415
+    from lamplighter.integrations.connections import Connections  # noqa: PLC0415
 
-    refreshes, rounds, concurrency = sizes
-    total = refreshes * (rounds + 1)
-    whole, bare = report("whole refreshes", total), report("the HTTP client alone", total)
-    pairs = []
-    async with http_client() as http:
-        for before in range(0, total, refreshes):
-            steps = [partial(_ahead, step, before) for step in (whole, bare)]
-            refreshed = await measure.whole(family, refreshes, concurrency, steps[0])
-            asked = await measure.bare(http, family, refreshes, concurrency, steps[1])
-            pairs.append((refreshed, asked))
+    total = sizes.refreshes * (sizes.rounds + 1)
+    async with Connections() as http:
+        whole = partial(measure.whole, family), report("whole refreshes", total)
+        bare = partial(measure.bare, http, family), report("the HTTP client alone", total)
+        pairs: list[tuple[float, float]] = []
+        for before in range(0, total, sizes.refreshes):
+            first, second = (whole, bare) if len(pairs) % 2 else (bare, whole)  # neither always comes first
+            speeds = {turn: await _turn(*turn, sizes, before) for turn in (first, second)}
+            pairs.append((speeds[whole], speeds[bare]))
     return pairs[1:]
 
 
-def _ahead(step: Callable[[int], None], before: int, done: int) -> None:
-    step(before + done)
+async def _turn(measured: Measured, step: Callable[[int], None], sizes: Sizes, before: int) -> float:
+    return await measured(sizes.refreshes, sizes.concurrency, lambda done: step(before + done))

@@ -30,6 +30,7 @@ from msgspec import Struct
 
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.secret import REDACTED, Secret
+from lamplighter.integrations.connections import Connections
 from lamplighter.integrations.provider import ErrorKind, Provider
 
 LARGEST_ANSWER = 64 * 1024  # bytes
@@ -138,7 +139,7 @@ class _Reply(NamedTuple):
 class TokenClient:
     """Asks token endpoints for new tokens, over a client that it does not own. `timeout`: seconds for all of it."""
 
-    def __init__(self, http: httpx2.AsyncClient, *, timeout: float = 10) -> None:
+    def __init__(self, http: Connections | httpx2.AsyncClient, *, timeout: float = 10) -> None:
         self._http = http
         self.timeout = timeout
         # Pool, TCP and TLS together take less than the whole: when the whole is over, the request has been sent.

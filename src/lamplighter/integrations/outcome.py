@@ -9,6 +9,7 @@ LamplighterError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -52,8 +53,9 @@ class Refreshed(Struct, frozen=True, kw_only=True):
 class Planner(Protocol):
     """Plans the refresh that follows a refresh."""
 
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
-        """Plan it in the transaction that stores the tokens. It may run twice, if the first one is rolled back.
+    def within(self, connection: Connection, plans: Sequence[tuple[str, datetime]]) -> None:
+        """Plan those of integrations in the transaction that stores their tokens. It may run twice, if the first one is
+        rolled back.
 
         Raises:
             TransactionUnsupported: jobs are kept elsewhere; `after` is called once the tokens are stored.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import httpx2
 from sqlalchemy import Connection
 
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError, TransactionUnsupported
+from lamplighter.integrations.connections import Connections
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.journal import Journal
@@ -26,9 +26,6 @@ from lamplighter.integrations.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.tenants import Tenants
 from lamplighter.integrations.vault import KeyRing, MwapCipher, Vault, check_keys
-
-MOST_CONNECTIONS = 200  # to all providers together
-MOST_IDLE = 20  # of them kept open: each request looks through the idle ones
 
 
 class Service(NamedTuple):
@@ -45,7 +42,7 @@ class Service(NamedTuple):
 class NoPlanner:
     """For a process without jobs: what it refreshes, the reconciler of a worker finds and plans."""
 
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> NoReturn:  # noqa: ARG002 - plans none
+    def within(self, connection: Connection, plans: Sequence[tuple[str, datetime]]) -> NoReturn:  # noqa: ARG002 - plans none
         """Plans nothing."""
         raise TransactionUnsupported("no jobs are planned here: a worker's reconciler plans them.")
 
@@ -67,7 +64,7 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
     """
     database = Database(database_url(settings))
     vault = await asyncio.to_thread(open_vault, settings, database)
-    async with database, http_client() as http:
+    async with database, Connections() as http:
         await upgrade(database)
         with Journal(journal_folder(settings, database), vault) as journal:
             refresher = Refresher(database, vault, journal, TokenClient(http), planner, clock=clock)
@@ -80,13 +77,6 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
                     Integrations(database, vault, clock=clock),
                     refresher,
                 )
-
-
-def http_client() -> httpx2.AsyncClient:
-    """A client for token endpoints, not opened yet."""
-    return httpx2.AsyncClient(
-        limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_IDLE)
-    )
 
 
 def database_url(settings: Settings) -> str:

@@ -57,21 +57,21 @@ def _take_keys(connection: Connection, jobs: Sequence[NewJob], now: int) -> dict
         if job.id not in known:
             new.setdefault(job.id, job)  # of jobs with one id the first counts
     holders: dict[str, str] = {}
-    for parent, takers in _runs(new.values(), now):
-        keys.move(connection, takers, now, parent=parent)
+    for takers in _runs(new.values(), now):
+        keys.move(connection, takers, now)
         holders |= keys.lost(connection, takers)
     return holders
 
 
-def _runs(jobs: Iterable[NewJob], now: int) -> Iterator[tuple[str | None, list[KeyMove]]]:
-    """Neighbours whose keys can be taken by one statement: they have one parent, and none overtakes another."""
+def _runs(jobs: Iterable[NewJob], now: int) -> Iterator[list[KeyMove]]:
+    """Neighbours whose keys can be taken by one statement: none overtakes another."""
 
-    def together(job: NewJob) -> tuple[str | None, str | None]:
+    def alone(job: NewJob) -> str | None:
         until = _until(job)
-        return job.parent, job.id if until is not None and until <= now else None
+        return job.id if until is not None and until <= now else None
 
-    for (parent, _), run_ in groupby((job for job in jobs if job.unique), key=together):
-        yield parent, [KeyMove("take", job.id, job.unique.key, _until(job)) for job in run_ if job.unique]
+    for _, run_ in groupby((job for job in jobs if job.unique), key=alone):
+        yield [KeyMove("take", job.id, job.unique.key, _until(job), job.parent) for job in run_ if job.unique]
 
 
 def _until(job: NewJob) -> int | None:
