@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.model import Added, NewJob
@@ -64,14 +63,24 @@ def _take_keys(connection: Connection, jobs: Sequence[NewJob], now: int) -> dict
 
 
 def _runs(jobs: Iterable[NewJob], now: int) -> Iterator[list[KeyMove]]:
-    """Neighbours whose keys can be taken by one statement: none overtakes another."""
+    """Neighbours whose keys can be taken by one statement, and looked for after it: none overtakes another, and those who
+    want the same key have the same parent."""
+    run_: list[KeyMove] = []
+    parents: dict[str, str | None] = {}
+    for take in (KeyMove("take", job.id, job.unique.key, _until(job), job.parent) for job in jobs if job.unique):
+        if run_ and (
+            _is_over(take, now) or _is_over(run_[-1], now) or parents.get(take.key, take.parent) != take.parent
+        ):
+            yield run_
+            run_, parents = [], {}
+        run_.append(take)
+        parents[take.key] = take.parent
+    if run_:
+        yield run_
 
-    def alone(job: NewJob) -> str | None:
-        until = _until(job)
-        return job.id if until is not None and until <= now else None
 
-    for _, run_ in groupby((job for job in jobs if job.unique), key=alone):
-        yield [KeyMove("take", job.id, job.unique.key, _until(job), job.parent) for job in run_ if job.unique]
+def _is_over(take: KeyMove, now: int) -> bool:
+    return take.until is not None and take.until <= now
 
 
 def _until(job: NewJob) -> int | None:

@@ -136,9 +136,9 @@ async def test_only_its_own_successor_gets_a_key_from_a_running_job_though_other
 
 
 async def test_successors_of_several_jobs_each_get_the_key_of_their_own(store: Store) -> None:
-    attempts = [await started(store, unique(f"key {n}")) for n in range(3)]
-    mine = [unique(f"key {n}", parent=attempts[n].id) for n in (2, 0)]
-    another = unique("key 1", parent=attempts[0].id)
+    attempts = [await started(store, unique(f"key {n}", mode="active")) for n in range(3)]
+    mine = [unique(f"key {n}", mode="active", parent=attempts[n].id) for n in (2, 0)]
+    another = unique("key 1", mode="active", parent=attempts[0].id)
     added = await store.add([mine[0], another, mine[1]], now=NOW)
     assert [one.created for one in added] == [True, False, True]
     assert added[1].id == attempts[1].id
