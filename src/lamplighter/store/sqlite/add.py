@@ -63,8 +63,8 @@ def _take_keys(connection: Connection, jobs: Sequence[NewJob], now: int) -> dict
 
 
 def _runs(jobs: Iterable[NewJob], now: int) -> Iterator[list[KeyMove]]:
-    """Neighbours whose keys can be taken by one statement, and looked for after it: none overtakes another, and those who
-    want the same key have the same parent."""
+    """Neighbours whose keys can be taken by one statement, and looked for after it: none overtakes another, and who
+    wants the same key has the same parent."""
     run_: list[KeyMove] = []
     parents: dict[str, str | None] = {}
     for take in (KeyMove("take", job.id, job.unique.key, _until(job), job.parent) for job in jobs if job.unique):
