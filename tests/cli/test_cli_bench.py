@@ -65,3 +65,36 @@ def test_fairness_is_measured_and_holds(cli: Program, kind: str, request: pytest
     assert 0 < told["most_in_a_second"] <= 100
     [queue] = cli("queues", "--store", url, "--json").json["queues"]
     assert queue["queued"] == queue["scheduled"] == queue["running"] == 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_refreshes_are_measured_beside_the_http_client_and_leave_nothing(
+    cli: Program, kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = "sqlite:///bench.db" if kind == "sqlite" else str(request.getfixturevalue(STORES[kind]))
+    sizes = ("--refreshes", "20", "--rounds", "2", "--concurrency", "5")
+    answer = cli("bench", "refresh", "--store", url, *sizes, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    told = answer.json
+    assert (told["refreshes"], told["rounds"], told["concurrency"]) == (20, 2, 5)
+    assert told["whole_per_s"] > 0
+    assert told["bare_per_s"] > 0
+    assert told["endpoint_per_s"] > 0
+    assert told["ratio"] > 0
+    assert list(cli.folder.iterdir()) == []
+    if kind == "postgres":
+        assert cli("queues", "--store", url, "--json").code == 3  # the schema that the URL names was not made
+
+
+def test_refreshes_are_told_to_people_in_a_table(cli: Program) -> None:
+    told = cli("bench", "refresh", "--refreshes", "1", "--rounds", "1")
+    assert told.code == 0, told.err
+    assert told.out.startswith("1 round of 1 refresh, 100 at once, in sqlite:///lamplighter.db\n")
+    assert "whole / bare" in told.out
+
+
+@pytest.mark.parametrize("store", ["memory://", "redis://127.0.0.1:1", "mysql://host/db"])
+def test_refreshes_are_measured_only_where_tokens_can_be(cli: Program, store: str) -> None:
+    answer = cli("bench", "refresh", "--store", store, "--json")
+    assert answer.code == 2
+    assert answer.sentence == "tokens are kept in SQLite or PostgreSQL: name a store of one of them with --store."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,11 +91,11 @@ class Plans:
         self.refuses: Exception | None = None
         self.settled = 0
 
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
+    def within(self, connection: Connection, plans: Sequence[tuple[str, datetime]]) -> None:
         assert connection.in_transaction()
         if self.refuses:
             raise self.refuses
-        self.inside.append((integration_id, at))
+        self.inside += plans
 
     async def after(self, integration_id: str, at: datetime) -> None:
         self.outside.append((integration_id, at))

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Select, select, text
+from sqlalchemy import Connection, Select, event, select, text
 from tests.integrations.support import KEY, NOW, TENANT, Endpoint, Home, Service, Timer, service
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
+from lamplighter.integrations import row
 from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.integrations import Integrations, overdue_after, page_of, refreshable_after
+from lamplighter.integrations.many import Read, Write
 from lamplighter.integrations.tables import providers
 from lamplighter.integrations.tenants import Tenant, Tenants
 from lamplighter.integrations.vault import MwapCipher, Unreadable, Vault
@@ -118,6 +120,40 @@ def _fill(connection: Connection) -> None:
         "ANALYZE lamp_integrations",
     ):
         connection.execute(text(statement))
+
+
+STEPS = (row._peek, row._acquire, row._held, row._awaiting, row._store_tokens)
+
+
+async def test_no_step_of_a_refresh_looks_for_a_row_but_by_its_key(tmp_path: Path) -> None:
+    async with service(Home(tmp_path, f"sqlite:///{tmp_path}/lamplighter.db")) as ours:
+        for step in STEPS:
+            found = await ours.database.write(lambda connection, step=step: steps(connection, "QUERY PLAN", step))  # type: ignore[misc]
+            assert "SEARCH lamp_integrations USING INDEX sqlite_autoindex_lamp_integrations_1 (id=?)" in found, found
+
+
+async def test_no_step_of_a_refresh_on_postgres_looks_for_a_row_but_by_its_key(
+    postgres_schema_url: str, tmp_path: Path
+) -> None:
+    async with service(Home(tmp_path, postgres_schema_url)) as ours:
+        await ours.database.migrate(_fill)
+        for step in STEPS:
+            found = await ours.database.write(lambda connection, step=step: steps(connection, "", step))  # type: ignore[misc]
+            assert "Index Scan using lamp_integrations_pk on lamp_integrations" in found, found
+
+
+def steps(connection: Connection, how: str, step: Read | Write) -> str:
+    """How the database goes about a statement that is given rows."""
+
+    def explain(_connection: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> tuple[str, Any]:
+        return f"EXPLAIN {how} {sql}", values
+
+    event.listen(connection, "before_cursor_execute", explain, retval=True)
+    try:
+        result: Any = connection.execute(step._statements[connection.dialect.name], {"given": "[]", "number": 1})
+        return " ".join(line[-1] for line in result.cursor.fetchall())
+    finally:
+        event.remove(connection, "before_cursor_execute", explain)
 
 
 async def test_pages_follow_one_another_and_can_be_narrowed(endpoint: Endpoint, ours: Service) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -89,7 +89,7 @@ async def _measure(url: str, jobs: int, concurrency: int, only: list[Figure]) ->
     return {key: round(value, 3 if value < 100 else 0) for key, value in figures.items()}
 
 
-async def with_bars(measure: Callable[[Report], Awaitable[T]]) -> T:
+async def with_bars(measure: Callable[[Report], Coroutine[Any, Any, T]]) -> T:
     """What `measure` returns, with a progress bar for each thing that it measures."""
     with bars() as shown:
 

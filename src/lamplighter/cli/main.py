@@ -23,6 +23,7 @@ from lamplighter.cli import (
     providers,
     queues,
     recipients,
+    refresh,
     simulate,
     tenants,
     up,
@@ -67,6 +68,7 @@ cli.add_typer(integrations.group, name="integrations")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
 bench.group.command("fairness")(fairness.fairness)
+bench.group.command("refresh")(refresh.refresh)
 cli.add_typer(bench.group, name="bench")
 cli.command("verify")(verify.verify)
 cli.command("simulate")(simulate.simulate)

@@ -23,6 +23,8 @@ from lamplighter.engine.context import Ctx
 from lamplighter.store.base import Store
 
 QUEUE = "lamplighter-bench"
+NOOP = "lamplighter.bench"
+ENDS = {"done", "failed", "cancelled"}
 KEPT = timedelta(hours=1)  # done jobs are kept, as they would be in earnest, but not for long
 RATE = 50  # jobs a second, for the latency of an idle worker
 HOLD = 0.02  # seconds that a job takes which is to be seen while it runs
@@ -52,7 +54,7 @@ def bench_app(store: str) -> Bench:
     app.limit(PACED, rate=Rate(RATE_PER_S, per=1, burst=BURST))
     app.limit(LOOSE, running=1_000_000, rate=Rate(1_000_000, per=1, burst=1_000_000))
 
-    @app.job("lamplighter.bench", queue=QUEUE, keep_done=KEPT, keep_failed=KEPT, timeout=30)
+    @app.job(NOOP, queue=QUEUE, keep_done=KEPT, keep_failed=KEPT, timeout=30)
     async def noop(_ctx: Ctx[None], integration: str, tenant: str) -> float:  # noqa: ARG001 - the payload
         return time.time()
 
@@ -101,11 +103,13 @@ async def bulk(app: App[None], noop: BenchJob, jobs: int, step: Step) -> float:
     return jobs / (time.perf_counter() - started)
 
 
-async def drain(app: App[None], jobs: int, concurrency: int, step: Step) -> float:
-    """Jobs a second until so many that are queued are done, by one worker process."""
-    async with _counted(app, jobs, step) as all_done:
+async def drain(
+    app: App[None], jobs: int, concurrency: int, step: Step, *, queue: str = QUEUE, name: str = NOOP
+) -> float:
+    """Jobs a second until so many of that name that are queued have ended, by one worker process."""
+    async with _counted(app, jobs, step, name) as all_done:
         started = time.perf_counter()
-        async with app.worker(concurrency=concurrency, queues=[QUEUE]):
+        async with app.worker(concurrency=concurrency, queues=[queue]):
             await all_done.wait()
             taken = time.perf_counter() - started
     return jobs / taken
@@ -164,14 +168,14 @@ def memory_mb() -> float:
 
 
 @asynccontextmanager
-async def _counted(app: App[None], jobs: int, step: Step) -> AsyncIterator[asyncio.Event]:
-    """An event that is set once so many jobs are durably done."""
+async def _counted(app: App[None], jobs: int, step: Step, name: str = NOOP) -> AsyncIterator[asyncio.Event]:
+    """An event that is set once so many jobs of that name have ended, and that is durable."""
     all_done = asyncio.Event()
     done = 0
 
     def count(event: Event) -> None:
         nonlocal done
-        if event.kind == "done":
+        if event.name == name and event.kind in ENDS:
             done += 1
             if done % 100 == 0:
                 step(done)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+import typer
 
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError, StoreUnavailable
@@ -64,3 +67,21 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+async def until_told(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns. SIGTERM ends it as Ctrl-C does: processes, servers and schemas of its own go with it."""
+    running = asyncio.ensure_future(work)
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    telling = asyncio.create_task(told.wait())
+    try:
+        await asyncio.wait([running, telling], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        telling.cancel()
+        if not running.done():
+            running.cancel()
+            await asyncio.wait([running])
+    if running.cancelled():
+        raise typer.Exit(1)
+    return running.result()

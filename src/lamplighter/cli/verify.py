@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Coroutine, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import typer
 
-from lamplighter.cli.opened import run_async
+from lamplighter.cli.opened import run_async, until_told
 from lamplighter.cli.output import Json, count, print_json, print_table, say
 from lamplighter.cli.progress import progress
 from lamplighter.core.config import load
@@ -72,31 +70,13 @@ def verify(
         appendfsync=appendfsync,
     )
     with progress() as step:
-        report = run_async(_until_told(run(plan, say=_quiet if json else say, step=step)))
+        report = run_async(until_told(run(plan, say=_quiet if json else say, step=step)))
     if json:
         print_json(msgspec.to_builtins(report))
     else:
         _tell(report)
     if report.broken:
         raise typer.Exit(1)
-
-
-async def _until_told(work: Coroutine[Any, Any, Report]) -> Report:
-    """SIGTERM ends it as Ctrl-C does: processes, servers and schemas of the run go with it."""
-    running = asyncio.ensure_future(work)
-    told = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    telling = asyncio.create_task(told.wait())
-    try:
-        await asyncio.wait([running, telling], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        telling.cancel()
-        if not running.done():
-            running.cancel()
-            await asyncio.wait([running])
-    if running.cancelled():
-        raise typer.Exit(1)
-    return running.result()
 
 
 def _quiet(_: str) -> None:

@@ -127,18 +127,20 @@ class TokenFamily:
         if recovered.saved:
             _log.warning("Stored the tokens of %d integrations from the journal of a dead process.", recovered.saved)
 
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
-        """Plan the next refresh in the transaction that stores the tokens."""
-        draft = self._draft(integration_id, at)
-        parents = tuple(self._refreshing.get(integration_id, ())) or (None,)  # one of them, if any, holds the key
+    def within(self, connection: Connection, plans: Sequence[tuple[str, datetime]]) -> None:
+        """Plan the next refreshes in the transaction that stores the tokens."""
+        # one of those that refresh an integration here, if any, holds its key
+        waiting = [(self._draft(id_, at), tuple(self._refreshing.get(id_, ())) or (None,)) for id_, at in plans]
         if not self._is_with_jobs:  # if it is none of the first's, `_correct_held` hears of it
-            self._outbox.enqueue_within(connection, [draft], parent=parents[0])
+            for draft, parents in waiting:
+                self._outbox.enqueue_within(connection, [draft], parent=parents[0])
             return
-        for parent in parents:
-            [handle] = self._app.enqueue_within(connection, [draft], parent=parent)
-            if handle.created:
-                return
-        self._outdated.append(handle.id)
+        while waiting:
+            jobs = [job for draft, parents in waiting for job in self._app.prepare([draft], parent=parents[0])[0]]
+            added = self._app.store.add_within(connection, jobs, now=self._app.clock())
+            refused = [(*one, there.id) for one, there in zip(waiting, added, strict=True) if not there.created]
+            self._outdated.extend(holder for _, parents, holder in refused if not parents[1:])
+            waiting = [(draft, parents[1:]) for draft, parents, _ in refused if parents[1:]]
 
     async def after(self, integration_id: str, at: datetime) -> None:
         """Plan the next refresh once the tokens are stored."""

@@ -10,6 +10,7 @@ import httpx2
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.integrations.answer import HEADERS, Answer
+from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.provider import ClientAuth, ProviderFacts
 from lamplighter.integrations.safe_url import is_safe
 
@@ -19,7 +20,7 @@ AUTH_METHODS: dict[str, ClientAuth] = {"client_secret_basic": "basic", "client_s
 
 
 async def discover(
-    http: httpx2.AsyncClient, issuer: str, *, slug: str, display_name: str | None = None
+    http: HttpPool | httpx2.AsyncClient, issuer: str, *, slug: str, display_name: str | None = None
 ) -> ProviderFacts:
     """What a provider says of itself. What it does not say (lifetimes, limits, its API) has its usual value.
 
@@ -46,7 +47,7 @@ async def discover(
     )
 
 
-async def _told(http: httpx2.AsyncClient, issuer: str) -> dict[str, Any]:
+async def _told(http: HttpPool | httpx2.AsyncClient, issuer: str) -> dict[str, Any]:
     for url in _places(issuer):
         try:
             async with (

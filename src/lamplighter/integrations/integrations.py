@@ -69,7 +69,7 @@ class Integrations:
             """Its id, and when to refresh it if that could not be planned here."""
             values = self._insert(connection, new, now) or self._replace(connection, new, now)
             at = maybe_from_us(values["refresh_at"])
-            is_planned = at is None or planned_within(self._planner, connection, values["id"], at)
+            is_planned = at is None or planned_within(self._planner, connection, [(values["id"], at)])
             return values["id"], None if is_planned else at
 
         connected, at = await self._database.write(write)

@@ -28,6 +28,7 @@ from msgspec import Struct
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.answer import CODE, HEADERS, Answer, scrub
+from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.provider import ErrorKind, Provider
 
 LONGEST_LIFETIME = 366 * 86_400  # seconds
@@ -138,7 +139,7 @@ class Tokens(Struct, frozen=True, kw_only=True):
 class TokenClient:
     """Asks token endpoints for tokens, over a client that it does not own. `timeout`: seconds for all of it."""
 
-    def __init__(self, http: httpx2.AsyncClient, *, timeout: float = 10) -> None:
+    def __init__(self, http: HttpPool | httpx2.AsyncClient, *, timeout: float = 10) -> None:
         self._http = http
         self.timeout = timeout
         # Pool, TCP and TLS together take less than the whole: when the whole is over, the request has been sent.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NoReturn, Protocol
 
@@ -12,12 +13,14 @@ from lamplighter.core.errors import StoreError, TransactionUnsupported
 
 log = logging.getLogger(__name__)
 
+Plan = tuple[str, datetime]  # an integration, and when to refresh it
+
 
 class Planner(Protocol):
     """Plans refreshes."""
 
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> None:
-        """Plan one in the transaction that stores the tokens. It may run twice, if the first one is rolled back.
+    def within(self, connection: Connection, plans: Sequence[Plan]) -> None:
+        """Plan those in the transaction that stores their tokens. It may run twice, if the first one is rolled back.
 
         Raises:
             TransactionUnsupported: jobs are kept elsewhere; `after` is called once the tokens are stored.
@@ -33,7 +36,7 @@ class Planner(Protocol):
 class NoPlanner:
     """For a process without jobs: what it refreshes, the reconciler of a worker finds and plans."""
 
-    def within(self, connection: Connection, integration_id: str, at: datetime) -> NoReturn:  # noqa: ARG002 - plans none
+    def within(self, connection: Connection, plans: Sequence[Plan]) -> NoReturn:  # noqa: ARG002 - plans none
         """Plans nothing."""
         raise TransactionUnsupported("no jobs are planned here: a worker's reconciler plans them.")
 
@@ -44,10 +47,10 @@ class NoPlanner:
         """Planned nothing."""
 
 
-def planned_within(planner: Planner, connection: Connection, integration_id: str, at: datetime) -> bool:
-    """Whether the refresh is planned in this transaction; otherwise `plan_after` is to do it."""
+def planned_within(planner: Planner, connection: Connection, plans: Sequence[Plan]) -> bool:
+    """Whether the refreshes are planned in this transaction; otherwise `plan_after` is to do it."""
     try:
-        planner.within(connection, integration_id, at)
+        planner.within(connection, plans)
     except TransactionUnsupported:
         return False
     return True

@@ -14,6 +14,7 @@ import logging
 import os
 import random as dice
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -42,6 +43,7 @@ from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.savings import Obtained, Recovered, Savings, Unsaved
 from lamplighter.integrations.schedule import Dice, outage_delay
+from lamplighter.integrations.together import Together
 from lamplighter.integrations.vault import UnknownKey, Vault, VaultError
 
 __all__ = ["Busy", "Gone", "Recovered", "Refreshed", "Refresher", "Unsaved", "Wait"]
@@ -83,6 +85,8 @@ class Refresher:
         self._gates = Gates(clock, random)
         self._registrations = Registrations(database, vault, clock=clock)
         self._savings = Savings(database, vault, journal, planner, clock=clock, random=random, patience=patience)
+        self._looks = Together(self._look)
+        self._locks = Together(self._lock)
         self._running: set[asyncio.Task[Refreshed]] = set()
 
     async def refresh(self, integration_id: str, *, force: bool = False, rejected: int | None = None) -> Refreshed:
@@ -97,8 +101,7 @@ class Refresher:
             StoreError: the database failed; Unsaved, when tokens had come: they are kept, and stored by the next call.
         """
         await self._savings.save_unsaved(integration_id)
-        seen = await self._database.read(lambda connection: row.peek(connection, integration_id))
-        seen = _usable(integration_id, seen)
+        seen = _usable(integration_id, await self._looks.one(integration_id))
         force = force or seen.token_version == rejected
         if not force and self._is_fresh(seen.status, seen.refresh_at):
             return _without_asking("fresh", integration_id, seen.refresh_at)
@@ -133,6 +136,12 @@ class Refresher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _look(self, ids: Sequence[str]) -> list[row.Seen | None]:
+        return await self._database.read(lambda connection: row.peek(connection, ids))
+
+    async def _lock(self, asked: Sequence[row.Asked]) -> list[row.Held | None]:
+        return await self._database.write(lambda connection: row.acquire(connection, asked))
 
     async def _take_estate(self, integration_id: str) -> None:
         """What the last holder of an expired lock had received: its old token is spent, and must not be sent again."""
@@ -181,20 +190,11 @@ class Refresher:
 
     async def _acquire(self, work: _Round) -> row.Held:
         now, owner = self._clock(), f"{self._owner}-{next(self._turns)}"
-        held = await self._database.write(
-            lambda connection: row.acquire(
-                connection,
-                work.integration_id,
-                owner=owner,
-                expected=work.seen.lock_owner,
-                now=now,
-                until=now + self._lock_time,
-            )
-        )
+        asked = row.Asked(work.integration_id, owner, work.seen.lock_owner, to_us(now), to_us(now + self._lock_time))
+        held = await self._locks.one(asked)
         if held is not None:
             return held
-        seen = await self._database.read(lambda connection: row.peek(connection, work.integration_id))
-        seen = _usable(work.integration_id, seen)
+        seen = _usable(work.integration_id, await self._looks.one(work.integration_id))
         raise self._busy(max(row.left_of(seen.lock_until, now), timedelta(milliseconds=50)))
 
     async def _under_lock(self, work: _Round, held: row.Held) -> Refreshed:

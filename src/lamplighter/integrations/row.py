@@ -7,12 +7,14 @@ A write that changes the status also writes down what follows from that: see `tr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, func, null, or_, select, update
+from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, case, func, null, or_, select, update
 
 from lamplighter.core.clock import from_us, maybe_from_us, to_us
+from lamplighter.integrations.many import Read, Write, dicts
 from lamplighter.integrations.tables import integrations, providers
 from lamplighter.integrations.transition import Transition, record
 
@@ -34,6 +36,16 @@ class Seen(NamedTuple):
     token_version: int
     lock_owner: str | None
     lock_until: int | None
+
+
+class Asked(NamedTuple):
+    """A lock to be taken: a free one, or the expired one of `expected`, whose journal was looked through before."""
+
+    id: str
+    owner: str
+    expected: str | None
+    now: int
+    until: int
 
 
 class Held(NamedTuple):
@@ -69,6 +81,26 @@ class Sealed(NamedTuple):
     scopes: str | None
 
 
+class Answer(NamedTuple):
+    """What a provider answered to the token of `version`, asked under the lock of `owner`."""
+
+    id: str
+    version: int
+    owner: str
+    tokens: Sealed
+
+
+class _Awaiting(NamedTuple):
+    """A row that an answer is for, as it is before."""
+
+    id: str
+    version: int
+    status: str
+    transitions: int
+    tenant_id: str
+    provider_slug: str
+
+
 _free = {
     "lock_owner": case((_row.lock_owner == bindparam("owner"), null()), else_=_row.lock_owner),
     "lock_until": case((_row.lock_owner == bindparam("owner"), null()), else_=_row.lock_until),
@@ -82,33 +114,45 @@ _move = {
 }
 _moved = (_row.tenant_id, _row.provider_slug, _row.transitions, _row.status_changed_at)
 
-_peek = (
-    select(
-        _row.provider_slug,
-        providers.c.version,
-        _row.status,
-        _row.refresh_at,
-        _row.refresh_token.is_not(None),
-        _row.token_version,
-        _row.lock_owner,
-        _row.lock_until,
-    )
-    .join(providers, providers.c.slug == _row.provider_slug)
-    .where(_it)
+_peek = Read(
+    {"id": Text()},
+    lambda given: (
+        select(
+            _row.id,
+            _row.provider_slug,
+            providers.c.version,
+            _row.status,
+            _row.refresh_at,
+            _row.refresh_token.is_not(None),
+            _row.token_version,
+            _row.lock_owner,
+            _row.lock_until,
+        )
+        .join(given, given.c.id == _row.id)
+        .join(providers, providers.c.slug == _row.provider_slug)
+    ),
 )
-_acquire = (
-    update(integrations)
-    .where(
-        _it,
-        _row.status.in_(REFRESHABLE),
-        _row.refresh_token.is_not(None),
-        or_(
-            _row.lock_owner.is_(None),
-            and_(_row.lock_owner == bindparam("expected"), _row.lock_until <= bindparam("now")),
-        ),
-    )
-    .values(lock_owner=bindparam("owner"), lock_until=bindparam("until"))
-    .returning(_row.status, _row.refresh_at, _row.refresh_token, _row.token_version)
+_acquire = Write(
+    {"id": Text(), "owner": Text(), "expected": Text(), "now": BigInteger(), "until": BigInteger()},
+    lambda given: (
+        update(integrations)
+        .where(
+            _row.id == given.c.id,
+            func.coalesce(_row.status, "").in_(REFRESHABLE),  # or its index would be used, rather than that of the id
+            _row.refresh_token.is_not(None),
+            or_(
+                _row.lock_owner.is_(None),
+                and_(_row.lock_owner == given.c.expected, _row.lock_until <= given.c.now),
+            ),
+        )
+        .values(lock_owner=given.c.owner, lock_until=given.c.until)
+    ),
+)
+_held = Read(
+    {"id": Text(), "owner": Text()},
+    lambda given: select(
+        _row.id, _row.lock_owner, _row.status, _row.refresh_at, _row.refresh_token, _row.token_version
+    ).join(given, and_(given.c.id == _row.id, given.c.owner == _row.lock_owner)),
 )
 _seize = (
     update(integrations)
@@ -117,28 +161,51 @@ _seize = (
     .returning(_row.provider_slug, _row.access_token, _row.refresh_token, _row.token_version)
 )
 _release = update(integrations).where(_it).values(_free)
-_store_tokens = (
-    update(integrations)
-    .where(_same_tokens)
-    .values(
-        _free
-        | _move
-        | {
-            "access_token": bindparam("access"),
-            "refresh_token": func.coalesce(bindparam("refresh"), _row.refresh_token),
-            "issued_at": bindparam("issued"),
-            "expires_at": bindparam("expires"),
-            "refresh_at": bindparam("next"),
-            "scopes": func.coalesce(bindparam("granted"), _row.scopes),
-            "status_reason": null(),
-            "last_refreshed_at": bindparam("now"),
-            "last_outcome": "refreshed",
-            "outages": 0,
-            "token_version": _row.token_version + 1,
-            "updated_at": bindparam("now"),
-        }
-    )
-    .returning(*_moved)
+_awaiting = Read(  # in order, or two processes could wait for each other
+    {"id": Text(), "version": BigInteger()},
+    lambda given: (
+        select(_row.id, _row.token_version, _row.status, _row.transitions, _row.tenant_id, _row.provider_slug)
+        .join(given, and_(given.c.id == _row.id, given.c.version == _row.token_version))
+        .order_by(_row.id)
+        .with_for_update(of=integrations)
+    ),
+)
+_store_tokens = Write(
+    {
+        "id": Text(),
+        "version": BigInteger(),
+        "owner": Text(),
+        "access_token": Text(),
+        "refresh_token": Text(),
+        "issued_at": BigInteger(),
+        "expires_at": BigInteger(),
+        "refresh_at": BigInteger(),
+        "scopes": Text(),
+        "now": BigInteger(),
+    },
+    lambda given: (
+        update(integrations)
+        .where(_row.id == given.c.id, _row.token_version == given.c.version)
+        .values(
+            lock_owner=case((_row.lock_owner == given.c.owner, null()), else_=_row.lock_owner),
+            lock_until=case((_row.lock_owner == given.c.owner, null()), else_=_row.lock_until),
+            access_token=given.c.access_token,
+            refresh_token=func.coalesce(given.c.refresh_token, _row.refresh_token),
+            issued_at=given.c.issued_at,
+            expires_at=given.c.expires_at,
+            refresh_at=given.c.refresh_at,
+            scopes=func.coalesce(given.c.scopes, _row.scopes),
+            status="active",
+            status_reason=null(),
+            status_changed_at=case((_row.status == "active", _row.status_changed_at), else_=given.c.now),
+            transitions=case((_row.status == "active", _row.transitions), else_=_row.transitions + 1),
+            last_refreshed_at=given.c.now,
+            last_outcome="refreshed",
+            outages=0,
+            token_version=_row.token_version + 1,
+            updated_at=given.c.now,
+        )
+    ),
 )
 _store_refresh_token = (
     update(integrations)
@@ -177,28 +244,19 @@ _disconnect = (
 )
 
 
-def peek(connection: Connection, integration_id: str) -> Seen | None:
-    """What decides whether to refresh, without a write; None if there is no such integration."""
-    row = connection.execute(_peek, {"row": integration_id}).first()
-    return None if row is None else Seen(*row)
+def peek(connection: Connection, ids: Sequence[str]) -> list[Seen | None]:
+    """What decides whether to refresh, without a write; None where there is no such integration."""
+    found = {id_: Seen(*row) for id_, *row in _peek.run(connection, ({"id": id_} for id_ in set(ids)))}
+    return [found.get(id_) for id_ in ids]
 
 
-def acquire(
-    connection: Connection, integration_id: str, *, owner: str, expected: str | None, now: datetime, until: datetime
-) -> Held | None:
-    """Lock the row and read it under the lock, which also proves that it can be written; None if it is not to be had.
-
-    Only a free lock is taken, or the expired one of `expected`, whose journal was looked through before.
-    """
-    parameters = {
-        "row": integration_id,
-        "owner": owner,
-        "expected": expected,
-        "now": to_us(now),
-        "until": to_us(until),
-    }
-    row = connection.execute(_acquire, parameters).first()
-    return None if row is None else Held(integration_id, owner, *row)
+def acquire(connection: Connection, asked: Sequence[Asked]) -> list[Held | None]:
+    """Lock the rows and read them under the lock, which also proves that they can be written; None for what is not to
+    be had."""
+    _acquire.run(connection, dicts(asked))
+    rows = _held.run(connection, ({"id": one.id, "owner": one.owner} for one in asked))
+    found = {held.owner: held for held in (Held(*row) for row in rows)}
+    return [found.get(one.owner) for one in asked]
 
 
 def seize(connection: Connection, integration_id: str, *, owner: str, now: datetime, until: datetime) -> Seized | None:
@@ -213,24 +271,28 @@ def release(connection: Connection, held: Held | Seized) -> None:
     connection.execute(_release, {"row": held.id, "owner": held.owner})
 
 
-def store(
-    connection: Connection, integration_id: str, tokens: Sealed, *, version: int, owner: str, now: datetime
-) -> bool:
-    """Store what a provider answered to the token of `version`, and give the lock back. False: newer ones are there."""
-    fence = {"row": integration_id, "version": version, "owner": owner, "now": to_us(now)}
-    if tokens.access_token is None:
-        rotated = connection.execute(_store_refresh_token, fence | {"refresh": tokens.refresh_token})
-        return rotated.rowcount == 1
-    values = {
-        "access": tokens.access_token,
-        "refresh": tokens.refresh_token,
-        "issued": tokens.issued_at,
-        "expires": tokens.expires_at,
-        "next": tokens.refresh_at,
-        "granted": tokens.scopes,
-        "to": "active",
-    }
-    return _written(connection, _store_tokens, fence | values)
+def store(connection: Connection, answers: Sequence[Answer], now: datetime) -> list[bool]:
+    """Store what providers answered, and give the locks back. False: newer tokens are there."""
+    whole = {(one.id, one.version): one for one in reversed(answers) if one.tokens.access_token is not None}
+    fences = ({"id": id_, "version": version} for id_, version in whole)
+    before = [_Awaiting(*row) for row in _awaiting.run(connection, fences)]
+    stored = [whole[one.id, one.version] for one in before]
+    values = (one._asdict() | one.tokens._asdict() | {"now": to_us(now), "tokens": None} for one in stored)
+    _store_tokens.run(connection, values)
+    for one in before:
+        if one.status != "active":
+            number = one.transitions + 1
+            record(connection, Transition(one.id, number, one.tenant_id, one.provider_slug, "active", None, now))
+    won = set(map(id, stored))
+    return [
+        _store_rotation(connection, one, now) if one.tokens.access_token is None else id(one) in won for one in answers
+    ]
+
+
+def _store_rotation(connection: Connection, answer: Answer, now: datetime) -> bool:
+    values = {"row": answer.id, "version": answer.version, "owner": answer.owner, "now": to_us(now)}
+    rotated = connection.execute(_store_refresh_token, values | {"refresh": answer.tokens.refresh_token})
+    return rotated.rowcount == 1
 
 
 def revoke(connection: Connection, held: Held, reason: str, now: datetime) -> bool:

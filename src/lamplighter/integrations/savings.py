@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple, Self
 
 import msgspec
@@ -22,6 +23,7 @@ from lamplighter.integrations.journal import Entry, Journal, JournalError
 from lamplighter.integrations.oauth import Tokens
 from lamplighter.integrations.planner import Planner, plan_after, planned_within
 from lamplighter.integrations.schedule import Dice, refresh_at
+from lamplighter.integrations.together import Together
 from lamplighter.integrations.vault import Unreadable, Vault, VaultError
 
 log = logging.getLogger(__name__)
@@ -82,16 +84,17 @@ class Recovered(Struct, frozen=True):
 class _Pending(NamedTuple):
     """Tokens on their way into the row whose tokens still have `version`."""
 
-    integration_id: str
-    version: int
-    owner: str
-    sealed: row.Sealed
+    answer: row.Answer
     entry: Entry | None
     forget: Callable[[Entry], None]  # in the journal
 
     @property
+    def integration_id(self) -> str:
+        return self.answer.id
+
+    @property
     def at(self) -> datetime | None:
-        return maybe_from_us(self.sealed.refresh_at)
+        return maybe_from_us(self.answer.tokens.refresh_at)
 
 
 class Savings:
@@ -117,6 +120,8 @@ class Savings:
         self._patience = patience
         self._unsaved: dict[str, _Pending] = {}
         self._recovering = asyncio.Lock()
+        self._with_plans = Together(partial(self._save_many, plan=True))
+        self._without_plans = Together(partial(self._save_many, plan=False))
 
     async def keep(self, held: row.Held, obtained: Obtained) -> Saved:
         """Write them down, store them with their successor's plan, then forget the note. Raises Unsaved."""
@@ -188,7 +193,7 @@ class Savings:
             refresh_at=self._next(obtained),
             scopes=obtained.scope,
         )
-        return _Pending(integration_id, version, obtained.owner, sealed, entry, forget)
+        return _Pending(row.Answer(integration_id, version, obtained.owner, sealed), entry, forget)
 
     def _encrypt(self, token: str | None, integration_id: str, field: str) -> str | None:
         return None if token is None else self._vault.encrypt(token, f"integration/{integration_id}/{field}")
@@ -222,24 +227,29 @@ class Savings:
                 log.warning("The recovery journal may not outlive a power cut: %s", failure)
 
     async def _save(self, pending: _Pending, *, plan: bool) -> Saved:
-        now = self._clock()
-        stored, planned = await self._database.write(
-            lambda connection: self._store(connection, pending, now, plan=plan)
-        )
+        stored, planned = await (self._with_plans if plan else self._without_plans).one(pending)
         if pending.entry is not None:
             pending.forget(pending.entry)
         if stored and pending.at is not None and not planned:
             await plan_after(self._planner, pending.integration_id, pending.at)
         return Saved(is_stale=not stored, refresh_at=pending.at)
 
-    def _store(self, connection: Connection, pending: _Pending, now: datetime, *, plan: bool) -> tuple[bool, bool]:
-        """Whether the tokens were stored, and whether their successor is planned in the same transaction."""
-        stored = row.store(
-            connection, pending.integration_id, pending.sealed, version=pending.version, owner=pending.owner, now=now
-        )
-        if not (stored and plan and pending.at is not None):
-            return stored, False
-        return True, planned_within(self._planner, connection, pending.integration_id, pending.at)
+    async def _save_many(self, pending: Sequence[_Pending], *, plan: bool) -> Sequence[tuple[bool, bool]]:
+        now = self._clock()
+        return await self._database.write(lambda connection: self._store(connection, pending, now, plan=plan))
+
+    def _store(
+        self, connection: Connection, pending: Sequence[_Pending], now: datetime, *, plan: bool
+    ) -> list[tuple[bool, bool]]:
+        """Whether the tokens were stored, and whether their successors are planned in the same transaction."""
+        stored = row.store(connection, [one.answer for one in pending], now)
+        plans = [
+            (one.integration_id, one.at)
+            for one, is_stored in zip(pending, stored, strict=True)
+            if is_stored and one.at is not None
+        ]
+        planned = plan and planned_within(self._planner, connection, plans)
+        return [(is_stored, planned) for is_stored in stored]
 
 
 def _read(entry: Entry) -> Obtained:

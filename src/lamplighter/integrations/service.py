@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx2
-
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError
@@ -23,6 +21,7 @@ from lamplighter.integrations.database import Database
 from lamplighter.integrations.gates import Gates
 from lamplighter.integrations.health.checker import Checker
 from lamplighter.integrations.health.healths import Healths
+from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.migrate import upgrade
@@ -34,9 +33,6 @@ from lamplighter.integrations.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.tenants import Tenants
 from lamplighter.integrations.vault import KeyRing, MwapCipher, Vault, check_keys
-
-MOST_CONNECTIONS = 200  # to all providers together
-MOST_IDLE = 20  # of them kept open: each request looks through the idle ones
 
 
 class Service(NamedTuple):
@@ -54,7 +50,7 @@ class Service(NamedTuple):
     checker: Checker
     healths: Healths
     audit: AuditLog
-    http: httpx2.AsyncClient
+    http: HttpPool
     notices: Notices
     recipients: Recipients
 
@@ -73,8 +69,7 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
     """
     database = Database(database_url(settings))
     vault = await asyncio.to_thread(open_vault, settings, database)
-    limits = httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_IDLE)
-    async with database, httpx2.AsyncClient(limits=limits) as http:
+    async with database, HttpPool() as http:
         await upgrade(database)
         with Journal(journal_folder(settings, database), vault) as journal:
             token_client = TokenClient(http)

@@ -18,6 +18,7 @@ from lamplighter.integrations import row
 from lamplighter.integrations.access import TokenAccess
 from lamplighter.integrations.connecting.revocation import Held, revoke
 from lamplighter.integrations.database import Database
+from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.integrations import place
 from lamplighter.integrations.outcome import Busy, Gone
 from lamplighter.integrations.registrations import Registrations
@@ -44,7 +45,7 @@ class Disconnecting:
         vault: Vault,
         registrations: Registrations,
         access: TokenAccess,
-        http: httpx2.AsyncClient,
+        http: HttpPool | httpx2.AsyncClient,
         *,
         clock: Clock = utcnow,
     ) -> None:
@@ -76,7 +77,7 @@ class Disconnecting:
 
     async def _needs_access_token(self, integration_id: str) -> bool:
         """Where the access token is what revokes, one that has expired would leave the refresh token alive."""
-        seen = await self._database.read(partial(row.peek, integration_id=integration_id))
+        [seen] = await self._database.read(lambda connection: row.peek(connection, [integration_id]))
         if seen is None:
             raise Gone(f"there is no integration {integration_id!r:.60}: check the id.")
         provider = await self._registrations.current(seen.provider_slug, seen.provider_version)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.answer import HEADERS, Answer
+from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.oauth import basic
 from lamplighter.integrations.provider import Provider, Revocation
 
@@ -38,7 +39,7 @@ class _Call(Struct, frozen=True):
     json: Mapping[str, str] | None = None
 
 
-async def revoke(http: httpx2.AsyncClient, provider: Provider, held: Held) -> str | None:
+async def revoke(http: HttpPool | httpx2.AsyncClient, provider: Provider, held: Held) -> str | None:
     """None: the provider took them back, or knew them no more. Otherwise a short reason why not."""
     call = _call(provider, held)
     if call is None:

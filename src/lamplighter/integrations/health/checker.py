@@ -14,6 +14,7 @@ from lamplighter.integrations.answer import HEADERS, Answer
 from lamplighter.integrations.gates import Gates, Permit
 from lamplighter.integrations.health.health import Health
 from lamplighter.integrations.health.span import Seen
+from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.outcome import Gone, Wait
 from lamplighter.integrations.provider import Provider
@@ -36,7 +37,7 @@ class Checker:
         self,
         integrations: Integrations,
         registrations: Registrations,
-        http: httpx2.AsyncClient,
+        http: HttpPool | httpx2.AsyncClient,
         gates: Gates,
         *,
         clock: Clock = utcnow,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.model import Added, NewJob
@@ -57,21 +56,31 @@ def _take_keys(connection: Connection, jobs: Sequence[NewJob], now: int) -> dict
         if job.id not in known:
             new.setdefault(job.id, job)  # of jobs with one id the first counts
     holders: dict[str, str] = {}
-    for parent, takers in _runs(new.values(), now):
-        keys.move(connection, takers, now, parent=parent)
+    for takers in _runs(new.values(), now):
+        keys.move(connection, takers, now)
         holders |= keys.lost(connection, takers)
     return holders
 
 
-def _runs(jobs: Iterable[NewJob], now: int) -> Iterator[tuple[str | None, list[KeyMove]]]:
-    """Neighbours whose keys can be taken by one statement: they have one parent, and none overtakes another."""
+def _runs(jobs: Iterable[NewJob], now: int) -> Iterator[list[KeyMove]]:
+    """Neighbours whose keys can be taken by one statement, and looked for after it: none overtakes another, and who
+    wants the same key has the same parent."""
+    run_: list[KeyMove] = []
+    parents: dict[str, str | None] = {}
+    for take in (KeyMove("take", job.id, job.unique.key, _until(job), job.parent) for job in jobs if job.unique):
+        if run_ and (
+            _is_over(take, now) or _is_over(run_[-1], now) or parents.get(take.key, take.parent) != take.parent
+        ):
+            yield run_
+            run_, parents = [], {}
+        run_.append(take)
+        parents[take.key] = take.parent
+    if run_:
+        yield run_
 
-    def together(job: NewJob) -> tuple[str | None, str | None]:
-        until = _until(job)
-        return job.parent, job.id if until is not None and until <= now else None
 
-    for (parent, _), run_ in groupby((job for job in jobs if job.unique), key=together):
-        yield parent, [KeyMove("take", job.id, job.unique.key, _until(job)) for job in run_ if job.unique]
+def _is_over(take: KeyMove, now: int) -> bool:
+    return take.until is not None and take.until <= now
 
 
 def _until(job: NewJob) -> int | None:

@@ -6,11 +6,11 @@ SELECT json_group_array(value) FROM json_each(:ids)
 WHERE EXISTS (SELECT 1 FROM lamp_jobs WHERE id = value) OR EXISTS (SELECT 1 FROM lamp_ended WHERE id = value)
    OR EXISTS (SELECT 1 FROM lamp_held WHERE id = value);
 
--- :take_keys Give keys to jobs, one after the other, where they are free, over, or held by the parent, who hands them on.
+-- :take_keys Give keys to jobs, one after the other, where they are free, over, or held by the job's parent, who hands them on.
 INSERT INTO lamp_keys (key, job, until)
 SELECT json_extract(value, '$[1]'), json_extract(value, '$[0]'), json_extract(value, '$[2]') FROM json_each(:rows) WHERE true
 ON CONFLICT (key) DO UPDATE SET job = excluded.job, until = excluded.until
-WHERE lamp_keys.until <= :now OR lamp_keys.job = :parent;
+WHERE lamp_keys.until <= :now OR lamp_keys.job = json_extract(:parents, '$."' || excluded.job || '"');
 
 -- :other_holders Which of these jobs do not hold their key, each with the job that does.
 SELECT json_group_array(json_array(json_extract(b.value, '$[0]'), k.job))

@@ -135,6 +135,15 @@ async def test_only_its_own_successor_gets_a_key_from_a_running_job_though_other
     assert await ids_of(store) == [successor.id, attempt.id]
 
 
+async def test_successors_of_several_jobs_each_get_the_key_of_their_own(store: Store) -> None:
+    attempts = [await started(store, unique(f"key {n}", mode="active")) for n in range(3)]
+    mine = [unique(f"key {n}", mode="active", parent=attempts[n].id) for n in (2, 0)]
+    another = unique("key 1", mode="active", parent=attempts[0].id)
+    added = await store.add([mine[0], another, mine[1]], now=NOW)
+    assert [one.created for one in added] == [True, False, True]
+    assert added[1].id == attempts[1].id
+
+
 async def test_a_parent_that_does_not_hold_the_key_hands_on_nothing(store: Store) -> None:
     parent = await started(store)
     [holder] = await add(store, keyed("active"))
