@@ -151,6 +151,7 @@ async def test_processes_that_dispatch_at_once_put_every_notice_into_one_message
         assert Counter(composed) == Counter(one.id for one in told)
         clock.passes(PERIOD.total_seconds())
         await asyncio.gather(run(ours, clock), run(theirs, clock))
+        await run(ours, clock)  # what each left to the other
         notices = Counter(id_ for one in await sent(ours) for id_ in one.notices)
         assert notices == Counter(dict.fromkeys(await noticed(ours), 2))  # its tenant's, and the operator
 

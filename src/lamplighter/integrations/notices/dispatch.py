@@ -1,7 +1,7 @@
 """From notices to messages, in two steps that each commit all they did or nothing: address, and compose.
 
-Several processes may do both at once: on PostgreSQL they pass over notices that another has taken, and wait for each
-other at a recipient; SQLite has one writer. Nothing is found by looking at what was done before: what is new, what
+Several processes may do both at once: on PostgreSQL they pass over notices and recipients that another is at, and on
+SQLite there is one writer. Nothing is found by looking at what was done before: what is new, what
 waits and what is open have indexes of their own.
 """
 
@@ -34,7 +34,7 @@ from lamplighter.integrations.notices.digest import MOST_MESSAGES, PERIOD, Decis
 from lamplighter.integrations.tables import deliveries, messages, notices, recipients
 
 BATCH = 200  # notices addressed in one transaction, or messages listed
-TOPICS = 50  # composed in one transaction: refreshes wait for no more
+TOPICS = 20  # composed in one transaction: refreshes wait for no more
 
 # As the index says it: SQLAlchemy would write `is_new = 1`, for which SQLite does not use it.
 _is_new: ColumnElement[bool] = literal_column("is_new")
@@ -170,16 +170,18 @@ def _first_waiting(connection: Connection, topic: Topic) -> Sequence[str]:
 
 
 def _compose(topics: Sequence[Topic], now: datetime, connection: Connection) -> list[Composed]:
-    """Recipients are locked in the order of their ids, so that two processes are not in each other's way for good."""
     return [one for topic in topics for one in _compose_one(connection, topic, now)]
 
 
 def _compose_one(connection: Connection, topic: Topic, now: datetime) -> list[Composed]:
-    """Decided anew under a lock on the recipient: another process may just have done the same."""
-    locked = select(recipients.c.tenant_id).where(recipients.c.id == topic.recipient_id).with_for_update()
+    """Decided anew under a lock on the recipient: another process may just have done the same, or be at it."""
+    of_recipient = recipients.c.id == topic.recipient_id
+    locked = select(recipients.c.tenant_id).where(of_recipient).with_for_update(skip_locked=True)
     recipient = connection.execute(locked).first()
-    if recipient is None:  # removed while the notice was addressed to it
-        connection.execute(delete(deliveries).where(_waits, deliveries.c.recipient_id == topic.recipient_id))
+    if recipient is None:
+        is_there = select(recipients.c.id).where(of_recipient).exists()
+        waiting = (_waits, deliveries.c.recipient_id == topic.recipient_id)
+        connection.execute(delete(deliveries).where(*waiting, ~is_there))  # removed while it was addressed
         return []
     match _decide(connection, topic, now):
         case "later":
