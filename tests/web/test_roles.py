@@ -30,7 +30,7 @@ async def ask_all(
     answers = {}
     for method, path in routes(site):
         if naming in path:
-            filled = path.format(tenant_id=tenant, integration_id=integration)
+            filled = path.format(tenant_id=tenant, integration_id=integration, notice_id="n-0")
             answers[f"{method} {path}"] = await site.ask(who, method, filled)
     return answers
 

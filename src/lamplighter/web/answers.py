@@ -40,9 +40,10 @@ def data(shown: object) -> Response:
     return _json(200, {"success": True, "data": shown})
 
 
-def page(shown: Sequence[Listed], limit: int) -> Response:
-    """Some of what was asked for."""
-    return _json(200, {"success": True, "data": shown, "next": shown[-1].id if len(shown) == limit else None})
+def page(shown: Sequence[Listed], limit: int, **more: int) -> Response:
+    """Some of what was asked for, and what counts all of it."""
+    next_ = shown[-1].id if len(shown) == limit else None
+    return _json(200, {"success": True, "data": shown, "next": next_, **more})
 
 
 def nothing() -> Response:

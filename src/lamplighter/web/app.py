@@ -14,12 +14,12 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.safe_url import is_safe
 from lamplighter.web import errors
-from lamplighter.web.api import access_tokens, audit, callback, connections, health, integrations
+from lamplighter.web.api import access_tokens, audit, callback, connections, health, integrations, notifications
 from lamplighter.web.auth import admit, pass_by
 from lamplighter.web.bounds import Bounds
 from lamplighter.web.given import Given, Identify
 
-NOUNS = (access_tokens, audit, connections, health, integrations)
+NOUNS = (access_tokens, audit, connections, health, integrations, notifications)
 
 
 def integrations_api(tokens: TokenFamily, *, identify: Identify, public_url: str, prefix: str = "/api/v1") -> FastAPI:
