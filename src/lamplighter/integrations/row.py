@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, case, func, null, or_, select, update
 
 from lamplighter.core.clock import from_us, maybe_from_us, to_us
-from lamplighter.integrations.tables import integrations, providers
+from lamplighter.integrations.tables import integrations, outages, providers
 from lamplighter.integrations.transition import Transition, record
 
 REFRESHABLE = ("active", "expired", "error")
@@ -34,6 +34,7 @@ class Seen(NamedTuple):
     token_version: int
     lock_owner: str | None
     lock_until: int | None
+    shut_until: int | None  # its provider, which is down
 
 
 class Held(NamedTuple):
@@ -92,8 +93,10 @@ _peek = (
         _row.token_version,
         _row.lock_owner,
         _row.lock_until,
+        outages.c.until,
     )
     .join(providers, providers.c.slug == _row.provider_slug)
+    .outerjoin(outages, outages.c.provider_slug == _row.provider_slug)
     .where(_it)
 )
 _acquire = (
