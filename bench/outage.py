@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from bench.outage_run import MAX_PER_SECOND, Figures, Plan, play
+from bench.outage_run import Figures, Plan, play
 
 from lamplighter.cli.progress import progress
 from lamplighter.cli.stage import stage
@@ -129,7 +129,7 @@ def _show(plan: Plan, figures: Figures, found: list[Promise]) -> None:
     print(
         f"{plan.integrations:,} integrations, tokens of {plan.lifetime} s, one provider down for {plan.outage} s,\n"
         f"{figures.revoked} grants revoked, {plan.workers} workers of which each may ask each provider "
-        f"{MAX_PER_SECOND} times a second\n"
+        f"{plan.max_per_second:g} times a second\n"
     )
     print(f"{'promise':<40}{'figure':>28}   held")
     for promise in found:

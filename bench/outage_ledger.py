@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from lamplighter.core.clock import from_us
 
 
-class Row(Protocol):
+class Row(NamedTuple):
     """An integration as it is in the database; times in microseconds."""
 
     id: str

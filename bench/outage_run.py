@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import httpx2
 import msgspec
-from bench.outage_ledger import Ledger, p99
+from bench.outage_ledger import Ledger, Row, p99
 from bench.outage_worker import Told
 from sqlalchemy import func, select
 
@@ -43,7 +43,6 @@ STEPS = 40  # of settling
 LOOK_EVERY = 0.5  # seconds
 OVERLAP = timedelta(seconds=2)  # of looks: a row is seen only once it is committed
 SLACK = 20  # seconds at the end, for what waited
-MAX_PER_SECOND = 100  # what the operator lets each worker process ask of each provider
 
 
 class Plan(NamedTuple):
@@ -53,6 +52,11 @@ class Plan(NamedTuple):
     lifetime: int = 120
     outage: float = 60
     workers: int = 2
+
+    @property
+    def max_per_second(self) -> float:
+        """What the operator lets each process ask of each provider: twice what all of them need in calm times."""
+        return round(max(2.0, 2 * self.integrations / len(PROVIDERS) / (SETTLING * self.lifetime)), 1)
 
     @property
     def before(self) -> float:
@@ -119,8 +123,9 @@ class _Run:
     async def settle(self) -> None:
         """Connect all, evenly over a part of a token's life."""
         for provider in PROVIDERS:
-            facts = msgspec.structs.replace(registered(provider, self._world.url), max_per_second=MAX_PER_SECOND)
-            await self._service.registrations.register(facts)
+            ours = registered(provider, self._world.url)
+            paced = msgspec.structs.replace(ours, max_per_second=self._plan.max_per_second)
+            await self._service.registrations.register(paced)
         names = sorted({_tenant(n) for n in range(len(self._users))})
         await self._service.tenants.add([Tenant(id=name, name=name, owner_id=f"owner-of-{name}") for name in names])
         size = -(-len(self._users) // STEPS)
@@ -163,6 +168,9 @@ class _Run:
             await self._phase("outage", plan.outage)
             await leaving
             await self._phase("after the outage", plan.after)
+        self._moments.append(utcnow())
+        await self._look()
+        self._ledger.close(utcnow())
 
     async def _phase(self, what: str, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -182,25 +190,14 @@ class _Run:
             self._left.append((user, provider))
 
     async def _look(self) -> None:
-        row = integrations.c
-        columns = (
-            row.id,
-            row.provider_slug,
-            row.token_version,
-            row.issued_at,
-            row.expires_at,
-            row.refresh_at,
-            row.status,
-        )
+        columns = [integrations.c[name] for name in Row._fields]
         since, self._looked_until = self._looked_until, to_us(utcnow() - OVERLAP)
-        statement = select(*columns).where(row.updated_at >= since)
-        self._ledger.look(await self._service.database.read(lambda connection: connection.execute(statement).all()))
+        statement = select(*columns).where(integrations.c.updated_at >= since)
+        rows = await self._service.database.read(lambda connection: connection.execute(statement).all())
+        self._ledger.look(Row(*row) for row in rows)
 
     async def figures(self, told: Sequence[Told]) -> Figures:
         """What it came to."""
-        self._moments.append(utcnow())
-        await self._look()
-        self._ledger.close(utcnow())
         asked = await count_all_requests(self._http, self._world.url)
         lapses = self._ledger.lapses
         excused = [one for one in lapses if one.provider == BROKEN and self._phase_of(one.at) == 1]
