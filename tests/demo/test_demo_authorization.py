@@ -6,15 +6,16 @@ import pytest
 
 from lamplighter.demo.catalog import CALLBACK, GRANTS, PROVIDERS, find_provider
 from lamplighter.demo.client import (
-    TokenGrant,
     ask_code,
     ask_drive,
     ask_refresh,
     ask_revocation,
     ask_token,
     connect,
+    consent,
     count_requests,
 )
+from lamplighter.demo.grants import MOST_USERS, TokenGrant
 from lamplighter.demo.world import World
 
 ROTATES, BASIC, KEEPS = "lantern-drive", "harbor-files", "meadow-box"
@@ -191,3 +192,18 @@ def test_a_token_grant_shows_no_token() -> None:
 def test_each_tenant_has_one_grant_per_provider_and_every_provider_is_used() -> None:
     assert len({(grant.tenant, grant.provider) for grant in GRANTS}) == len(GRANTS)
     assert {grant.provider for grant in GRANTS} == set(SLUGS)
+
+
+async def test_many_users_may_consent_at_once(world: World, http: httpx2.AsyncClient) -> None:
+    users = [f"user-{number}" for number in range(MOST_USERS + 1)]
+    granted = await consent(http, world.url, ROTATES, users)
+    assert len(granted) == len(users)
+    last = granted[-1]
+    assert (await ask_drive(http, world.url, ROTATES, last, "about")).json()["user"] == users[-1]
+    assert (await ask_refresh(http, world.url, ROTATES, last)).status_code == 200
+    assert (await ask_refresh(http, world.url, ROTATES, last)).json() == {"error": "invalid_grant"}  # it was spent
+
+
+async def test_more_users_than_allowed_are_refused(world: World, http: httpx2.AsyncClient) -> None:
+    body = {"provider": ROTATES, "users": ["ada"] * (MOST_USERS + 1)}
+    assert (await http.post(f"{world.url}/_world/consent", json=body)).status_code == 400

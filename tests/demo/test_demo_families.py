@@ -70,3 +70,12 @@ def test_the_family_idle_for_longest_is_forgotten_first(monkeypatch: pytest.Monk
     families.open("chidi", "files.read")
     assert families.redeem(idle) is None
     assert families.redeem(busy) is not None
+
+
+def test_requests_of_a_revoked_family_are_told_from_those_before() -> None:
+    families = Families()
+    tokens = [families.issue_refresh(families.open("ada", "files.read")) for _ in range(2)]
+    assert families.redeem(tokens[0]) is not None
+    families.revoke("ada")
+    assert [families.redeem(token) for token in tokens] == [None, None]
+    assert (families.refreshes(), families.refused()) == ({"ada": 3}, {"ada": 2})

@@ -30,7 +30,8 @@ async def test_an_outage_answers_503_with_retry_after_and_heals(world: World, ht
     ):
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
     assert (await ask_drive(http, world.url, CALM, elsewhere, "about")).status_code == 200
-    assert (await count_requests(http, world.url, STORMY)).outcomes == {"ok": 1, "outage": 1}
+    counts = await count_requests(http, world.url, STORMY)
+    assert (counts.outcomes, counts.turned_away) == ({"ok": 1, "outage": 1}, 2)
 
     await cause(http, world.url, Outage(provider=STORMY, seconds=0.1, status=429, retry_after=None))
     await until(200, lambda: ask_drive(http, world.url, STORMY, grant, "about"))

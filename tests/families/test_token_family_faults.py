@@ -9,7 +9,9 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -132,6 +134,40 @@ async def test_thousands_of_integrations_are_planned_once_each(home: Home, nonse
             await it.until("done", name="tokens.reconcile")
         [stats] = [stats for stats in await it.app.store.stats() if stats.queue == "tokens"]
         assert stats.scheduled == 3_000
+
+
+async def test_those_that_waited_for_a_provider_are_called_in_the_order_of_their_need(
+    home: Home, nonsense: Provider
+) -> None:
+    clock = FakeClock()
+    async with running(home, clock=clock) as it:
+        lives = [50, 10, 40, 20, 30]
+        waiting = [
+            await it.connect(nonsense, Secret("a"), Secret("r"), life=life, tenant=f"{TENANT}-{life}") for life in lives
+        ]
+        await it.planned()
+        clock.advance(timedelta(minutes=1))
+        later = it.tokens.refresh.using(run_at=clock() + timedelta(hours=1), when_held="replace")
+        await it.app.enqueue(later.draft(one.id) for one in waiting)
+
+        await it.tokens.recovered(nonsense.slug)
+        [release] = await it.app.store.page(Where(names=("tokens.release",)), limit=10)
+        await it.tokens._release(cast(Any, Quiet()), nonsense.slug)
+        called = sorted(await it.planned(), key=lambda job: job.run_at)
+        needs = [next(life for life, one in zip(lives, waiting, strict=True) if one.id in job.args) for job in called]
+        assert needs == sorted(lives)
+        assert called[0].run_at == clock()
+        steps = {later.run_at - earlier.run_at for earlier, later in pairwise(called)}
+        assert min(steps) >= timedelta(seconds=1) / nonsense.max_per_second
+        assert max(steps) < timedelta(seconds=1)
+        assert release.state == State.QUEUED
+
+
+class Quiet:
+    """A context that nobody looks at."""
+
+    def progress(self, done: float, *, note: str) -> None:
+        pass
 
 
 async def add_many(it: Running, provider: Provider, count: int) -> None:

@@ -90,6 +90,7 @@ class Plans:
         self.outside: list[tuple[str, datetime]] = []
         self.refuses: Exception | None = None
         self.settled = 0
+        self.back: list[str] = []
 
     def within(self, connection: Connection, plans: Sequence[tuple[str, datetime]]) -> None:
         assert connection.in_transaction()
@@ -102,6 +103,9 @@ class Plans:
 
     async def settle(self) -> None:
         self.settled += 1
+
+    async def recovered(self, provider_slug: str) -> None:
+        self.back.append(provider_slug)
 
 
 ELSEWHERE = TransactionUnsupported("the jobs are elsewhere.")

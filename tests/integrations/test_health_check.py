@@ -141,7 +141,7 @@ async def test_an_api_that_is_down_is_left_alone_while_its_token_endpoint_is_not
     assert {one.seen.health for one in found} == {"error"}
     assert "was not asked" in str(found[-1].seen.message)
     assert len(proxy.seen()) == 1
-    assert not service.refresher._gates.is_shut(await service.registrations.get("gdrive"))
+    assert service.refresher._gates.shut_for(await service.registrations.get("gdrive")) is None
 
 
 async def test_what_cannot_be_checked_says_why(service: Service, google_drive: GoogleDrive) -> None:

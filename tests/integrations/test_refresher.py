@@ -17,7 +17,7 @@ from lamplighter.demo.world import World
 from lamplighter.integrations import row
 from lamplighter.integrations.gates import SHORT
 from lamplighter.integrations.oauth import BadAnswer, GrantRevoked, IncompleteAnswer, OperatorFault, ProviderDown
-from lamplighter.integrations.outcome import Busy, Gone, Wait
+from lamplighter.integrations.outcome import Busy, Gone, Shut, Wait
 from lamplighter.integrations.vault import UnknownKey
 
 ROTATING, KEEPING, BASIC = "lantern-drive", "meadow-box", "harbor-files"
@@ -172,10 +172,10 @@ async def test_a_wrong_client_secret_does_not_hammer_the_provider(endpoint: Endp
         endpoint.status, endpoint.reply = 401, lambda: {"error": "invalid_client"}
         errors = []
         for _ in range(20):
-            with pytest.raises((OperatorFault, Wait)) as caught:
+            with pytest.raises((OperatorFault, Shut)) as caught:
                 await ours.refresher.refresh(connected.id)
             errors.append(caught.type)
-        assert errors == [OperatorFault] * 5 + [Wait] * 15
+        assert errors == [OperatorFault] * 5 + [Shut] * 15
 
 
 async def test_a_connection_lost_is_tried_once_more_and_then_a_refusal_is_final(

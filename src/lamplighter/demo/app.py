@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 
 from lamplighter.demo.catalog import DemoProvider
 from lamplighter.demo.faults import Cue, Fault, Outage, Revocation
+from lamplighter.demo.grants import Consents
 from lamplighter.demo.site import Site, json_response, read_body
 
 
@@ -31,6 +32,7 @@ class Operator:
             routes=[
                 Route("/outage", self._outage, methods=["POST"]),
                 Route("/revoke", self._revoke, methods=["POST"]),
+                Route("/consent", self._consent, methods=["POST"]),
                 Route("/requests", self._requests, methods=["GET"]),
             ],
         )
@@ -41,9 +43,7 @@ class Operator:
         Raises:
             HTTPException: 404, there is no such provider.
         """
-        if fault.provider not in self._sites:
-            raise HTTPException(404, f"There is no provider {fault.provider!r}: take one of {', '.join(self._sites)}.")
-        self._sites[fault.provider].suffer(fault)
+        self._site(fault.provider).suffer(fault)
 
     async def _outage(self, request: Request) -> Response:
         self.cause(msgspec.json.decode(await read_body(request), type=Outage))
@@ -52,6 +52,15 @@ class Operator:
     async def _revoke(self, request: Request) -> Response:
         self.cause(msgspec.json.decode(await read_body(request), type=Revocation))
         return Response(status_code=204)
+
+    async def _consent(self, request: Request) -> Response:
+        consents = msgspec.json.decode(await read_body(request), type=Consents)
+        return json_response(self._site(consents.provider).grant(consents.users))
+
+    def _site(self, provider: str) -> Site:
+        if provider not in self._sites:
+            raise HTTPException(404, f"There is no provider {provider!r}: take one of {', '.join(self._sites)}.")
+        return self._sites[provider]
 
     async def _requests(self, _request: Request) -> Response:
         return json_response({slug: site.requests() for slug, site in self._sites.items()})

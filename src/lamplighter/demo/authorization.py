@@ -20,6 +20,7 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 
 from lamplighter.demo.catalog import DemoProvider
 from lamplighter.demo.families import Families, Family, Token
+from lamplighter.demo.grants import TokenGrant
 
 CODE_LIFETIME = 60  # seconds
 MOST_CODES = 1_000  # codes waiting to be exchanged; past it the oldest is dropped
@@ -208,6 +209,17 @@ class AuthorizationServer(BaseServer):
         """Tokens for a code or for a refresh token."""
         answer: Answer = self.create_token_response(FormRequest("POST", form, headers))
         return answer
+
+    def grant(self, user: str) -> TokenGrant:
+        """The tokens of a user who consents to everything: what the way by code and token endpoint ends in."""
+        family = self.families.open(user, " ".join(self.provider.scopes))
+        lifetime = self.provider.token_lifetime
+        return TokenGrant(
+            access_token=self.families.issue_access(family, lifetime),
+            refresh_token=self.families.issue_refresh(family),
+            expires_in=lifetime,
+            scope=family.scope,
+        )
 
     def revoke(self, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         """The end of a token's family (RFC 7009: an unknown token is a success)."""

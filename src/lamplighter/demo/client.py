@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,19 +15,8 @@ import msgspec
 from lamplighter.core.errors import LamplighterError
 from lamplighter.demo.catalog import CALLBACK, find_provider
 from lamplighter.demo.faults import Fault, Outage
+from lamplighter.demo.grants import MOST_USERS, Consents, TokenGrant
 from lamplighter.demo.requests import Requests
-
-
-class TokenGrant(msgspec.Struct, frozen=True, kw_only=True):
-    """What the token endpoint answered; `expires_in` in seconds. Its repr shows no token."""
-
-    access_token: str
-    expires_in: int
-    scope: str
-    refresh_token: str | None = None  # a provider that does not rotate sends it with the first answer only
-
-    def __repr__(self) -> str:
-        return f"TokenGrant(expires_in={self.expires_in}, scope={self.scope!r})"
 
 
 async def connect(http: httpx2.AsyncClient, world_url: str, provider: str, user: str) -> TokenGrant:
@@ -50,6 +40,17 @@ async def connect(http: httpx2.AsyncClient, world_url: str, provider: str, user:
     if answer.status_code != 200:
         raise LamplighterError(f"{provider} answered {answer.status_code} to a new code: look for an outage.")
     return msgspec.json.decode(answer.content, type=TokenGrant)
+
+
+async def consent(http: httpx2.AsyncClient, world_url: str, provider: str, users: Sequence[str]) -> list[TokenGrant]:
+    """The tokens of many users who consent at once, without the way through code and token endpoint."""
+    granted: list[TokenGrant] = []
+    for first in range(0, len(users), MOST_USERS):
+        some = Consents(provider=provider, users=list(users[first : first + MOST_USERS]))
+        answer = await http.post(f"{world_url}/_world/consent", content=msgspec.json.encode(some))
+        answer.raise_for_status()
+        granted += msgspec.json.decode(answer.content, type=list[TokenGrant])
+    return granted
 
 
 async def ask_code(http: httpx2.AsyncClient, world_url: str, provider: str, user: str, verifier: str) -> str:
@@ -107,8 +108,13 @@ async def cause(http: httpx2.AsyncClient, world_url: str, fault: Fault) -> None:
 
 async def count_requests(http: httpx2.AsyncClient, world_url: str, provider: str) -> Requests:
     """What the provider was asked since the world started."""
+    return (await count_all_requests(http, world_url))[provider]
+
+
+async def count_all_requests(http: httpx2.AsyncClient, world_url: str) -> dict[str, Requests]:
+    """What each provider was asked since the world started."""
     answer = await http.get(f"{world_url}/_world/requests")
-    return msgspec.json.decode(answer.content, type=dict[str, Requests])[provider]
+    return msgspec.json.decode(answer.content, type=dict[str, Requests])
 
 
 async def _post(

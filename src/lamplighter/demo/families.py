@@ -32,6 +32,7 @@ class Family(msgspec.Struct, kw_only=True, eq=False):
     issued: int = 0  # tokens so far; each takes the next number
     live: int = 0  # the number of the one refresh token that still works
     refreshes: int = 0  # requests, whatever their answer
+    refused: int = 0  # of them, those since it was revoked
     revoked: bool = False
 
 
@@ -111,6 +112,7 @@ class Families:
             family.revoked = True
             self.reuses += 1
         if family.revoked:
+            family.refused += 1
             return None
         self._keep(family)
         return token
@@ -123,9 +125,16 @@ class Families:
 
     def refreshes(self) -> dict[str, int]:
         """Refresh requests by user, over the families kept."""
+        return self._by_user(lambda family: family.refreshes)
+
+    def refused(self) -> dict[str, int]:
+        """Refresh requests by user with what a revoked family had, over the families kept."""
+        return self._by_user(lambda family: family.refused)
+
+    def _by_user(self, count: Callable[[Family], int]) -> dict[str, int]:
         counts: Counter[str] = Counter()
         for family in self._kept.values():
-            counts[family.user] += family.refreshes
+            counts[family.user] += count(family)
         return dict(+counts)
 
     def _keep(self, family: Family) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -17,6 +18,7 @@ from lamplighter.demo.authorization import Answer, AuthorizationServer
 from lamplighter.demo.catalog import DemoProvider
 from lamplighter.demo.families import Families
 from lamplighter.demo.faults import Fault, Name, Outage
+from lamplighter.demo.grants import TokenGrant
 from lamplighter.demo.requests import Requests
 
 LARGEST_BODY = 16 * 1024  # bytes
@@ -32,6 +34,7 @@ class Site:
         self._outcomes: Counter[str] = Counter()
         self._outage = Outage(provider=provider.slug, seconds=0)
         self._outage_ends = 0.0
+        self._turned_away = 0
 
     def routes(self) -> Mount:
         """Everything under `/{provider}`."""
@@ -53,12 +56,18 @@ class Site:
         else:
             self._families.revoke(fault.user)
 
+    def grant(self, users: Iterable[str]) -> list[TokenGrant]:
+        """What each user's consent comes to, without the way there: for worlds with thousands of users."""
+        return [self._server.grant(user) for user in users]
+
     def requests(self) -> Requests:
         """What was asked of this provider since the start."""
         return Requests(
             token_requests=self._outcomes.total(),
             outcomes=dict(self._outcomes),
             refreshes=self._families.refreshes(),
+            refused=self._families.refused(),
+            turned_away=self._turned_away,
             reuses=self._families.reuses,
         )
 
@@ -93,6 +102,7 @@ class Site:
     def _closed(self) -> Response | None:
         if time.monotonic() >= self._outage_ends:
             return None
+        self._turned_away += 1
         after = self._outage.retry_after
         return Response(status_code=self._outage.status, headers={} if after is None else {"Retry-After": str(after)})
 

@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from random import random
 from typing import Any
 
 from sqlalchemy import Connection
@@ -22,11 +23,12 @@ from lamplighter.core.model import Priority, State, Where
 from lamplighter.core.retry import exponential
 from lamplighter.core.verdict import Cancel, Discard, Snooze
 from lamplighter.engine.context import Ctx
+from lamplighter.integrations.breaker import pace_of
 from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.integrations import Due
 from lamplighter.integrations.oauth import BadAnswer, GrantRevoked, OperatorFault, ProviderDown
 from lamplighter.integrations.outbox import Outbox
-from lamplighter.integrations.outcome import Gone, NotNow, Refreshed
+from lamplighter.integrations.outcome import Gone, NotNow, Refreshed, Shut
 from lamplighter.integrations.relay import Held
 from lamplighter.integrations.service import Service, is_with_jobs, open_service
 
@@ -35,7 +37,9 @@ ATTEMPTS = 5
 MAX_CRASHES = 10  # a refresh kills no worker, but may run beside jobs that do, and must not be given up with them
 RECONCILE_EVERY = timedelta(seconds=15)
 OVERDUE = timedelta(seconds=10)  # how long after its time a refresh counts as forgotten, rather than under way
+IN_CASE = timedelta(seconds=30)  # a job that waits for a provider is called when it is back: should nobody call it
 AGAIN = timedelta(seconds=5)  # when an outage says nothing about when to come back
+YIELDING = Priority.HIGH - 1  # of refreshes that are late already: those of other providers shall not be, too
 BATCH = 1000  # integrations planned in one call
 
 _log = logging.getLogger("lamplighter.tokens")
@@ -66,6 +70,13 @@ class TokenFamily:
         self.reconcile = app.job("tokens.reconcile", queue=QUEUE, unique=True, keep_done=timedelta(hours=1))(
             self._reconcile
         )
+        self.release = app.job(
+            "tokens.release",
+            queue=QUEUE,
+            priority=Priority.HIGH,
+            unique="tokens.release:{provider_slug}",
+            keep_done=timedelta(hours=1),
+        )(self._release)
         app.every(RECONCILE_EVERY, self.reconcile.draft(), name="tokens.reconcile", misfire="skip")
         app.lifespan(self._open)
 
@@ -95,6 +106,8 @@ class TokenFamily:
         with self._as_parent(integration_id, ctx.id):
             try:
                 refreshed = await self.refresh_now(integration_id, force=force, rejected=rejected)
+            except Shut as error:
+                raise Snooze(error.retry_in + IN_CASE * (1 + random()), str(error)) from error  # noqa: S311 - they come apart
             except (NotNow, ProviderDown) as error:
                 raise Snooze(error.retry_in or AGAIN, str(error)) from error
             except (Gone, GrantRevoked) as error:  # the integration says so itself: no failed job that needs a look
@@ -120,6 +133,22 @@ class TokenFamily:
             planned += await self.plan(batch)
             ctx.progress(planned, note="planned")
         return planned
+
+    async def _release(self, ctx: Ctx[Any], provider_slug: str) -> int:
+        """A provider is back: call those that waited, in the order of their need, at the pace that it bears."""
+        service, released = self.service, 0
+        interval = (
+            timedelta(seconds=1) / pace_of((await service.registrations.get(provider_slug)).max_per_second).per_second
+        )
+        first = self._app.clock()
+        async for batch in service.integrations.waiting(provider_slug, batch=BATCH):
+            await self._app.enqueue(
+                self.refresh.using(run_at=first + n * interval, priority=YIELDING, when_held="replace").draft(one.id)
+                for n, one in enumerate(batch, released)
+            )
+            released += len(batch)
+            ctx.progress(released, note="released")
+        return released
 
     async def _recover(self) -> None:
         recovered = await self.service.refresher.recover()
@@ -154,6 +183,10 @@ class TokenFamily:
         if outdated:
             where = Where(ids=outdated, states=(State.SCHEDULED,))
             await self._app.store.retry(where, limit=len(outdated), now=self._app.clock())
+
+    async def recovered(self, provider_slug: str) -> None:
+        """The provider is back: what waited for it may go."""
+        await self.release.enqueue(provider_slug)
 
     async def _correct_held(self, held: Sequence[Held]) -> None:
         """Plans that came by way of the outbox, and found the key with a job that may be planned for older tokens."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from lamplighter.core.clock import EPOCH
 from lamplighter.integrations.pace import Pace
 from lamplighter.integrations.provider import Provider
-from lamplighter.integrations.schedule import pause_limit
+from lamplighter.integrations.schedule import LONGEST_PAUSE, pause_limit
 
 OUTAGES_TO_OPEN = 5
 PROBE_LIMIT = timedelta(seconds=30)  # longer than any request: a cancelled probe must not shut the door forever
@@ -30,8 +30,9 @@ class BreakerState(StrEnum):
 class Breaker:
     """Opens after five outages in a row, or at once when told Retry-After; each failed probe doubles the pause."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_pause: timedelta = LONGEST_PAUSE) -> None:
         self.state = BreakerState.CLOSED
+        self._longest_pause = longest_pause  # but for Retry-After
         self._failures = 0  # while closed: outages in a row
         self._openings = 0  # since the last success
         self._until = EPOCH  # open: end of the pause; half open: when the probe counts as lost
@@ -49,6 +50,14 @@ class Breaker:
         if wait is None and self.state is not BreakerState.CLOSED:
             self.state, self._until = BreakerState.HALF_OPEN, now + PROBE_LIMIT
         return wait
+
+    def follow(self, until: datetime | None) -> None:
+        """What all processes know counts for more than what this one has seen: the provider is left alone until then,
+        and then probed; or it is not, any more."""
+        if until is not None and self.state is not BreakerState.HALF_OPEN:
+            self.state, self._until = BreakerState.OPEN, until
+        elif until is None and self.state is not BreakerState.CLOSED:
+            self.state, self._failures, self._openings = BreakerState.CLOSED, 0, 0
 
     def withdraw(self, now: datetime) -> None:
         """Whoever was admitted sends nothing after all: if it was the probe, the next one may be it."""
@@ -69,7 +78,7 @@ class Breaker:
         elif retry_after or self._failures >= OUTAGES_TO_OPEN or self.state is BreakerState.HALF_OPEN:
             self._openings += 1
             self.state = BreakerState.OPEN
-            self._until = now + max(retry_after or timedelta(), pause_limit(self._openings))
+            self._until = now + max(retry_after or timedelta(), min(pause_limit(self._openings), self._longest_pause))
 
 
 def pace_of(limit: float) -> Pace:
@@ -80,8 +89,8 @@ def pace_of(limit: float) -> Pace:
 class Gate:
     """Breaker and pace of one provider, as one question."""
 
-    def __init__(self, provider: Provider) -> None:
-        self.breaker = Breaker()
+    def __init__(self, provider: Provider, longest_pause: timedelta = LONGEST_PAUSE) -> None:
+        self.breaker = Breaker(longest_pause)
         self.pace = pace_of(provider.max_per_second)
 
     def admit(self, now: datetime, key: str | None = None) -> timedelta | None:

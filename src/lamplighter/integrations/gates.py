@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 from lamplighter.core.clock import Clock
 from lamplighter.integrations.breaker import Gate
-from lamplighter.integrations.outcome import Wait
+from lamplighter.integrations.outcome import Shut, Wait
 from lamplighter.integrations.provider import Provider
-from lamplighter.integrations.schedule import Dice
+from lamplighter.integrations.schedule import LONGEST_PAUSE, Dice
 
 SHORT = timedelta(seconds=0.25)  # a wait up to this is slept here: to give a job back and claim it again costs more
 ROUNDS = 3  # of sleeping, before a wait counts as long
 
 
 class _Door:
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, longest_pause: timedelta) -> None:
         self.limits = (provider.max_per_second, provider.max_concurrency)
-        self.gate = Gate(provider)
+        self.gate = Gate(provider, longest_pause)
         self.slots = asyncio.Semaphore(provider.max_concurrency)
 
 
@@ -28,18 +28,18 @@ class Permit:
     """One request may be sent while this is entered. Say what came of it; otherwise it counts as not sent."""
 
     def __init__(self, door: _Door, clock: Clock) -> None:
+        self.answered: bool | None = None  # whether the provider did; None: it was not asked
         self._door = door
         self._clock = clock
-        self._reported = False
 
     def succeeded(self) -> None:
         """The provider answered, whatever it said."""
-        self._reported = True
+        self.answered = True
         self._door.gate.succeeded(self._clock())
 
     def failed(self, retry_after: timedelta | None = None) -> None:
         """The provider is down, or asked to be left alone for `retry_after`."""
-        self._reported = True
+        self.answered = False
         self._door.gate.failed(self._clock(), retry_after)
 
     def __enter__(self) -> Self:
@@ -48,7 +48,7 @@ class Permit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._reported:
+        if self.answered is None:
             self._door.gate.withdraw(self._clock())
         self._door.slots.release()
 
@@ -56,13 +56,19 @@ class Permit:
 class Gates:
     """Breaker, pace and concurrency of each provider, for one event loop of one process."""
 
-    def __init__(self, clock: Clock, random: Dice) -> None:
+    def __init__(self, clock: Clock, random: Dice, *, longest_pause: timedelta = LONGEST_PAUSE) -> None:
         self._clock = clock
         self._random = random
+        self._longest_pause = longest_pause
         self._doors: dict[str, _Door] = {}
 
     async def admit(self, provider: Provider, key: str) -> Permit:
-        """A permit to enter at once. Raises Wait, whose moment is kept for this key if the pace made it wait."""
+        """A permit to enter at once.
+
+        Raises:
+            Shut: the provider is down.
+            Wait: it is asked as often as it bears. If the pace made it wait, the moment is kept for this key.
+        """
         door = self._door(provider)
         await self._pass_gate(door, provider, key)
         try:
@@ -72,18 +78,26 @@ class Gates:
             raise
         return Permit(door, self._clock)
 
-    def is_shut(self, provider: Provider) -> bool:
-        """Whether the provider's breaker is open: it is down, or asked to be left alone."""
-        return self._door(provider).gate.breaker.wait(self._clock()) is not None
+    def shut_for(self, provider: Provider) -> timedelta | None:
+        """How long the provider is still left alone, because it is down or asked for that; None: it is not."""
+        return self._door(provider).gate.breaker.wait(self._clock())
+
+    def follow(self, provider: Provider, shut_until: datetime | None) -> None:
+        """What all processes know of the provider: it is left alone until then, or it is not."""
+        self._door(provider).gate.breaker.follow(shut_until)
 
     def _door(self, provider: Provider) -> _Door:
         door = self._doors.get(provider.slug)
         if door is None or door.limits != (provider.max_per_second, provider.max_concurrency):
-            door = self._doors[provider.slug] = _Door(provider)
+            door = self._doors[provider.slug] = _Door(provider, self._longest_pause)
         return door
 
     async def _pass_gate(self, door: _Door, provider: Provider, key: str) -> None:
         for _ in range(ROUNDS):
+            if (shut_for := self.shut_for(provider)) is not None:
+                raise Shut(
+                    f"{provider.display_name} is down or asked to be left alone: wait until it is back.", shut_for
+                )
             wait = door.gate.admit(self._clock(), key)
             if wait is None:
                 return
@@ -92,7 +106,7 @@ class Gates:
             await asyncio.sleep(wait.total_seconds())
         else:
             wait = SHORT
-        raise Wait(f"{provider.display_name} is not asked now: its limits or an outage say to wait.", wait)
+        raise Wait(f"{provider.display_name} is asked as often as it bears: wait.", wait)
 
     async def _take_slot(self, door: _Door, provider: Provider) -> None:
         if not door.slots.locked():

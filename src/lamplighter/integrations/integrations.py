@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, func, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, func, select, tuple_, update
 
 from lamplighter.core.clock import Clock, from_us, maybe_from_us, maybe_to_us, to_us, utcnow
 from lamplighter.core.ids import new_id
@@ -153,6 +153,13 @@ class Integrations:
                 yield found
                 last = found[-1].id
 
+    async def waiting(self, provider_slug: str, *, batch: int = BATCH) -> AsyncIterator[list[Due]]:
+        """Those of a provider that should have been refreshed by now, `batch` at a time, whose tokens end first."""
+        now, last = to_us(self._clock()), (0, "")
+        while found := await self._read(waiting_after(provider_slug, now, last, batch)):
+            yield [_due(one) for one in found]
+            last = (found[-1].expires_at or 0, found[-1].id)
+
     async def counts(self) -> dict[Status, int]:
         """How many there are in each status."""
         statement = select(_row.status, func.count()).group_by(_row.status)
@@ -160,8 +167,10 @@ class Integrations:
         return {status: count for status, count in rows}  # noqa: C416 - rows are no pairs to mypy
 
     async def _due(self, statement: Select[Any]) -> list[Due]:
-        rows = await self._database.read(lambda connection: connection.execute(statement).all())
-        return [Due(row.id, row.tenant_id, row.provider_slug, maybe_from_us(row.refresh_at)) for row in rows]
+        return [_due(row) for row in await self._read(statement)]
+
+    async def _read(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        return await self._database.read(lambda connection: connection.execute(statement).all())
 
     def _insert(self, connection: Connection, new: NewIntegration, now: datetime) -> dict[str, Any] | None:
         """None: the tenant has one of this provider."""
@@ -283,6 +292,22 @@ def refreshable_after(status: str, last: str, limit: int) -> Select[Any]:
         .order_by(_row.id)
         .limit(limit)
     )
+
+
+def waiting_after(provider_slug: str, now: int, last: tuple[int, str], limit: int) -> Select[Any]:
+    """The statement behind `waiting`. Which tokens never end is not known, so they come first."""
+    end = func.coalesce(_row.expires_at, 0)
+    return (
+        select(_row.id, _row.tenant_id, _row.provider_slug, _row.refresh_at, _row.expires_at)
+        .where(_row.status == "active", _row.refresh_at <= now, _row.provider_slug == provider_slug)
+        .where(tuple_(end, _row.id) > last)
+        .order_by(end, _row.id)
+        .limit(limit)
+    )
+
+
+def _due(row: Row[Any]) -> Due:
+    return Due(row.id, row.tenant_id, row.provider_slug, maybe_from_us(row.refresh_at))
 
 
 def _batched(items: Iterable[NewIntegration], size: int) -> Iterator[list[NewIntegration]]:

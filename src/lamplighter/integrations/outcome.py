@@ -3,7 +3,8 @@
 LamplighterError
 ├── NotNow       `retry_in` says when to ask again; nothing was asked, and no attempt is spent
 │   ├── Busy     another refresh of this integration is under way
-│   └── Wait     the provider is asked no more often than it bears, or is down
+│   └── Wait     the provider is asked no more often than it bears
+│       └── Shut the provider is down; when it is back, whoever plans refreshes is told
 └── Gone         there is nothing to refresh: ask no more until the integration is connected again
 """
 
@@ -31,6 +32,10 @@ class Busy(NotNow):
 
 class Wait(NotNow):
     """The provider's gate does not let this request through now."""
+
+
+class Shut(Wait):
+    """The provider is left alone, because it is down or asked for that."""
 
 
 class Gone(LamplighterError):

@@ -32,6 +32,9 @@ class Planner(Protocol):
     async def settle(self) -> None:
         """What was planned is committed: plans for the tokens before are corrected."""
 
+    async def recovered(self, provider_slug: str) -> None:
+        """The provider is back: what waited for it may go."""
+
 
 class NoPlanner:
     """For a process without jobs: what it refreshes, the reconciler of a worker finds and plans."""
@@ -45,6 +48,9 @@ class NoPlanner:
 
     async def settle(self) -> None:
         """Planned nothing."""
+
+    async def recovered(self, provider_slug: str) -> None:
+        """Nothing waits here."""
 
 
 def planned_within(planner: Planner, connection: Connection, plans: Sequence[Plan]) -> bool:

@@ -2,6 +2,8 @@
 
     look, without a write -> the provider's gate -> lock -> ask -> journal -> database (with the successor) -> settle
 
+A provider that is down is probed by one refresh of one process at a time, which comes back for that; see `outage`.
+
 From the lock on, the work goes on even if whoever asked for it is cancelled: a provider that rotates has spent the old
 token when it answers. What could not be stored is kept, in memory and in the journal, and stored before anything else.
 """
@@ -23,7 +25,7 @@ from typing import Literal, NamedTuple, Self
 from lamplighter.core.clock import Clock, maybe_from_us, to_us, utcnow
 from lamplighter.core.errors import StoreError
 from lamplighter.core.secret import Secret
-from lamplighter.integrations import row
+from lamplighter.integrations import outage, row
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.gates import Gates, Permit
 from lamplighter.integrations.journal import Journal
@@ -37,7 +39,7 @@ from lamplighter.integrations.oauth import (
     TokenClient,
     Tokens,
 )
-from lamplighter.integrations.outcome import Busy, Gone, Refreshed, Wait
+from lamplighter.integrations.outcome import Busy, Gone, Refreshed, Shut, Wait
 from lamplighter.integrations.planner import Planner
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.registrations import Registrations
@@ -46,12 +48,13 @@ from lamplighter.integrations.schedule import Dice, outage_delay
 from lamplighter.integrations.together import Together
 from lamplighter.integrations.vault import UnknownKey, Vault, VaultError
 
-__all__ = ["Busy", "Gone", "Recovered", "Refreshed", "Refresher", "Unsaved", "Wait"]
+__all__ = ["Busy", "Gone", "Recovered", "Refreshed", "Refresher", "Shut", "Unsaved", "Wait"]
 
 log = logging.getLogger(__name__)
 
 EARLY = timedelta(seconds=1)  # so much before its time counts as due: clocks and timers are not exact
 LOCK_MARGIN = timedelta(seconds=30)  # over two requests: time to store what they gave
+PROMPTLY = timedelta(seconds=0.1)  # after the end of a pause: not before it, where a clock is a little behind
 LOOK_AGAIN = timedelta(seconds=1)  # at a lock: most are given back within a request's time
 
 
@@ -77,12 +80,13 @@ class Refresher:
         self._database = database
         self._vault = vault
         self._token_client = token_client
+        self._planner = planner
         self._clock = clock
         self._random = random
         self._owner = owner or f"{os.getpid()}-{secrets.token_hex(6)}"
         self._turns = itertools.count(1)
         self._lock_time = timedelta(seconds=2 * token_client.timeout) + LOCK_MARGIN
-        self._gates = Gates(clock, random)
+        self._gates = Gates(clock, random, longest_pause=outage.PROBE_EVERY)
         self._registrations = Registrations(database, vault, clock=clock)
         self._savings = Savings(database, vault, journal, planner, clock=clock, random=random, patience=patience)
         self._looks = Together(self._look)
@@ -95,7 +99,7 @@ class Refresher:
         Raises:
             TokenError: the provider gave no tokens; what that means for the integration is recorded.
                 ProviderDown says in `retry_in` when to come back.
-            Busy, Wait: not now.
+            Busy, Wait, Shut: not now.
             Gone: there is nothing to refresh.
             VaultError: the stored token cannot be decrypted; recorded as an error of the set-up.
             StoreError: the database failed; Unsaved, when tokens had come: they are kept, and stored by the next call.
@@ -109,6 +113,7 @@ class Refresher:
         if seen.lock_owner is not None:  # it expired: its holder may have died with tokens in its journal
             await self._take_estate(integration_id)
         provider = await self._registrations.current(seen.provider_slug, seen.provider_version)
+        self._gates.follow(provider, maybe_from_us(seen.shut_until))
         permit = await self._gates.admit(provider, integration_id)
         return await self._shielded(_Round(integration_id, provider, permit, seen, force))
 
@@ -176,17 +181,45 @@ class Refresher:
 
     async def _run(self, work: _Round) -> Refreshed:
         with work.permit:
-            held = await self._acquire(work)
+            if work.is_probe:
+                await self._take_probe(work)
             try:
-                return await self._under_lock(work, held)
-            except (BadAnswer, GrantRevoked, OperatorFault, ProviderDown, VaultError):
-                raise  # recorded, and the lock given back with that
-            except Unsaved:
-                raise  # the lock stays: until they are stored, nobody may send the token that they replace
-            except Exception:
-                with suppress(StoreError):
-                    await self._release(held)
-                raise
+                return await self._locked(work)
+            finally:
+                with suppress(StoreError):  # what it came to counts for more; the outage then lasts as it was written
+                    await self._tell_others(work)
+
+    async def _take_probe(self, work: _Round) -> None:
+        now, slug, seen = self._clock(), work.provider.slug, work.seen.shut_until
+        assert seen is not None
+        if not await self._database.write(lambda connection: outage.take_probe(connection, slug, seen, now)):
+            raise Shut(f"{work.provider.display_name} is being asked whether it is back: wait.", LOOK_AGAIN)
+
+    async def _tell_others(self, work: _Round) -> None:
+        """What other processes should know of the provider."""
+        slug, is_probe, now = work.provider.slug, work.is_probe, self._clock()
+        match work.permit.answered, self._gates.shut_for(work.provider):
+            case True, _ if is_probe:
+                if await self._database.write(lambda connection: outage.end(connection, slug)):
+                    await self._planner.recovered(slug)
+            case False, timedelta() as shut_for:
+                until = now + shut_for
+                await self._database.write(lambda connection: outage.shut(connection, slug, until, is_probe=is_probe))
+            case None, _ if is_probe:  # the next one may
+                await self._database.write(lambda connection: outage.shut(connection, slug, now, is_probe=True))
+
+    async def _locked(self, work: _Round) -> Refreshed:
+        held = await self._acquire(work)
+        try:
+            return await self._under_lock(work, held)
+        except (BadAnswer, GrantRevoked, OperatorFault, ProviderDown, VaultError):
+            raise  # recorded, and the lock given back with that
+        except Unsaved:
+            raise  # the lock stays: until they are stored, nobody may send the token that they replace
+        except Exception:
+            with suppress(StoreError):
+                await self._release(held)
+            raise
 
     async def _acquire(self, work: _Round) -> row.Held:
         now, owner = self._clock(), f"{self._owner}-{next(self._turns)}"
@@ -211,7 +244,7 @@ class Refresher:
             return await self._lost_or_revoked(held, error)
         except ProviderDown as error:
             work.permit.failed(error.retry_after)
-            await self._suffer_outage(held, error)
+            await self._suffer_outage(work.provider, held, error)
             raise
         except OperatorFault as error:
             work.permit.failed()  # like an outage, so that a wrong secret does not hammer the provider
@@ -271,11 +304,13 @@ class Refresher:
         at = await self._database.read(lambda connection: row.planned_at(connection, held.id))
         return Refreshed(integration_id=held.id, outcome="adopted", refresh_at=at)
 
-    async def _suffer_outage(self, held: row.Held, error: ProviderDown) -> None:
+    async def _suffer_outage(self, provider: Provider, held: row.Held, error: ProviderDown) -> None:
+        """Those that others wait for come back at the end of the pause, to probe."""
         now, outages = self._clock(), 1
         with suppress(StoreError):  # a failing database must not hide the outage: the lock then ends by itself
             outages = await self._database.write(lambda connection: row.suffer_outage(connection, held, now))
-        error.retry_in = outage_delay(outages, error.retry_after, random=self._random)
+        delay, shut_for = outage_delay(outages, error.retry_after, random=self._random), self._gates.shut_for(provider)
+        error.retry_in = delay if shut_for is None else shut_for + PROMPTLY
 
     async def _blame(self, held: row.Held, reason: str, outcome: str) -> None:
         now = self._clock()
@@ -298,6 +333,11 @@ class _Round(NamedTuple):
     permit: Permit
     seen: row.Seen
     force: bool
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether it finds out if the provider, which was down, is back."""
+        return self.seen.shut_until is not None
 
 
 def _usable(integration_id: str, seen: row.Seen | None) -> row.Seen:

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, case, func
 
 from lamplighter.core.clock import from_us, maybe_from_us, to_us
 from lamplighter.integrations.many import Read, Write, dicts
-from lamplighter.integrations.tables import integrations, providers
+from lamplighter.integrations.tables import integrations, outages, providers
 from lamplighter.integrations.transition import Transition, record
 
 REFRESHABLE = ("active", "expired", "error")
@@ -36,6 +36,7 @@ class Seen(NamedTuple):
     token_version: int
     lock_owner: str | None
     lock_until: int | None
+    shut_until: int | None  # its provider, which is down
 
 
 class Asked(NamedTuple):
@@ -127,9 +128,11 @@ _peek = Read(
             _row.token_version,
             _row.lock_owner,
             _row.lock_until,
+            outages.c.until,
         )
         .join(given, given.c.id == _row.id)
         .join(providers, providers.c.slug == _row.provider_slug)
+        .outerjoin(outages, outages.c.provider_slug == _row.provider_slug)
     ),
 )
 _acquire = Write(

@@ -60,6 +60,13 @@ providers = Table(
     Column("updated_at", BigInteger, nullable=False),
 )
 
+outages = Table(  # of providers, each for as long as it is left alone
+    "lamp_outages",
+    metadata,
+    Column("provider_slug", Id, ForeignKey("lamp_providers.slug"), primary_key=True),
+    Column("until", BigInteger, nullable=False),  # when one request may find out whether it is over
+)
+
 integrations = Table(
     "lamp_integrations",
     metadata,

@@ -16,7 +16,7 @@ from lamplighter.integrations.health.health import Health
 from lamplighter.integrations.health.span import Seen
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.integrations import Integrations
-from lamplighter.integrations.outcome import Gone, Wait
+from lamplighter.integrations.outcome import Gone, Shut
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.registrations import Registrations
 
@@ -70,10 +70,8 @@ class Checker:
     async def _ask(self, provider: Provider, url: str, token: Secret, integration_id: str) -> Seen:
         try:
             permit = await self._gates.admit(provider, integration_id)
-        except Wait:
-            if self._gates.is_shut(provider):
-                return Seen("error", f"{provider.display_name} is out of order, so it was not asked.")
-            raise
+        except Shut:
+            return Seen("error", f"{provider.display_name} is out of order, so it was not asked.")
         with permit:
             started = time.perf_counter()
             answer = await self._answer(provider, url, token)
