@@ -53,7 +53,7 @@ def promises(figures: Figures) -> list[Promise]:
             figures.asked_once == figures.revoked,
         ),
         Promise(
-            "one notice for each revoked grant",
+            "one notification for each revoked grant",
             f"{figures.told_once} of {figures.revoked}",
             figures.told_once == figures.revoked,
         ),

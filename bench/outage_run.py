@@ -15,8 +15,9 @@ from typing import NamedTuple
 import httpx2
 import msgspec
 from bench.outage_ledger import Ledger, Row, p99
+from bench.outage_postbox import Postbox, open_postbox
 from bench.outage_worker import Told
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from lamplighter.app import App
 from lamplighter.cli.progress import Step
@@ -31,7 +32,7 @@ from lamplighter.demo.settle import registered
 from lamplighter.demo.world import World, running_world
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.integration import NewIntegration
-from lamplighter.integrations.tables import integrations, notices
+from lamplighter.integrations.tables import integrations
 from lamplighter.integrations.tenants import Tenant
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,7 @@ SETTLING = 0.4  # of a token's life, over which integrations come: so their refr
 STEPS = 40  # of settling
 LOOK_EVERY = 0.5  # seconds
 OVERLAP = timedelta(seconds=2)  # of looks: a row is seen only once it is committed
+DELIVERING = 20.0  # seconds after that in which the last of those that left is to be told of, at most
 SLACK = 20  # seconds at the end, for what waited
 
 
@@ -96,9 +98,10 @@ async def play(plan: Plan, stage: Stage, step: Step) -> Figures:
         running_world(faults=False, token_lifetime=plan.lifetime) as world,
         app,
         httpx2.AsyncClient() as http,
+        open_postbox() as postbox,
         _workers(plan.workers, stage) as workers,
     ):
-        run = _Run(plan, tokens, world, http, step)
+        run = _Run(plan, tokens, world, http=http, postbox=postbox, step=step)
         await run.settle()
         await run.live()
         told = [await _told(worker) for worker in workers]
@@ -106,17 +109,20 @@ async def play(plan: Plan, stage: Stage, step: Step) -> Figures:
 
 
 class _Run:
-    def __init__(self, plan: Plan, tokens: TokenFamily, world: World, http: httpx2.AsyncClient, step: Step) -> None:
+    def __init__(
+        self, plan: Plan, tokens: TokenFamily, world: World, *, http: httpx2.AsyncClient, postbox: Postbox, step: Step
+    ) -> None:
         self._plan = plan
         self._tokens = tokens
         self._service = tokens.service
         self._world = world
         self._http = http
+        self._postbox = postbox
         self._step = step
-        self._dice = random.Random(7)
         self._ledger = Ledger()
         self._looked_until = 0
         self._users = [(f"user-{n}", PROVIDERS[n % len(PROVIDERS)].slug) for n in range(plan.integrations)]
+        self._leaving = random.Random(7).sample(range(plan.integrations), round(REVOKED * plan.integrations))
         self._left: list[tuple[str, str]] = []
         self._moments: list[datetime] = []  # when a phase ends and the next begins
 
@@ -128,6 +134,8 @@ class _Run:
             await self._service.registrations.register(paced)
         names = sorted({_tenant(n) for n in range(len(self._users))})
         await self._service.tenants.add([Tenant(id=name, name=name, owner_id=f"owner-of-{name}") for name in names])
+        for name in sorted({_tenant(n) for n in self._leaving}):
+            await self._service.recipients.add(name, "webhook", self._postbox.url)
         size = -(-len(self._users) // STEPS)
         last, pause = "", SETTLING * self._plan.lifetime / STEPS
         for first in range(0, len(self._users), size):
@@ -168,6 +176,7 @@ class _Run:
             await self._phase("outage", plan.outage)
             await leaving
             await self._phase("after the outage", plan.after)
+            await self._postbox.until(len(self._left), within=DELIVERING)
         self._moments.append(utcnow())
         await self._look()
         self._ledger.close(utcnow())
@@ -183,9 +192,8 @@ class _Run:
 
     async def _let_leave(self, within: float) -> None:
         """So many users revoke their grants, one after the other."""
-        leaving = self._dice.sample(self._users, round(REVOKED * len(self._users)))
-        for user, provider in leaving:
-            await asyncio.sleep(within / len(leaving))
+        for user, provider in (self._users[n] for n in self._leaving):
+            await asyncio.sleep(within / len(self._leaving))
             await cause(self._http, self._world.url, Revocation(provider=provider, user=user))
             self._left.append((user, provider))
 
@@ -213,7 +221,7 @@ class _Run:
             excused=len(excused),
             revoked=len(self._left),
             asked_once=sum(asked[provider].refused.get(user) == 1 for user, provider in self._left),
-            told_once=await self._told_once(),
+            told_once=sum(times == 1 for times in self._postbox.told.values()),
             p99_lateness=(lateness[0], lateness[1], lateness[2]),
             turned_away=turned_away,
             turned_away_per_second=round(turned_away / self._plan.outage, 2),
@@ -222,14 +230,6 @@ class _Run:
             snoozed_per_second=self._per_second([one.snoozed for one in told]),
             cpu_per_second=round(sum(one.cpu for one in told) / self._seconds(0, 3), 2),
         )
-
-    async def _told_once(self) -> int:
-        """How many integrations people were told of once, as revoked: one row for each time."""
-        statement = (
-            select(notices.c.integration_id).where(notices.c.event == "integration.revoked")
-            .group_by(notices.c.integration_id).having(func.count() == 1)
-        )  # fmt: skip
-        return len(await self._service.database.read(lambda connection: connection.execute(statement).all()))
 
     def _phase_of(self, moment: datetime) -> int:
         """-1: while they were still connected; 0, 1, 2: before, during, after the outage."""

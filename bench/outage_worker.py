@@ -17,6 +17,7 @@ from lamplighter.cli.work import on_signals
 from lamplighter.core.config import Settings
 from lamplighter.core.events import Event
 from lamplighter.families.health import HealthFamily
+from lamplighter.families.notify import NotifyFamily
 from lamplighter.families.tokens import TokenFamily
 
 
@@ -39,7 +40,9 @@ class _Ear:
 
 async def _work(store: str, database: str | None, folder: Path | None) -> None:
     app, ear = App(settings=Settings(store=store, database=database, folder=folder)), _Ear()
-    HealthFamily(app, TokenFamily(app))
+    tokens = TokenFamily(app)
+    HealthFamily(app, tokens)
+    NotifyFamily(app, tokens)
     app.listen(ear.hear)
     async with app, app.worker() as worker:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), worker.stop)  # it closes when the bench is gone

@@ -31,7 +31,7 @@ async def test_integrations_are_listed_by_id_without_their_tokens(cli: Program, 
     answer = cli("integrations", "--json")
     assert answer.code == 0
     assert [one["id"] for one in answer.json["integrations"]] == [one.id for one in ours]
-    assert "access_token" not in answer.out
+    assert '"access_token"' not in answer.out
     table = cli("integrations").out.splitlines()
     assert len(table) == 1 + len(ours)
     assert table[1].split()[:4] == [ours[0].id, "copper-bakery", "lantern-drive", "active"]
@@ -119,3 +119,23 @@ async def test_a_refresh_makes_no_store_of_a_mistyped_name(cli: Program, ours: l
     assert answer.code == 3
     assert "there is no file" in answer.err
     assert not (cli.folder / "mistyped.db").exists()
+
+
+async def test_tokens_are_checked_and_given_back_and_the_log_says_by_whom(
+    cli: Program, ours: list[Integration]
+) -> None:
+    one = ours[0].id
+    assert cli("integrations", "check", one).out.startswith(f"{one}: healthy; up 100.00% of the last 30 days")
+    assert cli("integrations", "disconnect", one).out == f"{one}: disconnected\n"
+    again = cli("integrations", "check", one, "i-0", "--json")
+    assert again.code == 1
+    assert again.json["refused"].keys() == {one, "i-0"}
+    records = cli("integrations", "audit", "--tenant", "copper-bakery", "--limit", "4", "--json").json["records"]
+    assert [record["action"] for record in records] == [
+        "integration.check",
+        "integration.disconnect",
+        "integration.disconnected",
+        "integration.check",
+    ]
+    assert all(record["user_id"].startswith("operator:") for record in records)
+    assert [record["result"] for record in records] == ["failure", "success", "success", "success"]

@@ -75,5 +75,5 @@ async def test_what_is_older_than_the_settings_say_is_forgotten_and_the_span_tha
         handle = await upkeep.forget.enqueue()
         async with app.worker() as worker:
             await app.until_idle(worker)
-        assert (await handle.result())["audit"] == 1
+        assert (await handle.result())["audit"] == 2, "a provider was registered, and a tenant connected"
         assert (await counts(tokens.service))["lamp_health_spans"] == 1

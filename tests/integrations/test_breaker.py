@@ -68,6 +68,15 @@ def test_stragglers_of_one_outage_do_not_lengthen_the_pause() -> None:
     assert breaker.admit(NOW) == SECOND
 
 
+def test_a_probe_that_fails_pauses_anew_even_if_another_request_withdrew_meanwhile() -> None:
+    """Nobody would know how long to wait, and all processes would wait for the probe that never told."""
+    breaker = opened()
+    assert breaker.admit(NOW + SECOND) is None
+    breaker.withdraw(NOW + SECOND)  # by one that was let through before the outage, and is given back only now
+    breaker.failed(NOW + 2 * SECOND)
+    assert breaker.wait(NOW + 2 * SECOND) == 2 * SECOND
+
+
 def test_half_open_lets_one_probe_through_and_its_success_closes_it() -> None:
     breaker = opened()
     later = NOW + SECOND

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import getpass
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
@@ -27,6 +30,7 @@ T = TypeVar("T")
 
 group = typer.Typer(cls=Noun, help="See whose tokens are alive; refresh them, rotate their keys.")
 
+NO_SUCH = "there is no such integration: `lamplighter integrations list` shows those there are."
 STATUSES = ("pending", "active", "expired", "revoked", "error")
 
 
@@ -151,10 +155,12 @@ def reencrypt(*, store: StoreUrl = None, json: Json = False) -> None:
 
 
 async def _refresh(family: TokenFamily, id_: str, *, force: bool) -> Refreshed | str:
-    if await family.service.integrations.get(id_) is None:
-        return "there is no such integration: `lamplighter integrations list` shows those there are."
+    known = await family.service.integrations.get(id_)
+    if known is None:
+        return NO_SUCH
     try:
-        return await family.refresh_now(id_, force=force)
+        async with family.service.audit.noting("integration.refresh", known.resource):
+            return await family.refresh_now(id_, force=force)
     except StoreError:
         raise
     except LamplighterError as error:
@@ -180,7 +186,8 @@ def with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) -> 
         app = App(settings=settings)
         family = TokenFamily(app)
         async with app:
-            return await act(family)
+            with as_operator():
+                return await act(family)
 
     return run_async(run())
 
@@ -193,9 +200,23 @@ def with_service(url: str | None, act: Callable[[Service], Awaitable[T]]) -> T:
 
     async def run() -> T:
         async with open_service(settings, NoPlanner()) as service:
-            return await act(service)
+            with as_operator():
+                return await act(service)
 
     return run_async(run())
+
+
+@contextmanager
+def as_operator() -> Iterator[None]:
+    """What is done inside, the audit log puts down to the person at this command line."""
+    from lamplighter.integrations.audit import Actor, acting  # noqa: PLC0415 - optional
+
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container may know no names
+        name = str(os.getuid())
+    with acting(Actor(user_id=f"operator:{name}", method="CLI")):
+        yield
 
 
 def _looked_at(url: str | None) -> Settings:

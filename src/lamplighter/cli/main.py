@@ -20,6 +20,7 @@ from lamplighter.cli import (
     limits,
     migrate,
     move,
+    operate,
     providers,
     queues,
     recipients,
@@ -54,6 +55,9 @@ jobs.group.command("dead")(dead.dead)
 jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
 crons.group.command("why")(why.why_cron)
+integrations.group.command("check")(operate.check)
+integrations.group.command("disconnect")(operate.disconnect)
+integrations.group.command("audit")(operate.audit)
 integrations.group.command("import")(imports.import_)
 integrations.group.command("providers")(providers.providers)
 integrations.group.command("register")(providers.register)

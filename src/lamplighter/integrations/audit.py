@@ -8,8 +8,8 @@ Who acts is a context variable, so that what writes a record need not be told by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Row, insert, select
 
 from lamplighter.core.clock import Clock, from_us, to_us, utcnow
+from lamplighter.core.errors import LamplighterError
 from lamplighter.core.ids import new_id
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.tables import audit
@@ -137,6 +138,20 @@ class AuditLog:
         more = partial(record, now=self._clock(), metadata=metadata, error_message=error_message)
         await self._database.write(lambda connection: more(connection, action, [resource]))
 
+    @asynccontextmanager
+    async def noting(self, action: str, resource: Resource) -> AsyncIterator[dict[str, Any]]:
+        """One record of what is done inside, once it is known how that ended; what the dict gets is its metadata.
+
+        What cannot be written down fails: no token is given out that nobody would know of.
+        """
+        metadata: dict[str, Any] = {}
+        try:
+            yield metadata
+        except Exception as error:
+            await self.add(action, resource, error_message=_told(error))
+            raise
+        await self.add(action, resource, metadata=metadata)
+
     async def page(
         self, *, tenant_ids: Collection[str] | None = None, limit: int = 100, before: str | None = None
     ) -> list[Record]:
@@ -149,6 +164,11 @@ class AuditLog:
         return [
             _record(row) for row in await self._database.read(lambda connection: connection.execute(statement).all())
         ]
+
+
+def _told(error: Exception) -> str:
+    """The sentence of an error of ours; of another only its name, for nobody knows what it holds."""
+    return str(error) if isinstance(error, LamplighterError) else type(error).__name__
 
 
 def _record(row: Row[Any]) -> Record:

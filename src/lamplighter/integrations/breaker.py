@@ -73,9 +73,9 @@ class Breaker:
     def failed(self, now: datetime, retry_after: timedelta | None = None) -> None:
         """The provider did not answer, or asked to be left alone for `retry_after`."""
         self._failures += 1
-        if self.state is BreakerState.OPEN:
+        if self.state is BreakerState.OPEN and now < self._until:
             self._until = max(self._until, now + (retry_after or timedelta()))  # fifty stragglers are one outage
-        elif retry_after or self._failures >= OUTAGES_TO_OPEN or self.state is BreakerState.HALF_OPEN:
+        elif retry_after or self._failures >= OUTAGES_TO_OPEN or self.state is not BreakerState.CLOSED:
             self._openings += 1
             self.state = BreakerState.OPEN
             self._until = now + max(retry_after or timedelta(), min(pause_limit(self._openings), self._longest_pause))

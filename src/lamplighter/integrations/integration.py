@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.secret import Secret
+from lamplighter.integrations.audit import Resource
 from lamplighter.integrations.tables import integrations
 
 Status = Literal["pending", "active", "expired", "revoked", "error"]
@@ -69,6 +70,11 @@ class Integration(Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any]
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def resource(self) -> Resource:
+        """As the audit log names it."""
+        return Resource("integration", self.id, self.tenant_id)
 
 
 class Access(Struct, frozen=True, kw_only=True):

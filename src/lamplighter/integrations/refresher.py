@@ -205,7 +205,7 @@ class Refresher:
             case False, timedelta() as shut_for:
                 until = now + shut_for
                 await self._database.write(lambda connection: outage.shut(connection, slug, until, is_probe=is_probe))
-            case None, _ if is_probe:  # the next one may
+            case _ if is_probe:  # which found nothing out: the next one may
                 await self._database.write(lambda connection: outage.shut(connection, slug, now, is_probe=True))
 
     async def _locked(self, work: _Round) -> Refreshed:

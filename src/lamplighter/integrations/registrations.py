@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from lamplighter.core.clock import Clock, to_us, utcnow
+from lamplighter.core.clock import Clock, from_us, to_us, utcnow
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
+from lamplighter.integrations.audit import Resource, record
 from lamplighter.integrations.database import Database, insert_into
 from lamplighter.integrations.provider import Provider, ProviderFacts
 from lamplighter.integrations.tables import providers
@@ -48,6 +49,8 @@ class Registrations:
             )
             changed = values | {"version": providers.c.version + 1}
             connection.execute(statement.on_conflict_do_update(index_elements=["slug"], set_=changed))
+            about = [Resource("provider", provider.slug, None)]
+            record(connection, "provider.registered", about, from_us(now), changes={"client_id": client_id})
 
         await self._database.write(write)
 

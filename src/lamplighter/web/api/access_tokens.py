@@ -13,7 +13,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lamplighter.web import answers
-from lamplighter.web.audited import audited
 from lamplighter.web.auth import Admission, check_token_reader
 from lamplighter.web.given import Ours
 
@@ -33,7 +32,7 @@ class Wish(BaseModel):
 @router.post("/tenants/{tenant_id}/integrations/{integration_id}/access-token")
 async def give_access_token(admitted: Admission, ours: Ours, wish: Wish | None = None) -> Response:
     """A token that is good for the next call; ask again before each, it costs one read while it is fresh."""
-    async with audited(ours.audit, "token.read", admitted.integration):
+    async with ours.audit.noting("token.read", admitted.integration.resource):
         check_token_reader(admitted.caller)
         access = await ours.access.get(admitted.integration.id, rejected=None if wish is None else wish.rejected)
     return answers.data(

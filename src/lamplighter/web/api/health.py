@@ -13,7 +13,6 @@ from lamplighter.integrations.health.health import Health
 from lamplighter.integrations.health.history import History, Incident
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.audited import audited
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import Ours, Tokens
 
@@ -68,7 +67,7 @@ async def get_history(admitted: Admission, ours: Ours, days: Annotated[int, Quer
 @router.post(f"{AN_INTEGRATION}/test")
 async def test(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
     """Ask the provider now; what does not work any more is refreshed at once."""
-    async with audited(ours.audit, "integration.check", admitted.integration):
+    async with ours.audit.noting("integration.check", admitted.integration.resource):
         await check_now(tokens, admitted.integration.id)
     return answers.data(await _health(ours, admitted.integration.id))
 

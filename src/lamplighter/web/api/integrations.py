@@ -11,7 +11,6 @@ from lamplighter.core.secret import REDACTED
 from lamplighter.integrations.integration import Integration, Status
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
-from lamplighter.web.audited import audited
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import Ours, Tokens
 
@@ -57,7 +56,7 @@ async def get_integration(admitted: Admission) -> Response:
 @router.delete("/tenants/{tenant_id}/integrations/{integration_id}")
 async def disconnect(admitted: Admission, ours: Ours) -> Response:
     """Give its tokens back to the provider where that can be done, and delete them. Its row and id stay."""
-    async with audited(ours.audit, "integration.disconnect", admitted.integration) as metadata:
+    async with ours.audit.noting("integration.disconnect", admitted.integration.resource) as metadata:
         disconnected = await ours.disconnecting.disconnect(admitted.integration.id)
         if disconnected.not_revoked is not None:
             metadata["not_revoked"] = disconnected.not_revoked
@@ -68,7 +67,7 @@ async def disconnect(admitted: Admission, ours: Ours) -> Response:
 async def refresh(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
     """Refresh its tokens now, due or not; what it is like afterwards."""
     known = admitted.integration
-    async with audited(ours.audit, "integration.refresh", known):
+    async with ours.audit.noting("integration.refresh", known.resource):
         await tokens.refresh_now(known.id, force=True)
     return answers.data(_shown(await ours.integrations.get(known.id) or known))
 
