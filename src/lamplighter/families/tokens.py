@@ -41,6 +41,7 @@ IN_CASE = timedelta(seconds=30)  # a job that waits for a provider is called whe
 AGAIN = timedelta(seconds=5)  # when an outage says nothing about when to come back
 YIELDING = Priority.HIGH - 1  # of refreshes that are late already: those of other providers shall not be, too
 BATCH = 1000  # integrations planned in one call
+RELEASED = 100  # and called in one, when their provider is back: the first of them have seconds left
 
 _log = logging.getLogger("lamplighter.tokens")
 
@@ -141,7 +142,7 @@ class TokenFamily:
             timedelta(seconds=1) / pace_of((await service.registrations.get(provider_slug)).max_per_second).per_second
         )
         first = self._app.clock()
-        async for batch in service.integrations.waiting(provider_slug, batch=BATCH):
+        async for batch in service.integrations.waiting(provider_slug, batch=RELEASED):
             await self._app.enqueue(
                 self.refresh.using(run_at=first + n * interval, priority=YIELDING, when_held="replace").draft(one.id)
                 for n, one in enumerate(batch, released)
