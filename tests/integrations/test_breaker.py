@@ -77,6 +77,16 @@ def test_a_probe_that_fails_pauses_anew_even_if_another_request_withdrew_meanwhi
     assert breaker.wait(NOW + 2 * SECOND) == 2 * SECOND
 
 
+def test_a_probe_that_fails_pauses_anew_whatever_was_heard_of_the_provider_meanwhile() -> None:
+    """Its own process reads that a probe is out, for half a minute at most, and must not take that for the answer."""
+    breaker = opened()
+    assert breaker.admit(NOW + SECOND) is None
+    breaker.withdraw(NOW + SECOND)
+    breaker.follow(NOW + SECOND + PROBE_LIMIT)
+    breaker.failed(NOW + 2 * SECOND, is_probe=True)
+    assert breaker.wait(NOW + 2 * SECOND) == 2 * SECOND
+
+
 def test_half_open_lets_one_probe_through_and_its_success_closes_it() -> None:
     breaker = opened()
     later = NOW + SECOND

@@ -70,10 +70,13 @@ class Breaker:
             return  # sent before it opened: a straggler must not cancel a Retry-After
         self.state, self._failures, self._openings = BreakerState.CLOSED, 0, 0
 
-    def failed(self, now: datetime, retry_after: timedelta | None = None) -> None:
-        """The provider did not answer, or asked to be left alone for `retry_after`."""
+    def failed(self, now: datetime, retry_after: timedelta | None = None, *, is_probe: bool = False) -> None:
+        """The provider did not answer, or asked to be left alone for `retry_after`.
+
+        What a probe found out counts for more than what was said of the provider meanwhile, even by `follow`.
+        """
         self._failures += 1
-        if self.state is BreakerState.OPEN and now < self._until:
+        if self.state is BreakerState.OPEN and now < self._until and not is_probe:
             self._until = max(self._until, now + (retry_after or timedelta()))  # fifty stragglers are one outage
         elif retry_after or self._failures >= OUTAGES_TO_OPEN or self.state is not BreakerState.CLOSED:
             self._openings += 1
@@ -113,6 +116,6 @@ class Gate:
         """The provider answered, whatever it said."""
         self.breaker.succeeded(now)
 
-    def failed(self, now: datetime, retry_after: timedelta | None = None) -> None:
+    def failed(self, now: datetime, retry_after: timedelta | None = None, *, is_probe: bool = False) -> None:
         """The provider is down, or asked to be left alone for `retry_after`."""
-        self.breaker.failed(now, retry_after)
+        self.breaker.failed(now, retry_after, is_probe=is_probe)

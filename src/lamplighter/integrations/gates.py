@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from lamplighter.core.clock import Clock
-from lamplighter.integrations.breaker import Gate
+from lamplighter.integrations.breaker import BreakerState, Gate
 from lamplighter.integrations.outcome import Shut, Wait
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.schedule import LONGEST_PAUSE, Dice
@@ -27,10 +27,11 @@ class _Door:
 class Permit:
     """One request may be sent while this is entered. Say what came of it; otherwise it counts as not sent."""
 
-    def __init__(self, door: _Door, clock: Clock) -> None:
+    def __init__(self, door: _Door, clock: Clock, *, is_probe: bool) -> None:
         self.answered: bool | None = None  # whether the provider did; None: it was not asked
         self._door = door
         self._clock = clock
+        self._is_probe = is_probe
 
     def succeeded(self) -> None:
         """The provider answered, whatever it said."""
@@ -40,7 +41,7 @@ class Permit:
     def failed(self, retry_after: timedelta | None = None) -> None:
         """The provider is down, or asked to be left alone for `retry_after`."""
         self.answered = False
-        self._door.gate.failed(self._clock(), retry_after)
+        self._door.gate.failed(self._clock(), retry_after, is_probe=self._is_probe)
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +49,7 @@ class Permit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.answered is None:
+        if self.answered is None and self._is_probe:
             self._door.gate.withdraw(self._clock())
         self._door.slots.release()
 
@@ -71,12 +72,14 @@ class Gates:
         """
         door = self._door(provider)
         await self._pass_gate(door, provider, key)
+        is_probe = door.gate.breaker.state is BreakerState.HALF_OPEN  # which lets through one only
         try:
             await self._take_slot(door, provider)
         except BaseException:
-            door.gate.withdraw(self._clock())
+            if is_probe:
+                door.gate.withdraw(self._clock())
             raise
-        return Permit(door, self._clock)
+        return Permit(door, self._clock, is_probe=is_probe)
 
     def shut_for(self, provider: Provider) -> timedelta | None:
         """How long the provider is still left alone, because it is down or asked for that; None: it is not."""

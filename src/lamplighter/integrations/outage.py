@@ -16,7 +16,7 @@ from lamplighter.integrations.breaker import PROBE_LIMIT
 from lamplighter.integrations.database import insert_into
 from lamplighter.integrations.tables import outages
 
-PROBE_EVERY = timedelta(seconds=2)  # at the latest: one request of all processes, while tokens may have seconds left
+PROBE_EVERY = timedelta(seconds=4)  # at the latest: one request of all processes, while tokens may have seconds left
 
 
 def shut(connection: Connection, slug: str, until: datetime, *, is_probe: bool) -> None:
