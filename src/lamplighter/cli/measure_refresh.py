@@ -25,6 +25,7 @@ from lamplighter.core.errors import LamplighterError
 from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
 from lamplighter.families.tokens import QUEUE, TokenFamily
+from lamplighter.integrations.answer import HEADERS
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.integrations import Due
@@ -35,7 +36,6 @@ from lamplighter.integrations.vault import new_key
 
 SLUG = "lamplighter-bench"
 LATE = timedelta(seconds=1)  # so long ago the tokens ended: they are due, but not yet overdue to the reconciler
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # what `TokenClient` sends
 
 _access_token, _refresh_token = Secret("a" * ACCESS), Secret("r" * REFRESH)
 

@@ -108,10 +108,7 @@ def _each(ids: list[str], act: Act, store: str | None, *, json: bool) -> None:
 
     answers = with_family(store, every)
     if json:
-        done, refused = (
-            {id_: told.text for id_, told in answers.items() if told.is_done is how} for how in (True, False)
-        )
-        print_json({"done": done, "refused": refused})
+        print_json({"done": _texts(answers, is_done=True), "refused": _texts(answers, is_done=False)})
     else:
         for id_, told in answers.items():
             say(f"{id_}: {told.text}")

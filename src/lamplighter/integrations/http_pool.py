@@ -1,4 +1,4 @@
-"""HttpPool to token endpoints: as many as there are requests under way, each found at once.
+"""HTTP connections to providers: as many as there are requests under way, each found at once.
 
 A client with a pool looks through all of its connections twice for each request, and asks the system about every idle
 one; with a hundred of them that costs more than the request. So each client here has one connection, and whoever asks
