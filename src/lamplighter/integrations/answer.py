@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -14,6 +15,7 @@ from urllib.parse import quote_plus
 import httpx2
 
 from lamplighter.core.secret import REDACTED
+from lamplighter.integrations.http_pool import Http
 
 LARGEST = 64 * 1024  # bytes
 LONGEST_RETRY_AFTER = 3600.0  # seconds
@@ -52,6 +54,11 @@ class Answer(NamedTuple):
         return 200 <= self.status < 300
 
     @property
+    def is_yes(self) -> bool:
+        """Whether it means it, too."""
+        return self.is_success and (self.body or {}).get("ok") is not False
+
+    @property
     def codes(self) -> list[str]:
         """Its error codes, the most exact one first."""
         return list(dict.fromkeys(_codes(self.body or {})))
@@ -68,6 +75,15 @@ class Answer(NamedTuple):
     def retry_after(self, now: datetime) -> timedelta | None:
         """How long it asks to be left alone."""
         return read_retry_after(self.retry_after_header, now)
+
+
+async def ask(http: Http, method: str, url: str, *, within: float, **how: Any) -> Answer:
+    """The answer, all of it within so many seconds; no redirect is followed. Raises RequestError or TimeoutError."""
+    async with (
+        asyncio.timeout(within),
+        http.stream(method, url, follow_redirects=False, **how) as response,
+    ):
+        return await Answer.read(response)
 
 
 def read_retry_after(header: str, now: datetime) -> timedelta | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
 from lamplighter.core.errors import ConfigError
-from lamplighter.integrations.answer import HEADERS, Answer
-from lamplighter.integrations.http_pool import HttpPool
+from lamplighter.integrations.answer import HEADERS, ask
+from lamplighter.integrations.http_pool import Http
 from lamplighter.integrations.provider import ClientAuth, ProviderFacts
 from lamplighter.integrations.safe_url import is_safe
 
@@ -19,9 +18,7 @@ USEFUL_SCOPES = ("openid", "offline_access")
 AUTH_METHODS: dict[str, ClientAuth] = {"client_secret_basic": "basic", "client_secret_post": "body"}
 
 
-async def discover(
-    http: HttpPool | httpx2.AsyncClient, issuer: str, *, slug: str, display_name: str | None = None
-) -> ProviderFacts:
+async def discover(http: Http, issuer: str, *, slug: str, display_name: str | None = None) -> ProviderFacts:
     """What a provider says of itself. What it does not say (lifetimes, limits, its API) has its usual value.
 
     Raises ConfigError: it cannot be asked, says that it is somebody else, or cannot do what we need.
@@ -47,14 +44,10 @@ async def discover(
     )
 
 
-async def _told(http: HttpPool | httpx2.AsyncClient, issuer: str) -> dict[str, Any]:
+async def _told(http: Http, issuer: str) -> dict[str, Any]:
     for url in _places(issuer):
         try:
-            async with (
-                asyncio.timeout(TIMEOUT),
-                http.stream("GET", url, headers=HEADERS, follow_redirects=False) as response,
-            ):
-                answer = await Answer.read(response)
+            answer = await ask(http, "GET", url, headers=HEADERS, within=TIMEOUT)
         except (httpx2.RequestError, TimeoutError) as error:
             raise ConfigError(f"{issuer} cannot be reached: check the issuer's URL, and that it is up.") from error
         if answer.status == httpx2.codes.OK and answer.body is not None:

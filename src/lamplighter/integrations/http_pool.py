@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx2
@@ -56,6 +56,10 @@ class HttpPool:
                 for one in idle:
                     stack.push_async_callback(one.client.aclose)
         self._idle.clear()
+
+
+Http: TypeAlias = HttpPool | httpx2.AsyncClient
+"""What requests can be streamed over."""
 
 
 async def _close_old(idle: deque[_Idle]) -> None:

@@ -15,7 +15,6 @@ that answers in its place, must not disconnect every tenant.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -27,8 +26,8 @@ from msgspec import Struct
 
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.answer import CODE, HEADERS, Answer, scrub
-from lamplighter.integrations.http_pool import HttpPool
+from lamplighter.integrations.answer import CODE, HEADERS, Answer, ask, scrub
+from lamplighter.integrations.http_pool import Http
 from lamplighter.integrations.provider import ErrorKind, Provider
 
 LONGEST_LIFETIME = 366 * 86_400  # seconds
@@ -139,7 +138,7 @@ class Tokens(Struct, frozen=True, kw_only=True):
 class TokenClient:
     """Asks token endpoints for tokens, over a client that it does not own. `timeout`: seconds for all of it."""
 
-    def __init__(self, http: HttpPool | httpx2.AsyncClient, *, timeout: float = 10) -> None:
+    def __init__(self, http: Http, *, timeout: float = 10) -> None:
         self._http = http
         self.timeout = timeout
         # Pool, TCP and TLS together take less than the whole: when the whole is over, the request has been sent.
@@ -195,13 +194,8 @@ class TokenClient:
         else:
             form |= {"client_id": provider.client_id, "client_secret": provider.client_secret.reveal()}
         try:
-            async with (
-                asyncio.timeout(self.timeout),
-                self._http.stream(
-                    "POST", provider.token_url, data=form, headers=headers, timeout=self._phases, follow_redirects=False
-                ) as response,
-            ):
-                return await Answer.read(response)
+            how = {"data": form, "headers": headers, "timeout": self._phases}
+            return await ask(self._http, "POST", provider.token_url, within=self.timeout, **how)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             raise ProviderDown(provider, "not_reached") from error
         except (httpx2.TimeoutException, TimeoutError) as error:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
-import httpx2
 from msgspec import Struct
 
 from lamplighter.core.clock import Clock, utcnow
@@ -18,7 +17,7 @@ from lamplighter.integrations import row
 from lamplighter.integrations.access import TokenAccess
 from lamplighter.integrations.connecting.revocation import Held, revoke
 from lamplighter.integrations.database import Database
-from lamplighter.integrations.http_pool import HttpPool
+from lamplighter.integrations.http_pool import Http
 from lamplighter.integrations.integrations import place
 from lamplighter.integrations.outcome import Busy, Gone
 from lamplighter.integrations.registrations import Registrations
@@ -45,7 +44,7 @@ class Disconnecting:
         vault: Vault,
         registrations: Registrations,
         access: TokenAccess,
-        http: HttpPool | httpx2.AsyncClient,
+        http: Http,
         *,
         clock: Clock = utcnow,
     ) -> None:

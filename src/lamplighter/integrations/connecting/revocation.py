@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,8 +9,8 @@ import httpx2
 from msgspec import Struct
 
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.answer import HEADERS, Answer
-from lamplighter.integrations.http_pool import HttpPool
+from lamplighter.integrations.answer import HEADERS, Answer, ask
+from lamplighter.integrations.http_pool import Http
 from lamplighter.integrations.oauth import basic
 from lamplighter.integrations.provider import Provider, Revocation
 
@@ -39,20 +38,15 @@ class _Call(Struct, frozen=True):
     json: Mapping[str, str] | None = None
 
 
-async def revoke(http: HttpPool | httpx2.AsyncClient, provider: Provider, held: Held) -> str | None:
+async def revoke(http: Http, provider: Provider, held: Held) -> str | None:
     """None: the provider took them back, or knew them no more. Otherwise a short reason why not."""
     call = _call(provider, held)
     if call is None:
         return "it offers no way to"
     options: dict[str, Any] = {"data": call.form} if call.json is None else {"json": call.json}
     try:
-        async with (
-            asyncio.timeout(TIMEOUT),
-            http.stream(
-                call.method, call.url, headers=HEADERS | dict(call.headers), follow_redirects=False, **options
-            ) as response,
-        ):
-            return _failure(await Answer.read(response))
+        headers = HEADERS | dict(call.headers)
+        return _failure(await ask(http, call.method, call.url, headers=headers, within=TIMEOUT, **options))
     except (httpx2.RequestError, TimeoutError):
         return "it did not answer"
 
@@ -93,6 +87,6 @@ CALLS: dict[Revocation, Any] = {"token": _in_a_form, "bearer": _as_bearer, "gith
 
 def _failure(answer: Answer) -> str | None:
     code = answer.code(ALREADY_GONE)
-    if code in ALREADY_GONE or (answer.is_success and (answer.body or {}).get("ok") is not False):
+    if code in ALREADY_GONE or answer.is_yes:
         return None
     return f"it answered {answer.status}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import NamedTuple
 
@@ -10,11 +9,11 @@ import httpx2
 
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.answer import HEADERS, Answer
+from lamplighter.integrations.answer import HEADERS, Answer, ask
 from lamplighter.integrations.gates import Gates, Permit
 from lamplighter.integrations.health.health import Health
 from lamplighter.integrations.health.span import Seen
-from lamplighter.integrations.http_pool import HttpPool
+from lamplighter.integrations.http_pool import Http
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.outcome import Gone, Shut
 from lamplighter.integrations.provider import Provider
@@ -37,7 +36,7 @@ class Checker:
         self,
         integrations: Integrations,
         registrations: Registrations,
-        http: HttpPool | httpx2.AsyncClient,
+        http: Http,
         gates: Gates,
         *,
         clock: Clock = utcnow,
@@ -80,11 +79,7 @@ class Checker:
     async def _answer(self, provider: Provider, url: str, token: Secret) -> Answer | None:
         headers = HEADERS | {"Authorization": f"Bearer {token.reveal()}"}
         try:
-            async with (
-                asyncio.timeout(TIMEOUT),
-                self._http.stream(provider.health_method, url, headers=headers, follow_redirects=False) as response,
-            ):
-                return await Answer.read(response)
+            return await ask(self._http, provider.health_method, url, headers=headers, within=TIMEOUT)
         except (httpx2.RequestError, TimeoutError):
             return None
 
@@ -108,7 +103,7 @@ def health_of(provider: Provider, answer: Answer) -> Health:
     code = answer.code(provider.api_codes)
     if code in provider.api_codes:
         return provider.api_codes[code]
-    if answer.is_success and (answer.body or {}).get("ok") is not False:  # Slack
+    if answer.is_yes:
         return "healthy"
     if answer.status == httpx2.codes.UNAUTHORIZED:
         return "unauthorized"
