@@ -22,7 +22,7 @@ from lamplighter.integrations.tables import providers
 from lamplighter.integrations.tenants import Tenant, Tenants
 from lamplighter.integrations.vault import MwapCipher, Unreadable, Vault
 
-MANY = 40_000
+MANY = 100_000
 HOUR = timedelta(hours=1)
 
 
