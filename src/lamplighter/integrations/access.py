@@ -135,7 +135,7 @@ class IntegrationAuth(httpx2.Auth):
         yield _authorized(request, access)
 
     async def _check_host(self, request: httpx2.Request, access: Access) -> None:
-        provider = await self._registrations.get(access.provider_slug)
+        provider = await self._registrations.current(access.provider_slug, access.provider_version)
         url = str(request.url)
         if not is_safe(url.partition("#")[0]) or urlsplit(url).netloc not in provider.hosts:
             raise ForeignHost(

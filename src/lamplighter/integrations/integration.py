@@ -86,6 +86,12 @@ class Access(Struct, frozen=True, kw_only=True):
     token_version: int
     tenant_id: str
     provider_slug: str
+    provider_version: int
+
+
+def place(integration_id: str, field: str) -> str:
+    """Where the vault says that a token is."""
+    return f"integration/{integration_id}/{field}"
 
 
 def from_row(row: Row[Any]) -> Integration:

@@ -16,11 +16,20 @@ from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
 from lamplighter.integrations import audit
 from lamplighter.integrations.database import Database, insert_into, insert_new
-from lamplighter.integrations.integration import SHOWN, Access, Integration, NewIntegration, Status, Token, from_row
+from lamplighter.integrations.integration import (
+    SHOWN,
+    Access,
+    Integration,
+    NewIntegration,
+    Status,
+    Token,
+    from_row,
+    place,
+)
 from lamplighter.integrations.planner import NoPlanner, Planner, plan_after, planned_within
 from lamplighter.integrations.row import REFRESHABLE
 from lamplighter.integrations.schedule import Dice, refresh_at
-from lamplighter.integrations.tables import health, integrations
+from lamplighter.integrations.tables import health, integrations, providers
 from lamplighter.integrations.transition import Transition, record
 from lamplighter.integrations.vault import Vault
 
@@ -28,7 +37,15 @@ BATCH = 1000  # rows in one transaction or page: no more are in memory at once
 FIXED = ("id", "tenant_id", "provider_slug", "created_at")  # what connecting anew leaves as it was
 
 _row = integrations.c
-ACCESS = (_row.access_token, _row.issued_at, _row.expires_at, _row.token_version, _row.tenant_id, _row.provider_slug)
+_access = select(
+    _row.access_token,
+    _row.issued_at,
+    _row.expires_at,
+    _row.token_version,
+    _row.tenant_id,
+    _row.provider_slug,
+    providers.c.version,
+).join(providers, providers.c.slug == _row.provider_slug)
 
 
 class Due(NamedTuple):
@@ -107,7 +124,7 @@ class Integrations:
 
     async def access(self, integration_id: str) -> Access | None:
         """What calls the provider's API, as it is stored; None if there is none. Raises VaultError."""
-        statement = select(*ACCESS).where(_row.id == integration_id)
+        statement = _access.where(_row.id == integration_id)
         row = await self._database.read(lambda connection: connection.execute(statement).first())
         if row is None or row.access_token is None:
             return None
@@ -119,6 +136,7 @@ class Integrations:
             token_version=row.token_version,
             tenant_id=row.tenant_id,
             provider_slug=row.provider_slug,
+            provider_version=row.version,
         )
 
     async def page(
@@ -132,9 +150,7 @@ class Integrations:
     ) -> list[Integration]:
         """Integrations by id, of a tenant, of a provider, in a status; go on with `after` = the last id of the page."""
         statement = page_of(tenant_id, provider_slug, status, limit, after)
-        return [
-            from_row(row) for row in await self._database.read(lambda connection: connection.execute(statement).all())
-        ]
+        return [from_row(row) for row in await self._read(statement)]
 
     async def overdue(self, slack: timedelta, *, batch: int = BATCH) -> AsyncIterator[list[Due]]:
         """Those late by more than `slack`, `batch` at a time; within a status, the longest overdue first."""
@@ -257,11 +273,6 @@ def _connected(values: dict[str, Any]) -> Transition:
         None,
         from_us(values["status_changed_at"]),
     )
-
-
-def place(integration_id: str, field: str) -> str:
-    """Where the vault says that a token is."""
-    return f"integration/{integration_id}/{field}"
 
 
 def page_of(

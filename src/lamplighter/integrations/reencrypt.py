@@ -10,7 +10,7 @@ from msgspec import Struct
 from sqlalchemy import Column, Connection, bindparam, select, update
 
 from lamplighter.integrations.database import Database
-from lamplighter.integrations.integrations import place
+from lamplighter.integrations.integration import place
 from lamplighter.integrations.notices.recipients import place as recipient_place
 from lamplighter.integrations.registrations import secret_place
 from lamplighter.integrations.tables import integrations, providers, recipients

@@ -28,6 +28,7 @@ from lamplighter.core.secret import Secret
 from lamplighter.integrations import outage, row
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.gates import Gates, Permit
+from lamplighter.integrations.integration import place
 from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.oauth import (
     Ambiguous,
@@ -263,7 +264,7 @@ class Refresher:
 
     async def _decrypt(self, held: row.Held) -> Secret:
         try:
-            return Secret(self._vault.decrypt(held.refresh_token, f"integration/{held.id}/refresh_token"))
+            return Secret(self._vault.decrypt(held.refresh_token, place(held.id, "refresh_token")))
         except VaultError as error:
             await self._blame(held, str(error), "vault")
             raise

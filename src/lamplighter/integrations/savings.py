@@ -19,6 +19,7 @@ from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.secret import Secret
 from lamplighter.integrations import fault, row
 from lamplighter.integrations.database import Database
+from lamplighter.integrations.integration import place
 from lamplighter.integrations.journal import Entry, Journal, JournalError
 from lamplighter.integrations.oauth import Tokens
 from lamplighter.integrations.planner import Planner, plan_after, planned_within
@@ -196,7 +197,7 @@ class Savings:
         return _Pending(row.Answer(integration_id, version, obtained.owner, sealed), entry, forget)
 
     def _encrypt(self, token: str | None, integration_id: str, field: str) -> str | None:
-        return None if token is None else self._vault.encrypt(token, f"integration/{integration_id}/{field}")
+        return None if token is None else self._vault.encrypt(token, place(integration_id, field))
 
     def _next(self, obtained: Obtained) -> int | None:
         if obtained.expires_at is None:

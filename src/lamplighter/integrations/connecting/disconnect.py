@@ -18,7 +18,7 @@ from lamplighter.integrations.access import TokenAccess
 from lamplighter.integrations.connecting.revocation import Held, revoke
 from lamplighter.integrations.database import Database
 from lamplighter.integrations.http_pool import Http
-from lamplighter.integrations.integrations import place
+from lamplighter.integrations.integration import place
 from lamplighter.integrations.outcome import Busy, Gone
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.vault import Vault, VaultError

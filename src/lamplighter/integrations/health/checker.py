@@ -58,7 +58,7 @@ class Checker:
         access = await self._integrations.access(integration_id)
         if access is None:
             raise Gone(f"there is no integration {integration_id!r:.60} that has a token: connect it first.")
-        provider = await self._registrations.get(access.provider_slug)
+        provider = await self._registrations.current(access.provider_slug, access.provider_version)
         if provider.health_url is None:
             raise Gone(f"nothing tells the health of {provider.display_name}: give it a health_url.")
         if access.expires_at is not None and access.expires_at <= self._clock():
