@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from lamplighter.cli.opened import with_store
-from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table, say
+from lamplighter.cli.output import Json, StoreUrl, ago, next_of, print_json, print_table, say, say_more
 from lamplighter.cli.which import Before, ChildOf, Limit, Names, Queues, Tenants, where_of
 from lamplighter.core.model import Failure, JobView, State
 from lamplighter.store.base import Store
@@ -30,16 +30,15 @@ def dead(
     """List the jobs that failed for good, the newest first: after how many attempts, and with what last error."""
     where = where_of(queue=queue, name=name, tenant=tenant, state=[State.FAILED], child_of=child_of)
     found = with_store(store, lambda opened: _look(opened, where, limit, before))
+    views = [view for view, _ in found]
     if json:
-        last = found[-1][0].id if len(found) == limit else None
-        print_json({"jobs": [_plain(view, failure) for view, failure in found], "next": last})
+        print_json({"jobs": [_plain(view, failure) for view, failure in found], "next": next_of(views, limit)})
         return
     columns = ("id", "name", "queue", "tenant", "failed", "attempts", "error", "reason")
     print_table(columns, [_row(view, failure) for view, failure in found], empty="No job has failed for good.")
     if found:
         say("`lamplighter jobs show ID` tells all of one, `lamplighter jobs retry ID` runs it again.")
-    if len(found) == limit:
-        say(f"There may be more: --before {found[-1][0].id}")
+    say_more(views, limit, "--before")
 
 
 async def _look(store: Store, where: Any, limit: int, before: str | None) -> list[tuple[JobView, Failure | None]]:

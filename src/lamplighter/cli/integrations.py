@@ -13,7 +13,7 @@ import typer
 
 from lamplighter.cli.extras import need
 from lamplighter.cli.opened import file_must_exist, must_exist, run_async
-from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print_table, say
+from lamplighter.cli.output import Json, StoreUrl, ago, count, next_of, print_json, print_table, say, say_more
 from lamplighter.cli.program import Noun
 from lamplighter.core.config import Settings, load
 from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
@@ -65,8 +65,7 @@ def list_integrations(
 
     found = with_service(store, read)
     if json:
-        next_ = found[-1].id if len(found) == limit else None
-        print_json({"integrations": [msgspec.to_builtins(one) for one in found], "next": next_})
+        print_json({"integrations": [msgspec.to_builtins(one) for one in found], "next": next_of(found, limit)})
         return
     columns = ("id", "tenant", "provider", "status", "expires", "next refresh", "last outcome", "reason")
     rows = [
@@ -83,8 +82,7 @@ def list_integrations(
         for one in found
     ]
     print_table(columns, rows, empty="No such integrations." if tenant or provider or status else "No integrations.")
-    if len(found) == limit:
-        say(f"There may be more: --after {found[-1].id}")
+    say_more(found, limit, "--after")
 
 
 @group.command()

@@ -11,7 +11,19 @@ import typer
 
 from lamplighter.cli.bulk import Cancelling, count_matching, do_to_all
 from lamplighter.cli.opened import with_store
-from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print_lines, print_table, say, text
+from lamplighter.cli.output import (
+    Json,
+    StoreUrl,
+    ago,
+    count,
+    next_of,
+    print_json,
+    print_lines,
+    print_table,
+    say,
+    say_more,
+    text,
+)
 from lamplighter.cli.program import Noun
 from lamplighter.cli.which import Before, ChildOf, Ids, Limit, Names, Queues, States, Tenants, chosen, where_of
 from lamplighter.core.clock import utcnow
@@ -45,13 +57,12 @@ def list_jobs(
     where = where_of(queue=queue, name=name, tenant=tenant, state=state, child_of=child_of)
     found = with_store(store, lambda opened: opened.page(where, limit=limit, before=before))
     if json:
-        print_json({"jobs": [_plain(view) for view in found], "next": found[-1].id if len(found) == limit else None})
+        print_json({"jobs": [_plain(view) for view in found], "next": next_of(found, limit)})
         return
     columns = ("id", "name", "queue", "tenant", "state", "when", "fails")
     rows = [(v.id, v.name, v.queue, v.tenant, _state(v), ago(_when(v)), v.failures + v.crashes) for v in found]
     print_table(columns, rows, empty="No jobs." if where == Where() else "No such jobs.")
-    if len(found) == limit:
-        say(f"There may be more: --before {found[-1].id}")
+    say_more(found, limit, "--before")
 
 
 @group.command()

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from lamplighter.cli.integrations import NO_SUCH, with_family, with_service
-from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table, say
+from lamplighter.cli.output import Json, StoreUrl, ago, next_of, print_json, print_table, say, say_more
 from lamplighter.core.errors import LamplighterError, StoreError
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def audit(
 
     found = with_service(store, read)
     if json:
-        next_ = found[-1].id if len(found) == limit else None
-        print_json({"records": [msgspec.to_builtins(one) for one in found], "next": next_})
+        print_json({"records": [msgspec.to_builtins(one) for one in found], "next": next_of(found, limit)})
         return
     columns = ("when", "who", "action", "what", "tenant", "result")
     rows = [
@@ -96,8 +95,7 @@ def audit(
         for one in found
     ]
     print_table(columns, rows, empty="No records.")
-    if len(found) == limit:
-        say(f"There may be more: --before {found[-1].id}")
+    say_more(found, limit, "--before")
 
 
 def _each(ids: list[str], act: Act, store: str | None, *, json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import typer
@@ -80,6 +80,24 @@ def _table(columns: Sequence[str], lines: list[list[str]], width: int | None) ->
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+class HasId(Protocol):
+    """What a page is made of."""
+
+    @property
+    def id(self) -> str: ...
+
+
+def next_of(page: Sequence[HasId], limit: int) -> str | None:
+    """What a full page is gone on with; None: there is no more."""
+    return page[-1].id if len(page) == limit else None
+
+
+def say_more(page: Sequence[HasId], limit: int, flag: str) -> None:
+    """Tell people how to go on after a full page."""
+    if (last := next_of(page, limit)) is not None:
+        say(f"There may be more: {flag} {last}")
 
 
 def print_lines(pairs: Iterable[tuple[str, object]]) -> None:

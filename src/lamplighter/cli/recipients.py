@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from lamplighter.cli.integrations import with_service
-from lamplighter.cli.output import Json, StoreUrl, print_json, print_table, say
+from lamplighter.cli.output import Json, StoreUrl, next_of, print_json, print_table, say, say_more
 from lamplighter.cli.program import Noun
 
 if TYPE_CHECKING:
@@ -41,14 +41,12 @@ def list_recipients(
 
     found = with_service(store, read)
     if json:
-        next_ = found[-1].id if len(found) == limit else None
-        print_json({"recipients": [msgspec.to_builtins(one) for one in found], "next": next_})
+        print_json({"recipients": [msgspec.to_builtins(one) for one in found], "next": next_of(found, limit)})
         return
     columns = ("id", "tenant", "channel", "address", "events")
     rows = [(one.id, one.tenant_id or "(operator)", one.channel, one.address, _short(one)) for one in found]
     print_table(columns, rows, empty="No such recipients." if tenant else "Nobody is told anything.")
-    if len(found) == limit:
-        say(f"There may be more: --after {found[-1].id}")
+    say_more(found, limit, "--after")
 
 
 @group.command()
