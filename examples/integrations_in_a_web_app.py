@@ -17,7 +17,7 @@ from lamplighter.demo.settle import registered
 from lamplighter.demo.world import running_world
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.tenants import Tenant
-from lamplighter.web import Caller, integrations_api
+from lamplighter.web import Caller, http_api
 
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 
@@ -55,7 +55,7 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 web = Starlette(
     routes=[
         Route("/files/{id}", files),
-        Mount("/cloud", integrations_api(tokens, identify=identify, public_url=f"{PUBLIC_URL}/cloud")),
+        Mount("/cloud", http_api(app, identify=identify, tokens=tokens, public_url=f"{PUBLIC_URL}/cloud")),
     ],
     lifespan=lifespan,
 )

@@ -25,7 +25,7 @@ from lamplighter.demo.settle import registered
 from lamplighter.integrations.audit import Record
 from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.tenants import Tenant
-from lamplighter.web import Caller, integrations_api
+from lamplighter.web import Caller, Role, http_api
 
 AT = "/cloud"  # where the host mounted it
 API = f"{AT}/api/v1"
@@ -35,7 +35,7 @@ OTHER = "tidewater-clinic"
 CALLERS = {
     "owner": Caller(user_id="auth|1", tenants=frozenset({TENANT})),
     "stranger": Caller(user_id="auth|2", tenants=frozenset({OTHER})),
-    "superadmin": Caller(user_id="auth|3", is_superadmin=True),
+    "superadmin": Caller(user_id="auth|3", role=Role.SUPERADMIN),
     "service": Caller(user_id="indexer", tenants=frozenset({TENANT}), may_read_tokens=True),
     "nosy": Caller(user_id="auth|4", may_read_tokens=True),
 }
@@ -114,7 +114,7 @@ async def running_site(home: Home, *, public_url: str | None = None) -> AsyncIte
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with running(home) as inside:
-            api = integrations_api(inside.tokens, identify=identify, public_url=public_url or url + AT)
+            api = http_api(inside.app, identify=identify, tokens=inside.tokens, public_url=public_url or url + AT)
             await inside.tokens.service.tenants.add(
                 [Tenant(id=one, name=one, owner_id="auth|1") for one in (TENANT, OTHER)]
             )

@@ -13,7 +13,7 @@ from tests.web.site import Site, told
 
 from lamplighter.core.errors import ConfigError, LamplighterError, StoreError, StoreUnavailable, UnknownJob
 from lamplighter.integrations.vault import UnknownKey, VaultError
-from lamplighter.web import Caller, integrations_api
+from lamplighter.web import Caller, http_api
 from lamplighter.web.errors import KINDS, kind_of
 
 CONNECT = f"/tenants/{TENANT}/integrations/connect"
@@ -92,12 +92,10 @@ async def test_what_is_no_json_is_refused(site: Site, body: bytes, kind: str) ->
 )
 async def test_the_api_wants_to_know_where_it_is(site: Site, public_url: str) -> None:
     with pytest.raises(ConfigError, match="public_url"):
-        integrations_api(site.inside.tokens, identify=site_module.identify, public_url=public_url)
+        http_api(site.inside.app, identify=site_module.identify, tokens=site.inside.tokens, public_url=public_url)
 
 
 @pytest.mark.parametrize("prefix", ["api", "/api/", "/"])
 async def test_a_prefix_is_a_path(site: Site, prefix: str) -> None:
     with pytest.raises(ConfigError, match="prefix"):
-        integrations_api(
-            site.inside.tokens, identify=site_module.identify, public_url="https://shop.example", prefix=prefix
-        )
+        http_api(site.inside.app, identify=site_module.identify, prefix=prefix)

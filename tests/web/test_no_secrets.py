@@ -34,7 +34,7 @@ from lamplighter.integrations.connecting.errors import ConnectError
 from lamplighter.integrations.tables import health
 from lamplighter.integrations.tenants import Tenant
 from lamplighter.integrations.vault import Vault
-from lamplighter.web import Caller, integrations_api
+from lamplighter.web import Caller, Role, http_api
 
 TENANT = "copper-bakery"
 
@@ -136,12 +136,12 @@ async def live(it: Running, world: World, noted: Noted, post: MailServer, hook: 
 
 async def ask(it: Running, noted: Noted, integration: str) -> None:
     """Every answer of the API, but those that are there to give a token."""
-    operator = Caller(user_id="auth|3", is_superadmin=True, may_read_tokens=True)
+    operator = Caller(user_id="auth|3", role=Role.SUPERADMIN, may_read_tokens=True)
 
     async def identify(_: Request) -> Caller:
         return operator
 
-    api = integrations_api(it.tokens, identify=identify, public_url="http://127.0.0.1:1")
+    api = http_api(it.app, identify=identify, tokens=it.tokens, public_url="http://127.0.0.1:1")
     one = f"/api/v1/tenants/{TENANT}/integrations/{integration}"
     refresh = f"/api/v1/oauth/tenants/{TENANT}/integrations/{integration}/refresh"
     transport = httpx2.ASGITransport(app=api)

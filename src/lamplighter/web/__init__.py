@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.web.app import integrations_api
-from lamplighter.web.given import Caller
+from lamplighter.web.app import http_api
+from lamplighter.web.roles import Caller, Role
 
-__all__ = ["Caller", "integrations_api"]
+__all__ = ["Caller", "Role", "http_api"]

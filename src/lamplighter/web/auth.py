@@ -1,7 +1,8 @@
 """Who may do what: decided here, for all routes.
 
-`admit` stands before every route but the provider's callback, and goes by the path alone, so that no route can forget
-it: a `tenant_id` there has to be one of the caller's, and an `integration_id` one of that tenant's.
+`admit` stands before every route but the provider's callback. It goes by what the route needs (`roles`) and by its path
+alone, so that no route can forget it: a `tenant_id` there has to be one of the caller's, an `integration_id` one of
+that tenant's, and a `job_id` one of a tenant whose jobs the caller sees.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends, Request
 
 from lamplighter.core.errors import LamplighterError
+from lamplighter.core.model import JobView, Where
 from lamplighter.integrations.audit import Actor, acting
 from lamplighter.integrations.integration import Integration
-from lamplighter.web.given import Caller, given
+from lamplighter.web.given import given, integrating
+from lamplighter.web.roles import Caller, Needs, Role, needs_of
 
 LONGEST_ID = 200  # characters
 
@@ -31,30 +34,41 @@ class NotFound(LamplighterError):
     """There is no such integration of that tenant, whether or not another has it."""
 
 
+class NoSuchJob(LamplighterError):
+    """There is no such job for the caller, whether or not another sees it."""
+
+
 class Admitted(NamedTuple):
-    """Who calls, and the integration that the path names."""
+    """Who calls, and the integration or job that the path names."""
 
     caller: Caller
-    named: Integration | None
+    named_integration: Integration | None
+    named_job: JobView | None
 
     @property
     def integration(self) -> Integration:
         """For routes whose path names one."""
-        assert self.named is not None, "the path of this route has an integration_id"
-        return self.named
+        assert self.named_integration is not None, "the path of this route has an integration_id"
+        return self.named_integration
+
+    @property
+    def job(self) -> JobView:
+        """For routes whose path names one."""
+        assert self.named_job is not None, "the path of this route has a job_id"
+        return self.named_job
 
 
 async def admit(request: Request) -> AsyncIterator[Admitted]:
-    """Let the request through if its caller may act for the tenant of its path; what it does is the caller's doing."""
+    """Let the request through if its caller may do that; what it does is the caller's doing."""
     caller = await given(request).identify(request)
     if caller is None:
         raise Unauthorized("nobody is signed in: sign in, or send what proves who you are.")
-    tenant_id, integration_id = (request.path_params.get(name) for name in ("tenant_id", "integration_id"))
-    if tenant_id is not None:
-        check_tenant(caller, tenant_id)
-    named = None if integration_id is None else await _integration(request, tenant_id, integration_id)
+    tenant_id, integration_id, job_id = map(request.path_params.get, ("tenant_id", "integration_id", "job_id"))
+    _check(caller, _needs(request), tenant_id, is_of_job=job_id is not None)
+    integration = None if integration_id is None else await _integration(request, tenant_id, integration_id)
+    job = None if job_id is None else await _job(request, caller, job_id)
     with acting(_actor(request, caller.user_id)):
-        yield Admitted(caller, named)
+        yield Admitted(caller, integration, job)
 
 
 async def pass_by(request: Request) -> AsyncIterator[None]:
@@ -66,12 +80,6 @@ async def pass_by(request: Request) -> AsyncIterator[None]:
 Admission = Annotated[Admitted, Depends(admit)]
 
 
-def check_tenant(caller: Caller, tenant_id: str) -> None:
-    """Raises Forbidden if the caller may not act for the tenant."""
-    if not (caller.is_superadmin or tenant_id in caller.tenants):
-        raise Forbidden("this tenant is not yours: ask its owner, or a superadmin.")
-
-
 def check_token_reader(caller: Caller) -> None:
     """Raises Forbidden if the caller may have no access tokens."""
     if not caller.may_read_tokens:
@@ -79,19 +87,58 @@ def check_token_reader(caller: Caller) -> None:
 
 
 def visible_tenants(caller: Caller, tenant_id: str | None) -> Collection[str] | None:
-    """Whose records the caller may see, of those of one tenant if it asks for that; None: everybody's."""
+    """Whose things the caller may see, of those of one tenant if it asks for that; None: everybody's.
+
+    Raises:
+        Forbidden: none at all.
+    """
     if tenant_id is not None:
-        check_tenant(caller, tenant_id)
+        _check_tenant(caller, tenant_id)
         return [tenant_id]
-    return None if caller.is_superadmin else caller.tenants
+    if caller.role is not Role.TENANT:
+        return None
+    if not caller.tenants:  # none must not be taken for all
+        raise Forbidden("you act for no tenant: ask a superadmin to give you one.")
+    return sorted(caller.tenants)
+
+
+def _needs(request: Request) -> Needs:
+    needs = needs_of(request.scope["endpoint"])
+    assert needs is not None, f"{request.method} {request.url.path} does not say what it needs"
+    return needs
+
+
+def _check(caller: Caller, needs: Needs, tenant_id: str | None, *, is_of_job: bool) -> None:
+    if not caller.has(needs.right):
+        raise Forbidden(f"a {caller.role} may not do that: ask a superadmin.")
+    if tenant_id is not None:
+        _check_tenant(caller, tenant_id)
+    elif caller.role is Role.TENANT and not (needs.sorts or is_of_job):
+        raise Forbidden("this is about everybody's work, which a tenant does not see: ask the operator.")
+
+
+def _check_tenant(caller: Caller, tenant_id: str) -> None:
+    if not caller.sees(tenant_id):
+        raise Forbidden("this tenant is not yours: ask its owner, or a superadmin.")
 
 
 async def _integration(request: Request, tenant_id: str | None, integration_id: str) -> Integration:
-    is_id = len(integration_id) <= LONGEST_ID and integration_id.isprintable()
-    found = await given(request).tokens.service.integrations.get(integration_id) if is_id else None
+    service = integrating(request).tokens.service
+    found = await service.integrations.get(integration_id) if _is_id(integration_id) else None
     if found is None or found.tenant_id != tenant_id:
         raise NotFound("the tenant has no such integration: list its integrations to find their ids.")
     return found
+
+
+async def _job(request: Request, caller: Caller, job_id: str) -> JobView:
+    found = await given(request).app.store.page(Where(ids=(job_id,)), limit=1) if _is_id(job_id) else []
+    if not found or not caller.sees(found[0].tenant):
+        raise NoSuchJob("there is no such job (any more): list jobs to find their ids.")
+    return found[0]
+
+
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_ID and text.isprintable()
 
 
 def _actor(request: Request, user_id: str) -> Actor:

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
+from lamplighter.core.errors import BadArguments, ConfigError, LamplighterError, QueueFull, StoreError, TooLarge
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.journal import JournalError
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
@@ -21,7 +21,7 @@ from lamplighter.integrations.outcome import Busy, Gone, NotNow
 from lamplighter.integrations.registrations import UnknownProvider
 from lamplighter.integrations.vault import VaultError
 from lamplighter.web import answers
-from lamplighter.web.auth import Forbidden, NotFound, Unauthorized
+from lamplighter.web.auth import Forbidden, NoSuchJob, NotFound, Unauthorized
 
 TOO_LARGE = 413
 
@@ -42,7 +42,11 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     Unauthorized: Kind(401, "auth/unauthorized"),
     Forbidden: Kind(403, "auth/insufficient-permissions"),
     NotFound: Kind(404, "cloud-integration/not-found"),
+    NoSuchJob: Kind(404, "job/not-found"),
     ConfigError: Kind(400, "validation/invalid-input"),
+    BadArguments: Kind(400, "validation/invalid-input"),
+    TooLarge: Kind(400, "validation/invalid-input"),
+    QueueFull: Kind(429, "queue/full"),
     UnknownProvider: Kind(404, "cloud-integration/provider-not-found"),
     ConnectRefused: Kind(404, "cloud-integration/tenant-not-found"),  # what a callback is refused, people see as a page
     ConnectDenied: Kind(409, "cloud-integration/denied"),

@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from fastapi import Depends, Request
-from msgspec import Struct
 
+from lamplighter.app import App
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.service import Service
+from lamplighter.web.roles import Caller
+
+Identify: TypeAlias = Callable[[Request], Awaitable[Caller | None]]
 
 
-class Caller(Struct, frozen=True, kw_only=True):
-    """Who calls. `tenants`: whom it owns. A superadmin may act for all tenants.
+class Integrating(NamedTuple):
+    """What the nouns about integrations need."""
 
-    `may_read_tokens`: it may have access tokens, of the tenants that it may act for. That is for services; no owner's
-    browser needs it, and a superadmin does not have it by being one.
-    """
-
-    user_id: str
-    tenants: frozenset[str] = frozenset()
-    is_superadmin: bool = False
-    may_read_tokens: bool = False
-
-
-Identify = Callable[[Request], Awaitable[Caller | None]]
+    tokens: TokenFamily
+    callback_url: str
 
 
 class Given(NamedTuple):
-    """The arguments of `integrations_api`, worked out."""
+    """The arguments of `http_api`, worked out. `integrating` is None where the app has no integrations."""
 
-    tokens: TokenFamily
+    app: App[Any]
     identify: Identify
-    callback_url: str
+    integrating: Integrating | None
 
 
 def given(request: Request) -> Given:
@@ -42,13 +36,25 @@ def given(request: Request) -> Given:
     return found
 
 
+def integrating(request: Request) -> Integrating:
+    """The same, for routes that are only there with integrations."""
+    found = given(request).integrating
+    assert found is not None, "routes about integrations are included with them"
+    return found
+
+
+def _app(request: Request) -> App[Any]:
+    return given(request).app
+
+
 def _tokens(request: Request) -> TokenFamily:
-    return given(request).tokens
+    return integrating(request).tokens
 
 
 def _service(request: Request) -> Service:
-    return given(request).tokens.service
+    return integrating(request).tokens.service
 
 
+TheApp = Annotated[App[Any], Depends(_app)]
 Tokens = Annotated[TokenFamily, Depends(_tokens)]
 Ours = Annotated[Service, Depends(_service)]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lamplighter.web import answers
 from lamplighter.web.auth import Admission, check_token_reader
 from lamplighter.web.given import Ours
+from lamplighter.web.roles import Right, needs
 
 MOST_VERSIONS = 2**31 - 1
 
@@ -30,6 +31,7 @@ class Wish(BaseModel):
 
 
 @router.post("/tenants/{tenant_id}/integrations/{integration_id}/access-token")
+@needs(Right.OWN)
 async def give_access_token(admitted: Admission, ours: Ours, wish: Wish | None = None) -> Response:
     """A token that is good for the next call; ask again before each, it costs one read while it is fresh."""
     async with ours.audit.noting("token.read", admitted.integration.resource):

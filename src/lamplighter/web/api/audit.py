@@ -14,6 +14,7 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import LONGEST_ID, Admission, visible_tenants
 from lamplighter.web.given import Ours
+from lamplighter.web.roles import Right, needs
 
 router = APIRouter()
 
@@ -40,6 +41,7 @@ class ShownRecord(Shown, frozen=True, kw_only=True):
 
 
 @router.get("/audit")
+@needs(Right.READ, sorts=True)
 async def list_records(
     admitted: Admission,
     ours: Ours,

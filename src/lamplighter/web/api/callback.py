@@ -20,7 +20,7 @@ from lamplighter.integrations.connecting.authorizations import LIFETIME
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectError, ConnectFailed, ConnectRefused
 from lamplighter.web import answers
 from lamplighter.web.errors import kind_of
-from lamplighter.web.given import Ours, given
+from lamplighter.web.given import Ours, integrating
 
 PATH = "/oauth/callback"
 
@@ -57,7 +57,7 @@ def remember(answer: Response, callback_url: str, state: Secret, browser: Secret
 async def callback(request: Request, ours: Ours) -> Response:
     """Connect, and send the browser on to where its person was going."""
     state = Secret(request.query_params.get("state", ""))
-    cookie = Cookie.of(given(request).callback_url, state)
+    cookie = Cookie.of(integrating(request).callback_url, state)
     answer = await _finish(request, ours, Secret(request.cookies.get(cookie.key, "")))
     if cookie.key in request.cookies:
         answer.delete_cookie(**cookie._asdict())

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from lamplighter.web import answers
 from lamplighter.web.api import callback
 from lamplighter.web.auth import Admission
-from lamplighter.web.given import Ours, given
+from lamplighter.web.given import Ours, integrating
+from lamplighter.web.roles import Right, needs
 
 router = APIRouter()
 
@@ -26,9 +27,10 @@ class Wish(BaseModel):
 
 
 @router.post("/tenants/{tenant_id}/integrations/connect")
+@needs(Right.OWN)
 async def connect(request: Request, tenant_id: str, wish: Wish, admitted: Admission, ours: Ours) -> Response:
     """The URL to send the person to, and a cookie by which their browser is known when it comes back."""
-    callback_url = given(request).callback_url
+    callback_url = integrating(request).callback_url
     begun = await ours.connections.begin(
         tenant_id,
         wish.provider,

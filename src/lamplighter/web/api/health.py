@@ -15,6 +15,7 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import Ours, Tokens
+from lamplighter.web.roles import Right, needs
 
 AN_INTEGRATION = "/tenants/{tenant_id}/integrations/{integration_id}"
 
@@ -53,18 +54,21 @@ class ShownHistory(Shown, frozen=True, kw_only=True):
 
 
 @router.get(f"{AN_INTEGRATION}/health")
+@needs(Right.READ)
 async def get_health(admitted: Admission, ours: Ours) -> Response:
     """Its health, as far as it is known."""
     return answers.data(await _health(ours, admitted.integration.id))
 
 
 @router.get(f"{AN_INTEGRATION}/health/history")
+@needs(Right.READ)
 async def get_history(admitted: Admission, ours: Ours, days: Annotated[int, Query(ge=1, le=366)] = 30) -> Response:
     """Its uptime and incidents of the last days."""
     return answers.data(_history(await ours.healths.history(admitted.integration.id, timedelta(days=days))))
 
 
 @router.post(f"{AN_INTEGRATION}/test")
+@needs(Right.TEND)
 async def test(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
     """Ask the provider now; what does not work any more is refreshed at once."""
     async with ours.audit.noting("integration.check", admitted.integration.resource):

@@ -13,6 +13,7 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import Ours, Tokens
+from lamplighter.web.roles import Right, needs
 
 router = APIRouter()
 
@@ -39,6 +40,7 @@ class ShownIntegration(Shown, frozen=True, kw_only=True):
 
 
 @router.get("/tenants/{tenant_id}/integrations")
+@needs(Right.READ)
 async def list_integrations(
     tenant_id: str, ours: Ours, status: Status | None = None, limit: Limit = 100, after: Cursor = ""
 ) -> Response:
@@ -48,12 +50,14 @@ async def list_integrations(
 
 
 @router.get("/tenants/{tenant_id}/integrations/{integration_id}")
+@needs(Right.READ)
 async def get_integration(admitted: Admission) -> Response:
     """One of them."""
     return answers.data(_shown(admitted.integration))
 
 
 @router.delete("/tenants/{tenant_id}/integrations/{integration_id}")
+@needs(Right.OWN)
 async def disconnect(admitted: Admission, ours: Ours) -> Response:
     """Give its tokens back to the provider where that can be done, and delete them. Its row and id stay."""
     async with ours.audit.noting("integration.disconnect", admitted.integration.resource) as metadata:
@@ -64,6 +68,7 @@ async def disconnect(admitted: Admission, ours: Ours) -> Response:
 
 
 @router.post("/oauth/tenants/{tenant_id}/integrations/{integration_id}/refresh")
+@needs(Right.TEND)
 async def refresh(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
     """Refresh its tokens now, due or not; what it is like afterwards."""
     known = admitted.integration
