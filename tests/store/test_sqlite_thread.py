@@ -144,15 +144,12 @@ async def test_many_tasks_may_enter_one_store_at_once(path: Path) -> None:
 
 
 async def test_a_store_that_could_be_opened_half_is_closed_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class NoWriter(SqliteThread):
-        def __init__(self, *args: Any, access: Any, **options: Any) -> None:
-            if access == "write":
-                raise StoreUnavailable("no writer today")
-            super().__init__(*args, access=access, **options)
+    def no_writer(*args: Any, **options: Any) -> None:
+        raise StoreUnavailable("no writer today")
 
     store = SqliteStore(path)
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "SqliteThread", NoWriter)
+        patch.setattr(store_module, "open_writer", no_writer)
         with pytest.raises(StoreUnavailable, match="today"):
             await store.__aenter__()
     assert threads() == []

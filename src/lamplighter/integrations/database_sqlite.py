@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, Literal, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, StaticPool, create_engine
 from sqlalchemy.dialects import registry
@@ -16,12 +18,13 @@ from lamplighter.integrations.database import Work
 from lamplighter.store.sqlite.connection import explain
 from lamplighter.store.sqlite.thread import SqliteThread
 from lamplighter.store.sqlite.url import parse, show
+from lamplighter.store.sqlite.writer import Writer, open_writer
 
 T = TypeVar("T")
 
 
 class SqliteSide:
-    """One file: a thread that writes, and one that reads."""
+    """One file: a thread that writes, shared with the jobs that are in it, and one that reads."""
 
     def __init__(self, url: str) -> None:
         self._place = parse(url)
@@ -36,9 +39,10 @@ class SqliteSide:
         return str(self.path.absolute())
 
     async def open(self) -> None:
-        self._writer = await self._open("write")
+        path, synchronous, patience = self._place
+        self._writer = await _open(partial(open_writer, path, synchronous=synchronous, patience=patience), _wrap)
         try:
-            self._reader = await self._open("read")
+            self._reader = await _open(partial(SqliteThread, path, access="read", patience=patience), _wrap_to_read)
         except BaseException:
             await self._writer.close()
             raise
@@ -56,20 +60,11 @@ class SqliteSide:
     async def migrate(self, work: Work[T]) -> T:
         return await self._writer.run(work)  # there is one writer, who waits for that of other processes
 
-    async def _open(self, access: Literal["read", "write"]) -> _Thread:
-        path, synchronous, patience = self._place
-        thread = await asyncio.to_thread(SqliteThread, path, access=access, synchronous=synchronous, patience=patience)
-        try:
-            return _Thread(thread, await thread.run(_wrap_to_read if access == "read" else _wrap))
-        except BaseException:
-            await asyncio.to_thread(thread.close)
-            raise
-
 
 class _Thread:
     """A SQLAlchemy engine over the one connection of a SqliteThread, used in that thread only."""
 
-    def __init__(self, thread: SqliteThread, engine: Engine) -> None:
+    def __init__(self, thread: Writer | SqliteThread, engine: Engine) -> None:
         self._thread = thread
         self._engine = engine
 
@@ -119,10 +114,16 @@ class GroupedDialect(SQLiteDialect_pysqlite):
 registry.register("sqlite.lamplighter", __name__, GroupedDialect.__name__)
 
 
+async def _open(start: Callable[[], Writer | SqliteThread], wrap: Callable[[sqlite3.Connection], Engine]) -> _Thread:
+    thread = await asyncio.to_thread(start)
+    try:
+        return _Thread(thread, await thread.run(wrap))
+    except BaseException:
+        await asyncio.to_thread(thread.close)
+        raise
+
+
 def _wrap(raw: sqlite3.Connection) -> Engine:
-    raw.execute("COMMIT")  # foreign_keys has no effect inside a transaction
-    raw.execute("PRAGMA foreign_keys = ON")
-    raw.execute("BEGIN")
     # hide_parameters, because SQLAlchemy would write them into its errors, and those end in logs
     url = "sqlite+lamplighter://"
     return create_engine(url, creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)

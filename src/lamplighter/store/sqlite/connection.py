@@ -39,6 +39,7 @@ def connect(path: Path, *, synchronous: str = "FULL", patience: float = 10) -> s
             # SQLite does not wait its own timeout for this lock, so of processes that start together some would fail
             mode = when_free(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0], patience)
             connection.execute(f"PRAGMA synchronous = {synchronous}")
+            connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA cache_size = -16000")
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA journal_size_limit = 67108864")

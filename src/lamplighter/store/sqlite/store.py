@@ -44,10 +44,11 @@ from lamplighter.store.sqlite.thread import SqliteThread
 from lamplighter.store.sqlite.transaction import cursor_of
 from lamplighter.store.sqlite.url import parse, show
 from lamplighter.store.sqlite.watch import Watch
+from lamplighter.store.sqlite.writer import Writer, open_writer
 
 
 class _Opened(NamedTuple):
-    writer: SqliteThread
+    writer: Writer
     reader: SqliteThread
     peek: Peek
 
@@ -115,7 +116,7 @@ class SqliteStore:
             undo.callback(peek.close)
             reader = SqliteThread(self.path, access="read", patience=self._patience)
             undo.callback(reader.close)
-            writer = SqliteThread(self.path, access="write", synchronous=self._synchronous, patience=self._patience)
+            writer = open_writer(self.path, synchronous=self._synchronous, patience=self._patience)
             undo.pop_all()
         return _Opened(writer, reader, peek)
 

@@ -57,6 +57,11 @@ class SqliteThread:
         self._thread = threading.Thread(target=self._serve, name=f"lamplighter-sqlite-{access}", daemon=True)
         self._thread.start()
 
+    @property
+    def has_file(self) -> bool:
+        """Whether the file is still where it was opened."""
+        return _identity(self.path) == self._file
+
     async def run(self, work: Work[T]) -> T:
         """What `work(connection)` returns, once it is durable.
 
@@ -135,7 +140,7 @@ class SqliteThread:
         if not self._writes:
             self._connection.execute("BEGIN")
             return
-        if _identity(self.path) != self._file:  # SQLite would go on writing to a file that nobody finds again
+        if not self.has_file:  # SQLite would go on writing to a file that nobody finds again
             raise StoreUnavailable(
                 f"the database file {self.path} was moved or deleted while in use: put it back, or restart."
             )
