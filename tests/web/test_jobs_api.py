@@ -91,8 +91,12 @@ async def test_a_tenant_learns_that_its_job_failed_but_not_how_it_is_made(errand
     job = told(answer)[1]
     [failure] = job["failedAttempts"]
     assert (failure["kind"], failure["error"], failure["message"], failure["traceback"]) == ("error", None, None, None)
-    assert (job["args"], job["worker"]) == (None, None)
-    assert "Traceback" not in answer.text
+    assert (job["args"], job["worker"], job["reason"]) == (None, None, None)
+    result = await errands.ask("owner", "GET", f"/jobs/{failed}/result")
+    assert told(result) == (409, "job/failed")
+    for text in (answer.text, result.text, (await errands.ask("owner", "GET", f"/jobs/{failed}/why")).text):
+        assert "declined" not in text
+        assert "Traceback" not in text
 
 
 async def test_what_is_in_the_way_of_a_job_is_told_in_sentences(errands: Errands) -> None:

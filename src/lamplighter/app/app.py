@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Self, TypeVar, overload
@@ -137,11 +137,11 @@ class App(Declaring[D]):
         self._refuse_unless_open()
         return await self._results.ended(job, timeout)
 
-    def beside(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+    def beside(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> asyncio.Task[None]:
         """Do that work beside all else, until it is done; if the app closes before, it is cancelled, and can still use
         the store."""
         self._refuse_unless_open()
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(work(), name=name)
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
         return task

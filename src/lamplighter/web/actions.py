@@ -47,7 +47,7 @@ class Actions:
         self._running += 1
         try:
             await _put(self._app, action)
-            task = self._app.beside(_Run(self._app, action).whole(), name=f"lamplighter-action-{action.id}")
+            task = self._app.beside(_Run(self._app, action).whole, name=f"lamplighter-action-{action.id}")
         except BaseException:
             self._running -= 1
             raise

@@ -12,11 +12,11 @@ from lamplighter.app import Blocker
 from lamplighter.core.model import State, Where
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
-from lamplighter.web.api.showing import shown, whole
+from lamplighter.web.api.showing import is_insider, shown, whole
 from lamplighter.web.auth import Admission, visible_tenants
 from lamplighter.web.bodies import Text
 from lamplighter.web.given import TheApp
-from lamplighter.web.roles import Right, Role, needs
+from lamplighter.web.roles import Right, needs
 
 Filter = Annotated[list[Text], Query(max_length=50)]
 States = Annotated[list[State], Query(max_length=len(State))]
@@ -96,7 +96,7 @@ async def list_children(
 async def get_why(admitted: Admission, app: TheApp) -> Response:
     """Why it does not run: all that is in its way, the first thing to do first; empty: the next free slot takes it."""
     job, found = admitted.job, await app.why(admitted.job.id)
-    blockers = _for_tenants(found) if admitted.caller.role is Role.TENANT else [_plain(one) for one in found]
+    blockers = [_plain(one) for one in found] if is_insider(admitted.caller) else _for_tenants(found)
     return answers.data({"id": job.id, "state": job.state, "blockers": blockers})
 
 

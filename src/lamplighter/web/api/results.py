@@ -9,11 +9,11 @@ from fastapi.responses import Response
 from msgspec import Raw
 
 from lamplighter.app.results import refuse_unless_done
-from lamplighter.core.errors import UnknownJob
+from lamplighter.core.errors import JobFailed, UnknownJob
 from lamplighter.core.model import ENDED, JobView, State, Where
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.api.showing import raw
+from lamplighter.web.api.showing import is_insider, raw
 from lamplighter.web.auth import Admission, NoSuchJob
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
@@ -48,6 +48,8 @@ async def get_result(
             raise NoSuchJob("the job has ended, and was not kept: keep done jobs for a while.") from None
     if job.state not in ENDED:
         return answers.data(_shown(job), status=202)
+    if job.state is State.FAILED and not is_insider(admitted.caller):
+        raise JobFailed(f"job {job.id} ({job.name}) has failed: retry it, or ask the operator why.")
     refuse_unless_done(job)
     return answers.data(_shown(job))
 

@@ -14,7 +14,8 @@ from lamplighter.web.roles import Caller, Role
 
 
 class ShownJob(Shown, frozen=True, kw_only=True):
-    """A job. Tenants see none of `args`, `worker`, `unique_key`, `limits` and `waits_on`."""
+    """A job. Tenants see none of `args`, `worker`, `unique_key`, `limits` and `waits_on`, nor the reason of a failure,
+    which is the text of an exception."""
 
     id: str
     name: str
@@ -81,7 +82,7 @@ class WholeJob(ShownJob, frozen=True, kw_only=True):
 
 def shown(one: JobView, caller: Caller) -> ShownJob:
     """The job, as far as the caller may see it."""
-    is_insider = _is_insider(caller)
+    inside = is_insider(caller)
     return ShownJob(
         id=one.id,
         name=one.name,
@@ -97,37 +98,38 @@ def shown(one: JobView, caller: Caller) -> ShownJob:
         attempts=one.fence,
         failures=one.failures,
         crashes=one.crashes,
-        args=raw(one.args) if is_insider else None,
+        args=raw(one.args) if inside else None,
         progress=raw(one.progress),
         result=raw(one.result),
-        reason=one.reason,
-        worker=one.worker if is_insider else None,
+        reason=one.reason if inside or one.state is not State.FAILED else None,
+        worker=one.worker if inside else None,
         parent=one.group,
         stopping=one.stopping,
-        unique_key=one.unique.key if one.unique and is_insider else None,
-        limits=one.limits if is_insider else (),
-        waits_on=one.waits_on if is_insider else None,
+        unique_key=one.unique.key if one.unique and inside else None,
+        limits=one.limits if inside else (),
+        waits_on=one.waits_on if inside else None,
         children=_children(one.children),
     )
 
 
 def whole(one: JobView, failures: Sequence[Failure], caller: Caller) -> WholeJob:
     """The same with its past."""
-    is_insider = _is_insider(caller)
+    inside = is_insider(caller)
     return WholeJob(
         **structs.asdict(shown(one, caller)),
-        failed_attempts=[_failure(failure, is_insider=is_insider) for failure in failures],
+        failed_attempts=[_failure(failure, inside=inside) for failure in failures],
         timeline=sorted(_moments(one, failures), key=lambda moment: moment.at),
     )
+
+
+def is_insider(caller: Caller) -> bool:
+    """Whether the caller may see how the host's jobs are made."""
+    return caller.role is not Role.TENANT
 
 
 def raw(json: str | None) -> Raw | None:
     """What is JSON already."""
     return None if json is None else Raw(json.encode())
-
-
-def _is_insider(caller: Caller) -> bool:
-    return caller.role is not Role.TENANT
 
 
 def _children(counted: Children | None) -> ShownChildren | None:
@@ -142,14 +144,14 @@ def _children(counted: Children | None) -> ShownChildren | None:
     )
 
 
-def _failure(one: Failure, *, is_insider: bool) -> ShownFailure:
+def _failure(one: Failure, *, inside: bool) -> ShownFailure:
     return ShownFailure(
         attempt=one.fence,
         at=one.at,
         kind=one.kind,
-        error=one.error if is_insider else None,
-        message=one.message if is_insider else None,
-        traceback=one.traceback if is_insider else None,
+        error=one.error if inside else None,
+        message=one.message if inside else None,
+        traceback=one.traceback if inside else None,
     )
 
 
