@@ -227,3 +227,28 @@ async def test_work_until_idle_runs_what_schedules_missed(timed: App[None], cloc
     clock.advance(86_400)
     await timed.work(until_idle=True)
     assert len(ran) == 1
+
+
+async def test_what_is_beside_an_app_ends_with_it_and_can_use_the_store_until_then(url: str) -> None:
+    app, began, told = App(url, settings=Settings()), asyncio.Event(), list[str]()
+
+    async def look_on() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append(f"{len(await app.store.stats())} queues")
+
+    async def be_quick() -> None:
+        told.append("done")
+
+    async with app:
+        async with app:
+            task = app.beside(look_on, name="look on")
+            await app.beside(be_quick, name="be quick")
+            await began.wait()
+        assert not task.done(), "it is still open"
+    assert task.cancelled()
+    assert told == ["done", "0 queues"]
+    with pytest.raises(ConfigError, match=NOT_OPEN):
+        app.beside(be_quick, name="too late")

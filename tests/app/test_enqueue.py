@@ -264,3 +264,19 @@ async def test_what_is_no_transaction_on_the_store_is_refused(app: App[None]) ->
     with pytest.raises(TransactionUnsupported):
         app.enqueue_within(object(), [note.draft(1)])
     assert sum(one.queued for one in await app.store.stats()) == 0
+
+
+async def test_a_job_is_drafted_by_its_name_and_the_names_of_its_arguments(app: App[None]) -> None:
+    @app.job(queue="post", priority=5)
+    async def note(ctx: C, what: str, at: datetime | None = None) -> None: ...
+
+    named = app.job_named("note")
+    [handle] = await app.enqueue([named.draft_of({"at": "2030-01-01T00:00:00Z", "what": "a"})])
+    view = await handle.view()
+    assert (view.name, view.queue, view.priority) == ("note", "post", 5)
+    assert note.definition.codec.load(view.args)["at"] == datetime(2030, 1, 1, tzinfo=UTC)
+    for wrong in ({}, {"what": 7}, {"what": "a", "self": 1}, {"what": "a", "ctx": 1}, {"what": "\ud800"}):
+        with pytest.raises(BadArguments):
+            named.draft_of(wrong)
+    with pytest.raises(UnknownJob, match="did you mean 'note'"):
+        app.job_named("notes")

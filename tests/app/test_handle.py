@@ -193,3 +193,19 @@ async def test_a_result_that_is_there_needs_no_time(app: App[None]) -> None:
         await handle.result(timeout=0)
     await app.work(until_idle=True)
     assert await handle.result(timeout=0) == 3
+
+
+async def test_a_job_is_waited_for_by_its_id(app: App[None]) -> None:
+    @app.job()
+    async def light(ctx: C) -> str:
+        return "lit"
+
+    handle = await light.enqueue()
+    for timeout in (0, 0.01):
+        with pytest.raises(TimeoutError):
+            await app.ended(handle.id, timeout)
+    async with app.worker():
+        assert (await app.ended(handle.id, 60)).result == '"lit"'
+    for timeout in (0, 60):
+        with pytest.raises(UnknownJob):
+            await app.ended("nobody", timeout)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from tests.families.running import Home, in_file
+from tests.services import STORES
+from tests.web.errands import Errands, errands_at
 from tests.web.site import Site, running_site
 
 from lamplighter.demo.world import World, running_world
@@ -33,3 +35,17 @@ async def site(home: Home) -> AsyncIterator[Site]:
 async def connected(site: Site, world: World) -> Integration:
     """An integration of `TENANT`."""
     return await site.connect(world.url)
+
+
+@pytest.fixture
+async def errands(sqlite: str) -> AsyncIterator[Errands]:
+    """An app without integrations."""
+    async with errands_at(sqlite) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
+async def errands_anywhere(request: pytest.FixtureRequest) -> AsyncIterator[Errands]:
+    """The same on a store of each of these kinds."""
+    async with errands_at(request.getfixturevalue(STORES[request.param])) as running:
+        yield running

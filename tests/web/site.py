@@ -37,6 +37,9 @@ CALLERS = {
     "stranger": Caller(user_id="auth|2", tenants=frozenset({OTHER})),
     "superadmin": Caller(user_id="auth|3", role=Role.SUPERADMIN),
     "service": Caller(user_id="indexer", tenants=frozenset({TENANT}), may_read_tokens=True),
+    "operator": Caller(user_id="auth|5", role=Role.OPERATOR),
+    "viewer": Caller(user_id="auth|6", role=Role.VIEWER),
+    "agent": Caller(user_id="auth|7", tenants=frozenset({TENANT, OTHER})),
     "nosy": Caller(user_id="auth|4", may_read_tokens=True),
 }
 
@@ -118,12 +121,13 @@ async def running_site(home: Home, *, public_url: str | None = None) -> AsyncIte
             await inside.tokens.service.tenants.add(
                 [Tenant(id=one, name=one, owner_id="auth|1") for one in (TENANT, OTHER)]
             )
-            async with _served(Starlette(routes=[Mount(AT, api)]), listener):
+            async with served(Starlette(routes=[Mount(AT, api)]), listener):
                 yield Site(url, api, inside)
 
 
 @asynccontextmanager
-async def _served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """It answers there for as long as the block lasts."""
     server = Server(app)
     task = asyncio.create_task(server.serve([listener]))
     up = asyncio.create_task(server.is_up.wait())

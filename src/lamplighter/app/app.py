@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Self, TypeVar, overload
@@ -20,7 +20,7 @@ from lamplighter.core.clock import Clock, WallClock
 from lamplighter.core.config import Settings, load
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.limit import tenant_rule
-from lamplighter.core.model import Keep
+from lamplighter.core.model import JobView, Keep
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.timekeeping import keep_time
 from lamplighter.engine.worker import Worker, WorkerOptions
@@ -72,6 +72,7 @@ class App(Declaring[D]):
         opened = open_store(settings.store) if store is None or isinstance(store, str) else store
         super().__init__(opened, deps=deps, settings=settings, clock=WallClock() if clock is None else clock)
         self.gates = Gates(self.store, self._clock)
+        self._beside: set[asyncio.Task[None]] = set()
         self._door = asyncio.Lock()  # or two that open it at once would both enter the lifespans
 
     async def __aenter__(self) -> Self:
@@ -98,6 +99,13 @@ class App(Declaring[D]):
         await self._rules.declare()
         for lifespan in lifespans:  # which may enqueue: the app counts as open
             await stack.enter_async_context(lifespan())
+        if len(self._open) == 1:
+            stack.push_async_callback(self._end_what_is_beside)
+
+    async def _end_what_is_beside(self) -> None:
+        for task in (tasks := tuple(self._beside)):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def weigh(self, tenant: str, weight: int) -> None:
         """Give a tenant `weight` (1 to 100, 1 by default) times the turns of one of weight 1, in every queue.
@@ -118,6 +126,25 @@ class App(Declaring[D]):
         """`handle.cancel()` for whoever has only an id."""
         self._refuse_unless_open()
         return await cancel(self.store, job, now=self._clock(), keep=self.settings.keep_failed, tree=tree)
+
+    async def ended(self, job: str, timeout: float | None = None) -> JobView:
+        """The job once it has ended, for whoever has only an id. `timeout`: seconds to wait; None: as long as it takes.
+
+        Raises:
+            TimeoutError: the time was over; the job goes on.
+            UnknownJob: it is not in the store (any longer).
+        """
+        self._refuse_unless_open()
+        return await self._results.ended(job, timeout)
+
+    def beside(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> asyncio.Task[None]:
+        """Do that work beside all else, until it is done; if the app closes before, it is cancelled, and can still use
+        the store."""
+        self._refuse_unless_open()
+        task = asyncio.create_task(work(), name=name)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
 
     async def pause(self, queue: str) -> None:
         """Let no worker take jobs from a queue; running ones go on."""

@@ -33,6 +33,7 @@ class Declaring(Enqueuing[D]):
     def __init__(self, store: Store, *, deps: D, settings: Settings, clock: Clock) -> None:
         super().__init__(store, deps=deps, settings=settings, clock=clock)
         self._registry = Registry()
+        self._by_name: dict[str, Job[D, Any, Any]] = {}
         self._entries: dict[str, Entry] = {}
         self._lifespans: list[Lifespan] = []
 
@@ -95,9 +96,18 @@ class Declaring(Enqueuing[D]):
             )
             self._registry.add(definition)
             kind = AsyncJob if inspect.iscoroutinefunction(function) else SyncJob
-            return kind(self, function, definition, defaults)
+            declared = self._by_name[called] = kind(self, function, definition, defaults)
+            return declared
 
         return register  # type: ignore[return-value]  # which kind it is shows only when the function does
+
+    def job_named(self, name: str) -> Job[D, Any, Any]:
+        """The job of that name, with the options that it was declared with.
+
+        Raises:
+            UnknownJob: this app has no such job; it says which one may have been meant.
+        """
+        return self._by_name[self._registry.get(name).name]
 
     def limit(
         self, name: str, *, running: int | None = None, rate: Rate | None = None, breaker: Breaker | None = None

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar, cast
 
-from lamplighter.app.results import Results, not_kept
+from lamplighter.app.results import Results, not_kept, refuse_unless_done
 from lamplighter.app.tree import cancel_tree
 from lamplighter.app.why import why, why_not_added
 from lamplighter.app.why.blocker import Blocker
 from lamplighter.core.clock import Clock
 from lamplighter.core.definition import Definition
-from lamplighter.core.errors import JobCancelled, JobFailed, ResultTimeout
-from lamplighter.core.model import ENDED, Added, Failure, JobView, State, Where
+from lamplighter.core.errors import ResultTimeout
+from lamplighter.core.model import Added, Failure, JobView, State, Where
 from lamplighter.engine.children import Offspring, Stored
 from lamplighter.store.base import Store
 
@@ -67,22 +66,11 @@ class Handle(Generic[R]):
             StoreUnavailable: the store cannot be reached; ask again.
         """
         try:
-            view = await self._ended(timeout)
+            view = await self._results.ended(self.id, timeout)
         except TimeoutError:
             raise ResultTimeout(f"job {self.id} has not ended within {timeout:g} s: wait longer.") from None
-        if view.state is State.DONE:
-            return cast(R, self._definition.codec.load_result(view.result))
-        kind = JobFailed if view.state is State.FAILED else JobCancelled
-        raise kind(f"job {self.id} ({view.name}) is {view.state}: {view.reason or 'no reason was given'}")
-
-    async def _ended(self, timeout: float | None) -> JobView:
-        if timeout is not None and timeout <= 0:  # a timeout that is over at once would not even look
-            view = await self.view()
-            if view.state not in ENDED:
-                raise TimeoutError
-            return view
-        async with asyncio.timeout(timeout):
-            return await self._results.ended(self.id)
+        refuse_unless_done(view)
+        return cast(R, self._definition.codec.load_result(view.result))
 
     async def view(self) -> JobView:
         """The job as it is now.

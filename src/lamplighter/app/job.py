@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
 from lamplighter.app.handle import Handle
@@ -67,6 +67,10 @@ class Job(Generic[D, P, R]):
             TooLarge: they are more than 256 KiB of JSON.
         """
         return Draft(self.definition, self.definition.codec.dump(args, kwargs), self.options)
+
+    def draft_of(self, arguments: Mapping[str, object]) -> Draft[R]:
+        """`draft` with the arguments by name, as JSON has them: for who knows neither the function nor its types."""
+        return Draft(self.definition, self.definition.codec.dump((), arguments), self.options)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Add one job, durably. Raises what `draft` raises, and StoreUnavailable."""

@@ -7,8 +7,8 @@ from collections import defaultdict
 from contextlib import suppress
 from itertools import islice
 
-from lamplighter.core.errors import LamplighterError, UnknownJob
-from lamplighter.core.model import ENDED, JobView, Where
+from lamplighter.core.errors import JobCancelled, JobFailed, LamplighterError, UnknownJob
+from lamplighter.core.model import ENDED, JobView, State, Where
 from lamplighter.store.alarm import Alarm
 from lamplighter.store.base import Store
 
@@ -24,6 +24,18 @@ def not_kept(job: str) -> UnknownJob:
     )
 
 
+def refuse_unless_done(view: JobView) -> None:
+    """An ended job that was done has a result; any other has a reason.
+
+    Raises:
+        JobFailed: it failed for good.
+        JobCancelled: it was cancelled.
+    """
+    if view.state is not State.DONE:
+        kind = JobFailed if view.state is State.FAILED else JobCancelled
+        raise kind(f"job {view.id} ({view.name}) is {view.state}: {view.reason or 'no reason was given'}")
+
+
 class Results:
     """The jobs that someone waits for. Each event loop that waits has a watch of its own."""
 
@@ -31,12 +43,27 @@ class Results:
         self._store = store
         self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
 
-    async def ended(self, job: str) -> JobView:
-        """The job, once it has ended.
+    async def ended(self, job: str, timeout: float | None = None) -> JobView:
+        """The job, once it has ended. `timeout`: seconds to wait; None waits for as long as it takes.
 
         Raises:
+            TimeoutError: the time was over.
             UnknownJob: it is not kept (any longer).
         """
+        if timeout is not None and timeout <= 0:  # a timeout that is over at once would not even look
+            return await self._ended_already(job)
+        async with asyncio.timeout(timeout):
+            return await self._wait_for(job)
+
+    async def _ended_already(self, job: str) -> JobView:
+        found = await self._store.page(Where(ids=(job,)), limit=1)
+        if not found:
+            raise not_kept(job)
+        if found[0].state not in ENDED:
+            raise TimeoutError
+        return found[0]
+
+    async def _wait_for(self, job: str) -> JobView:
         loop = asyncio.get_running_loop()
         watch = self._watches.get(loop)
         if watch is None or watch.failed:

@@ -17,11 +17,13 @@ async def cancel_tree(
     *,
     now: datetime,
     keep_until: datetime,
+    tenants: tuple[str, ...] = (),
     told: Callable[[Cancelled], None] = lambda _: None,
 ) -> Cancelled:
     """Cancel what waits and ask what runs to stop, each job before its children: so no further ones can come.
 
-    Done again, it goes on where it was interrupted. `told` hears after each call what was done so far.
+    Done again, it goes on where it was interrupted. With `tenants`, what is below is left alone unless it is theirs.
+    `told` hears after each call what was done so far.
     """
     gone = Cancelled([], [])
 
@@ -34,7 +36,7 @@ async def cancel_tree(
     await cancel([root])
     parents = [root]
     while parents:
-        children, before = Where(groups=(parents.pop(),)), None
+        children, before = Where(groups=(parents.pop(),), tenants=tenants), None
         while views := await store.page(children, limit=AT_ONCE, before=before):
             if live := [view.id for view in views if view.state in LIVE]:
                 await cancel(live)

@@ -1,50 +1,14 @@
-"""What is done to many jobs at once: only looked at, unless it is said to be meant."""
+"""Cancelling from the command line: by filter or tree, and telling how far it is."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 
-from msgspec.structs import replace
-
+from lamplighter.app.bulk import do_to_all
 from lamplighter.app.tree import cancel_tree
-from lamplighter.core.model import LIVE, Cancelled, State, Where
+from lamplighter.core.model import LIVE, Cancelled, Where
 from lamplighter.store.base import Store
-
-AT_ONCE = 1000  # jobs in one transaction
-
-Act = Callable[[Store, Where, int], Awaitable[list[str]]]
-
-
-async def count_matching(store: Store, where: Where, among: frozenset[State], limit: int) -> int:
-    """How many jobs match and are in one of these states, up to the limit."""
-    return sum([len(ids) async for ids in _pages(store, where, among, limit)])
-
-
-async def do_to_all(store: Store, where: Where, among: frozenset[State], limit: int, act: Act) -> list[str]:
-    """Do it to all of them, a batch at a time; returns to whom it was done.
-
-    They are gone through once, by id: what still matches afterwards, such as a running job that was asked to stop, is
-    not asked again and again.
-    """
-    touched: list[str] = []
-    async for ids in _pages(store, where, among, limit):
-        touched += await act(store, replace(where, ids=tuple(ids)), len(ids))
-        tell(f"{len(touched):,} jobs so far")
-    return touched
-
-
-async def _pages(store: Store, where: Where, among: frozenset[State], limit: int) -> AsyncIterator[list[str]]:
-    states = among.intersection(where.states) if where.states else among
-    which = replace(where, states=tuple(sorted(states)))
-    before: str | None = None
-    while states and limit > 0:
-        views = await store.page(which, limit=min(AT_ONCE, limit), before=before)
-        if not views:
-            return
-        yield [view.id for view in views]
-        before, limit = views[-1].id, limit - len(views)
 
 
 class Cancelling:
@@ -57,7 +21,7 @@ class Cancelling:
 
     async def all(self, store: Store, where: Where, limit: int) -> None:
         """All that match."""
-        await do_to_all(store, where, LIVE, limit, self._cancel)
+        await do_to_all(store, where, LIVE, limit, self._cancel, told=tell)
 
     async def trees(self, store: Store, where: Where) -> None:
         """These jobs, and all that hangs below them."""
@@ -76,10 +40,10 @@ class Cancelling:
 
 
 def _tell_tree(gone: Cancelled) -> None:
-    tell(f"{len(gone.ended) + len(gone.asked):,} jobs so far")
+    tell(len(gone.ended) + len(gone.asked))
 
 
-def tell(progress: str) -> None:
+def tell(jobs: int) -> None:
     """How far it is, for who looks on."""
     if sys.stderr.isatty():
-        print(f"\r{progress}", end="\r", file=sys.stderr, flush=True)
+        print(f"\r{jobs:,} jobs so far", end="\r", file=sys.stderr, flush=True)

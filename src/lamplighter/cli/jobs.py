@@ -9,7 +9,8 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 
-from lamplighter.cli.bulk import Cancelling, count_matching, do_to_all
+from lamplighter.app.bulk import count_matching, do_to_all
+from lamplighter.cli.bulk import Cancelling, tell
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import (
     Json,
@@ -109,7 +110,7 @@ def retry(
     among = MOVES["be retried"].sources
     if not ids and not yes:
         _only_count(store, where, among, limit, "retried", json=json)
-    retried = with_store(store, lambda opened: do_to_all(opened, where, among, limit, _retry))
+    retried = with_store(store, lambda opened: do_to_all(opened, where, among, limit, _retry, told=tell))
     missed = _missed(where, retried)
     if json:
         print_json({"retried": retried, "missed": missed})

@@ -35,9 +35,9 @@ class Listed(Protocol):
     def id(self) -> str: ...
 
 
-def data(shown: object) -> Response:
+def data(shown: object, *, status: int = 200) -> Response:
     """What was asked for."""
-    return _json(200, {"success": True, "data": shown})
+    return _json(status, {"success": True, "data": shown})
 
 
 def page(shown: Sequence[Listed], limit: int, **more: int) -> Response:
@@ -69,6 +69,12 @@ def sentence(status: int, message: str) -> Response:
 def see_other(location: str) -> Response:
     """Go there, with a GET."""
     return RedirectResponse(location, 303, HEADERS)
+
+
+def camel(name: str) -> str:
+    """A name as JSON has it."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _json(status: int, content: object, headers: Mapping[str, str] | None = None) -> Response:

@@ -7,6 +7,7 @@ The host opens the app in its lifespan, and says who calls.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -17,22 +18,27 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.safe_url import is_safe
 from lamplighter.web import errors
+from lamplighter.web.actions import Actions
 from lamplighter.web.api import (
     access_tokens,
     audit,
+    bulk,
     callback,
     connections,
+    enqueue,
     health,
     integrations,
+    job_actions,
     jobs,
     notifications,
     queues,
+    results,
 )
 from lamplighter.web.auth import admit, pass_by
-from lamplighter.web.bounds import Bounds
+from lamplighter.web.bounds import LARGEST_BATCH, Bounds
 from lamplighter.web.given import Given, Identify, Integrating
 
-NOUNS = (jobs, queues)
+NOUNS = (bulk, enqueue, job_actions, jobs, queues, results)
 WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications)
 
 
@@ -42,6 +48,7 @@ def http_api(
     identify: Identify,
     tokens: TokenFamily | None = None,
     public_url: str | None = None,
+    for_tenants: Collection[str] = (),
     prefix: str = "/api/v1",
 ) -> FastAPI:
     """The API of a Lamplighter app, as an ASGI app.
@@ -52,21 +59,24 @@ def http_api(
         tokens: the app's token family; without it there is nothing about integrations.
         public_url: where browsers find this API: providers send them back to `<public_url><prefix>/oauth/callback`,
             which is to be registered there. To be given with `tokens`.
+        for_tenants: the names of the jobs that tenants may enqueue, for themselves; by default none.
         prefix: of all paths.
 
     Raises:
         ConfigError: public_url or prefix cannot be used.
+        UnknownJob: the app has no job of a name in `for_tenants`.
     """
     _check_prefix(prefix)
+    allowed = frozenset(app.job_named(name).name for name in for_tenants)
     api = FastAPI(
         openapi_url=None,
         redirect_slashes=False,  # or a wrong path would be answered before anybody asks who calls
-        middleware=[Middleware(Bounds)],
+        middleware=[Middleware(Bounds, larger={f"{prefix}/jobs/batch": LARGEST_BATCH})],
         exception_handlers=errors.HANDLERS,
         telemetry={"tracing": False},  # a trace would hold the callback's query, and with it a code
     )
     integrating = None if tokens is None else Integrating(tokens, f"{_checked(public_url)}{prefix}{callback.PATH}")
-    api.state.given = Given(app, identify, integrating)
+    api.state.given = Given(app, identify, integrating, allowed, Actions(app))
     for noun in NOUNS if integrating is None else (*NOUNS, *WITH_INTEGRATIONS):
         api.include_router(noun.router, prefix=prefix, dependencies=[Depends(admit)])
     if integrating is not None:

@@ -8,13 +8,14 @@ that tenant's, and a `job_id` one of a tenant whose jobs the caller sees.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from typing import Annotated, NamedTuple
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
 
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.model import JobView, Where
-from lamplighter.integrations.audit import Actor, acting
+from lamplighter.integrations.audit import Actor, AuditLog, Resource, acting
 from lamplighter.integrations.integration import Integration
 from lamplighter.web.given import given, integrating
 from lamplighter.web.roles import Caller, Needs, Role, needs_of
@@ -44,6 +45,7 @@ class Admitted(NamedTuple):
     caller: Caller
     named_integration: Integration | None
     named_job: JobView | None
+    audit: AuditLog | None
 
     @property
     def integration(self) -> Integration:
@@ -57,6 +59,10 @@ class Admitted(NamedTuple):
         assert self.named_job is not None, "the path of this route has a job_id"
         return self.named_job
 
+    def noting(self, action: str, resource: Resource) -> AbstractAsyncContextManager[dict[str, Any]]:
+        """One audit record of what is done inside, as `AuditLog.noting`; none where the app keeps no such log."""
+        return nullcontext({}) if self.audit is None else self.audit.noting(action, resource)
+
 
 async def admit(request: Request) -> AsyncIterator[Admitted]:
     """Let the request through if its caller may do that; what it does is the caller's doing."""
@@ -68,7 +74,7 @@ async def admit(request: Request) -> AsyncIterator[Admitted]:
     integration = None if integration_id is None else await _integration(request, tenant_id, integration_id)
     job = None if job_id is None else await _job(request, caller, job_id)
     with acting(_actor(request, caller.user_id)):
-        yield Admitted(caller, integration, job)
+        yield Admitted(caller, integration, job, _audit(request))
 
 
 async def pass_by(request: Request) -> AsyncIterator[None]:
@@ -135,6 +141,11 @@ async def _job(request: Request, caller: Caller, job_id: str) -> JobView:
     if not found or not caller.sees(found[0].tenant):
         raise NoSuchJob("there is no such job (any more): list jobs to find their ids.")
     return found[0]
+
+
+def _audit(request: Request) -> AuditLog | None:
+    found = given(request).integrating
+    return None if found is None else found.tokens.service.audit
 
 
 def _is_id(text: str) -> bool:

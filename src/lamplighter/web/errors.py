@@ -13,7 +13,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from lamplighter.core.errors import BadArguments, ConfigError, LamplighterError, QueueFull, StoreError, TooLarge
+from lamplighter.core.errors import (
+    BadArguments,
+    ConfigError,
+    JobCancelled,
+    JobFailed,
+    LamplighterError,
+    QueueFull,
+    StoreError,
+    TooLarge,
+)
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.journal import JournalError
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
@@ -22,6 +31,15 @@ from lamplighter.integrations.registrations import UnknownProvider
 from lamplighter.integrations.vault import VaultError
 from lamplighter.web import answers
 from lamplighter.web.auth import Forbidden, NoSuchJob, NotFound, Unauthorized
+from lamplighter.web.refusals import (
+    ActionOver,
+    HasEnded,
+    KeyReused,
+    NoSuchAction,
+    NotPossible,
+    TooManyActions,
+    UnknownName,
+)
 
 TOO_LARGE = 413
 
@@ -43,6 +61,15 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     Forbidden: Kind(403, "auth/insufficient-permissions"),
     NotFound: Kind(404, "cloud-integration/not-found"),
     NoSuchJob: Kind(404, "job/not-found"),
+    JobFailed: Kind(409, "job/failed"),
+    JobCancelled: Kind(409, "job/cancelled"),
+    NotPossible: Kind(409, "job/not-possible"),
+    HasEnded: Kind(409, "job/has-ended"),
+    UnknownName: Kind(404, "job/unknown-name"),
+    KeyReused: Kind(422, "validation/idempotency-key-reused"),
+    NoSuchAction: Kind(404, "action/not-found"),
+    ActionOver: Kind(409, "action/not-possible"),
+    TooManyActions: Kind(429, "action/too-many"),
     ConfigError: Kind(400, "validation/invalid-input"),
     BadArguments: Kind(400, "validation/invalid-input"),
     TooLarge: Kind(400, "validation/invalid-input"),
@@ -66,7 +93,7 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
 PLAIN = {  # what the framework refuses, and how to put it right
     404: ("route/not-found", "there is no such path: check it."),
     405: ("route/method-not-allowed", "this path does not take that method: use another one."),
-    TOO_LARGE: ("validation/too-large", "the body is larger than 64 KiB: send less."),
+    TOO_LARGE: ("validation/too-large", "the body is larger than 64 KiB, or a batch of jobs than 1 MiB: send less."),
 }
 
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from lamplighter.app import App
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.service import Service
+from lamplighter.web.actions import Actions
 from lamplighter.web.roles import Caller
 
 Identify: TypeAlias = Callable[[Request], Awaitable[Caller | None]]
@@ -23,11 +24,16 @@ class Integrating(NamedTuple):
 
 
 class Given(NamedTuple):
-    """The arguments of `http_api`, worked out. `integrating` is None where the app has no integrations."""
+    """The arguments of `http_api`, worked out. `integrating` is None where the app has no integrations.
+
+    `for_tenants`: the names of the jobs that tenants may enqueue.
+    """
 
     app: App[Any]
     identify: Identify
     integrating: Integrating | None
+    for_tenants: frozenset[str]
+    actions: Actions
 
 
 def given(request: Request) -> Given:
@@ -55,6 +61,7 @@ def _service(request: Request) -> Service:
     return integrating(request).tokens.service
 
 
+TheGiven = Annotated[Given, Depends(given)]
 TheApp = Annotated[App[Any], Depends(_app)]
 Tokens = Annotated[TokenFamily, Depends(_tokens)]
 Ours = Annotated[Service, Depends(_service)]

@@ -62,13 +62,8 @@ def _shown(one: Record) -> ShownRecord:
         user_id=one.user_id,
         action=one.action,
         resource=ShownResource(type=one.resource_type, id=one.resource_id),
-        details={_camel(key): value for key, value in one.details.items()},
+        details={answers.camel(key): value for key, value in one.details.items()},
         result=one.result,
         error_message=one.error_message,
         timestamp=one.at,
     )
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))

@@ -1,49 +1,42 @@
-"""`/jobs`: find them, and see one."""
+"""`/jobs`: find them, and see one, its children and what is in its way."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from msgspec import Raw
 
-from lamplighter.core.model import JobView, State, Where
+from lamplighter.app import Blocker
+from lamplighter.core.model import State, Where
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
-from lamplighter.web.auth import LONGEST_ID, Admission, visible_tenants
+from lamplighter.web.api.showing import is_insider, shown, whole
+from lamplighter.web.auth import Admission, visible_tenants
+from lamplighter.web.bodies import Text
 from lamplighter.web.given import TheApp
-from lamplighter.web.roles import Caller, Right, Role, needs
+from lamplighter.web.roles import Right, needs
 
-Filter = Annotated[list[str], Query(max_length=50)]
+Filter = Annotated[list[Text], Query(max_length=50)]
+States = Annotated[list[State], Query(max_length=len(State))]
+
+OWN = {  # what a tenant can do something about
+    "ended": "it has ended: retry it, and it runs again.",
+    "held": "it waits until its children have ended: look at those.",
+    "running": "it runs: wait for its result, or cancel it.",
+    "scheduled": "its time has not come: wait, or promote it, and it runs now.",
+}
+WAITS = "the service has not come to it yet: wait, and ask the operator if that takes too long."
 
 router = APIRouter()
 
 
-class ShownJob(Shown, frozen=True, kw_only=True):
-    """A job. Tenants see no `args` and no `worker`: those are the application's affair."""
+class ShownBlocker(Shown, frozen=True, kw_only=True):
+    """What is in the way of a tenant's job."""
 
-    id: str
-    name: str
-    queue: str
-    tenant: str | None
-    state: State
-    priority: int
-    run_at: datetime
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-    kept_until: datetime | None
-    attempts: int
-    failures: int
-    crashes: int
-    args: Raw | None
-    progress: Raw | None
-    result: Raw | None
-    reason: str | None
-    worker: str | None
-    parent: str | None
+    kind: str
+    says: str
 
 
 @router.get("/jobs")
@@ -54,51 +47,64 @@ async def list_jobs(
     *,
     queue: Filter = [],  # noqa: B006 - the framework makes a new one for each call
     name: Filter = [],  # noqa: B006
-    state: Annotated[list[State], Query(max_length=len(State))] = [],  # noqa: B006
-    tenant: Annotated[str | None, Query(max_length=LONGEST_ID)] = None,
+    state: States = [],  # noqa: B006
+    parent: Filter = [],  # noqa: B006
+    tenant: Text | None = None,
     limit: Limit = 100,
     before: Cursor = "",
 ) -> Response:
     """Those that match every filter, the newest first; go on with `before` = `next`."""
     tenants = visible_tenants(admitted.caller, tenant)
-    where = Where(queues=tuple(queue), names=tuple(name), states=tuple(state), tenants=tuple(tenants or ()))
+    where = Where(
+        queues=tuple(queue),
+        names=tuple(name),
+        states=tuple(state),
+        groups=tuple(parent),
+        tenants=tuple(tenants or ()),
+    )
     found = await app.store.page(where, limit=limit, before=before or None)
     return answers.page([shown(one, admitted.caller) for one in found], limit)
 
 
 @router.get("/jobs/{job_id}")
 @needs(Right.READ)
-async def get_job(admitted: Admission) -> Response:
-    """One of them."""
-    return answers.data(shown(admitted.job, admitted.caller))
+async def get_job(admitted: Admission, app: TheApp) -> Response:
+    """One of them, with all that is known of it."""
+    failures = await app.store.failures(admitted.job.id)
+    return answers.data(whole(admitted.job, failures, admitted.caller))
 
 
-def shown(one: JobView, caller: Caller) -> ShownJob:
-    """The job, as far as the caller may see it."""
-    is_insider = caller.role is not Role.TENANT
-    return ShownJob(
-        id=one.id,
-        name=one.name,
-        queue=one.queue,
-        tenant=one.tenant,
-        state=one.state,
-        priority=one.priority,
-        run_at=one.run_at,
-        created_at=one.created_at,
-        started_at=one.started_at,
-        ended_at=one.ended_at,
-        kept_until=one.keep_until,
-        attempts=one.fence,
-        failures=one.failures,
-        crashes=one.crashes,
-        args=Raw(one.args.encode()) if is_insider else None,
-        progress=_raw(one.progress),
-        result=_raw(one.result),
-        reason=one.reason,
-        worker=one.worker if is_insider else None,
-        parent=one.group,
-    )
+@router.get("/jobs/{job_id}/children")
+@needs(Right.READ)
+async def list_children(
+    admitted: Admission,
+    app: TheApp,
+    *,
+    state: States = [],  # noqa: B006
+    limit: Limit = 100,
+    before: Cursor = "",
+) -> Response:
+    """The jobs that it is held for, as far as the caller sees them, the last first; go on with `before` = `next`."""
+    tenants = visible_tenants(admitted.caller, None)
+    where = Where(groups=(admitted.job.id,), states=tuple(state), tenants=tuple(tenants or ()))
+    found = await app.store.page(where, limit=limit, before=before or None)
+    return answers.page([shown(one, admitted.caller) for one in found], limit)
 
 
-def _raw(json: str | None) -> Raw | None:
-    return None if json is None else Raw(json.encode())
+@router.get("/jobs/{job_id}/why")
+@needs(Right.READ)
+async def get_why(admitted: Admission, app: TheApp) -> Response:
+    """Why it does not run: all that is in its way, the first thing to do first; empty: the next free slot takes it."""
+    job, found = admitted.job, await app.why(admitted.job.id)
+    blockers = [_plain(one) for one in found] if is_insider(admitted.caller) else _for_tenants(found)
+    return answers.data({"id": job.id, "state": job.state, "blockers": blockers})
+
+
+def _plain(one: Blocker) -> dict[str, object]:
+    return {answers.camel(name): value for name, value in msgspec.structs.asdict(one).items()}
+
+
+def _for_tenants(found: list[Blocker]) -> list[ShownBlocker]:
+    """Without workers, limits and the jobs of others, which the application's own sentences name."""
+    own = [ShownBlocker(kind=one.kind, says=OWN[one.kind]) for one in found if one.kind in OWN]
+    return own if len(own) == len(found) else [*own, ShownBlocker(kind="waits", says=WAITS)]

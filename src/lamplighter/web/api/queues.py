@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from fastapi.responses import Response
 
-from lamplighter.core.draft import LONGEST_NAME
 from lamplighter.core.model import QueueStats
+from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
+from lamplighter.web.auth import Admission
+from lamplighter.web.bodies import Queue
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
-
-Queue = Annotated[str, Path(max_length=LONGEST_NAME)]
 
 router = APIRouter()
 
@@ -42,17 +40,19 @@ async def list_queues(app: TheApp) -> Response:
 
 @router.post("/queues/{queue}/pause")
 @needs(Right.OPERATE)
-async def pause(queue: Queue, app: TheApp) -> Response:
+async def pause(queue: Queue, admitted: Admission, app: TheApp) -> Response:
     """Let no worker take jobs from it; running ones go on."""
-    await app.pause(queue)
+    async with admitted.noting("queue.pause", Resource("queue", queue, None)):
+        await app.pause(queue)
     return answers.nothing()
 
 
 @router.post("/queues/{queue}/resume")
 @needs(Right.OPERATE)
-async def resume(queue: Queue, app: TheApp) -> Response:
+async def resume(queue: Queue, admitted: Admission, app: TheApp) -> Response:
     """Let it go on."""
-    await app.resume(queue)
+    async with admitted.noting("queue.resume", Resource("queue", queue, None)):
+        await app.resume(queue)
     return answers.nothing()
 
 

@@ -1,0 +1,200 @@
+"""`POST /jobs/bulk` and `/actions`: the same done to many jobs, in the background."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import Field
+
+from lamplighter.app.bulk import count_matching
+from lamplighter.core.clock import to_us
+from lamplighter.core.draft import LONGEST_NAME
+from lamplighter.core.errors import ConfigError
+from lamplighter.core.ids import new_id
+from lamplighter.core.model import State, Where
+from lamplighter.integrations.audit import Resource
+from lamplighter.web import answers
+from lamplighter.web.action import HOW, Action, Deed, Standing
+from lamplighter.web.answers import Shown
+from lamplighter.web.auth import Admission, Admitted
+from lamplighter.web.bodies import Body, Queue, Text
+from lamplighter.web.given import Given, TheGiven
+from lamplighter.web.roles import Right, needs
+
+MOST = 1_000_000  # jobs that one action does anything to
+COUNTED = 100_000  # of those that match a preview
+MOST_SHOWN = 100  # actions in a list
+
+Some = Annotated[tuple[Text, ...], Field(max_length=50)]
+
+router = APIRouter()
+
+
+class Which(Body):
+    """Which jobs: every filter that is not empty must match. `parents`: the children of these."""
+
+    ids: Annotated[tuple[Text, ...], Field(max_length=500)] = ()
+    queues: Some = ()
+    names: Some = ()
+    tenants: Some = ()
+    states: Annotated[tuple[State, ...], Field(max_length=len(State))] = ()
+    parents: Some = ()
+
+
+class Wish(Body):
+    """What to do to them. `per_second`: how many jobs are run again each second, for what they call to keep up."""
+
+    action: Literal["retry", "cancel"]
+    where: Which
+    limit: Annotated[int, Field(ge=1, le=MOST)] = MOST
+    preview: bool = False
+    per_second: Annotated[int | None, Field(ge=1, le=10_000)] = None
+
+
+class Confirmation(Body):
+    """The name of the queue once more: this takes all of its jobs, and cannot be undone."""
+
+    confirm: Text
+
+
+class ShownWhere(Shown, frozen=True, kw_only=True):
+    """Which jobs it is about."""
+
+    ids: tuple[str, ...]
+    queues: tuple[str, ...]
+    names: tuple[str, ...]
+    tenants: tuple[str, ...]
+    states: tuple[State, ...]
+    parents: tuple[str, ...]
+
+
+class ShownAction(Shown, frozen=True, kw_only=True):
+    """An action. `matched`: the jobs that it has come by so far; `done`: those of them that it was done to."""
+
+    id: str
+    action: Deed
+    where: ShownWhere
+    limit: int
+    per_second: int | None
+    by: str
+    state: Standing
+    matched: int
+    done: int
+    started_at: datetime
+    ended_at: datetime | None
+    reason: str | None
+
+
+@router.post("/jobs/bulk")
+@needs(Right.OPERATE)
+async def do_to_many(wish: Wish, admitted: Admission, given: TheGiven) -> Response:
+    """202 with an action to look at; a preview only counts, up to 100,000."""
+    where = _where(wish.where)
+    if wish.preview:
+        matching = await count_matching(given.app.store, where, HOW[wish.action].among, min(wish.limit, COUNTED + 1))
+        return answers.data({"matching": min(matching, COUNTED), "isMore": matching > COUNTED})
+    if wish.per_second is not None and wish.action != "retry":
+        raise ConfigError("perSecond is how many jobs are run again each second: leave it out.")
+    return await _start(admitted, given, wish.action, where, limit=wish.limit, per_second=wish.per_second)
+
+
+@router.post("/queues/{queue}/purge")
+@needs(Right.OPERATE)
+async def purge(queue: Queue, confirmation: Confirmation, admitted: Admission, given: TheGiven) -> Response:
+    """Cancel all that waits in the queue; 202 with an action to look at. What runs goes on."""
+    if confirmation.confirm != queue:
+        raise ConfigError("this cancels all that waits in the queue: confirm it with the name of the queue.")
+    return await _start(admitted, given, "purge", Where(queues=(queue,)))
+
+
+@router.get("/actions")
+@needs(Right.READ)
+async def list_actions(given: TheGiven) -> Response:
+    """The last hundred of the last day, the newest first."""
+    return answers.data([_shown(one) for one in (await given.actions.all())[:MOST_SHOWN]])
+
+
+@router.get("/actions/{action_id}")
+@needs(Right.READ)
+async def get_action(action_id: str, given: TheGiven) -> Response:
+    """One of them."""
+    return answers.data(_shown(await given.actions.get(action_id)))
+
+
+@router.post("/actions/{action_id}/stop")
+@needs(Right.OPERATE)
+async def stop(action_id: str, admitted: Admission, given: TheGiven) -> Response:
+    """Have it end after the jobs that it is at; 202, for that may take a moment."""
+    async with admitted.noting("action.stop", Resource("action", action_id[:LONGEST_NAME], None)):
+        return answers.data(_shown(await given.actions.stop(action_id)), status=202)
+
+
+async def _start(
+    admitted: Admitted, given: Given, deed: Deed, where: Where, *, limit: int = MOST, per_second: int | None = None
+) -> Response:
+    now = given.app.clock()
+    action = Action(
+        id=new_id(to_us(now)),
+        deed=deed,
+        where=where,
+        limit=limit,
+        per_second=per_second,
+        by=admitted.caller.user_id,
+        started_at=now,
+        beat_at=now,
+    )
+    async with admitted.noting(f"action.{deed}", Resource("action", action.id, None)) as metadata:
+        metadata["where"] = _told(where)
+        await given.actions.start(action)
+    return answers.data(_shown(action), status=202)
+
+
+def _where(which: Which) -> Where:
+    where = Where(
+        ids=which.ids,
+        queues=which.queues,
+        names=which.names,
+        tenants=which.tenants,
+        states=which.states,
+        groups=which.parents,
+    )
+    if where == Where():
+        raise ConfigError("this would be every job there is: say which ones in `where`.")
+    return where
+
+
+def _told(where: Where) -> dict[str, Any]:
+    """What it says, for the log: of ids, how many."""
+    lists = {"queues": where.queues, "names": where.names, "tenants": where.tenants, "parents": where.groups}
+    told: dict[str, Any] = {name: list(some) for name, some in lists.items() if some}
+    if where.states:
+        told["states"] = [str(state) for state in where.states]
+    return told | ({"ids": len(where.ids)} if where.ids else {})
+
+
+def _shown(one: Action) -> ShownAction:
+    where = one.where
+    return ShownAction(
+        id=one.id,
+        action=one.deed,
+        where=ShownWhere(
+            ids=where.ids,
+            queues=where.queues,
+            names=where.names,
+            tenants=where.tenants,
+            states=where.states,
+            parents=where.groups,
+        ),
+        limit=one.limit,
+        per_second=one.per_second,
+        by=one.by,
+        state=one.state,
+        matched=one.matched,
+        done=one.done,
+        started_at=one.started_at,
+        ended_at=one.ended_at,
+        reason=one.reason,
+    )

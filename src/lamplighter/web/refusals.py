@@ -1,0 +1,33 @@
+"""Why a route about jobs does not do what was asked."""
+
+from __future__ import annotations
+
+from lamplighter.core.errors import LamplighterError
+
+
+class UnknownName(LamplighterError):
+    """The app has no job of that name."""
+
+
+class KeyReused(LamplighterError):
+    """The idempotency key was used for something else."""
+
+
+class NotPossible(LamplighterError):
+    """The job is not in a state in which that can be done to it."""
+
+
+class HasEnded(LamplighterError):
+    """The job has ended, and is forgotten by itself."""
+
+
+class NoSuchAction(LamplighterError):
+    """There is no such action (any more)."""
+
+
+class ActionOver(LamplighterError):
+    """The action has come to its end already."""
+
+
+class TooManyActions(LamplighterError):
+    """This process is busy with as many actions as it takes on."""

@@ -1,0 +1,72 @@
+"""What people do to jobs and queues over HTTP is in the audit log, where the app has one."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.routing import APIRoute
+from tests.families.running import TENANT
+from tests.web.site import Site, told
+
+from lamplighter.core.clock import to_us
+from lamplighter.core.ids import new_id
+from lamplighter.core.model import NewJob
+from lamplighter.web.api import bulk, job_actions, queues
+
+
+async def a_job(site: Site, delay: float = 0) -> str:
+    store, now = site.inside.app.store, site.inside.app.clock()
+    run_at = now.replace(year=2190) if delay else now
+    job = NewJob(id=new_id(to_us(now)), name="dust", queue="dust", run_at=run_at, tenant=TENANT)
+    await store.add([job], now=now)
+    return job.id
+
+
+@pytest.mark.parametrize("verb", ["retry", "promote", "cancel", "delete"])
+async def test_what_is_done_to_a_job_is_noted_for_its_tenant(site: Site, verb: str) -> None:
+    id_ = await a_job(site, delay=60)
+    method, path = ("DELETE", "") if verb == "delete" else ("POST", f"/{verb}")
+    assert (await site.ask("operator", method, f"/jobs/{id_}{path}")).is_success
+    [record] = await site.records(f"job.{verb}")
+    assert (record.resource_type, record.resource_id, record.tenant_id) == ("job", id_, TENANT)
+    assert (record.user_id, record.result, record.details["method"]) == ("auth|5", "success", method)
+
+
+async def test_what_was_refused_is_noted_with_its_reason(site: Site) -> None:
+    id_ = await a_job(site)
+    assert (await site.ask("owner", "POST", f"/jobs/{id_}/promote")).status_code == 409
+    [record] = await site.records("job.promote")
+    assert (record.result, record.user_id) == ("failure", "auth|1")
+    assert (record.error_message or "").startswith("it is in line already")
+
+
+async def test_what_is_done_to_a_queue_is_noted(site: Site) -> None:
+    await a_job(site)
+    assert (await site.ask("operator", "POST", "/queues/dust/pause")).is_success
+    assert (await site.ask("operator", "POST", "/queues/dust/resume")).is_success
+    for verb in ("pause", "resume"):
+        [record] = await site.records(f"queue.{verb}")
+        assert (record.resource_type, record.resource_id, record.tenant_id) == ("queue", "dust", None)
+
+
+async def test_an_action_is_noted_with_what_it_is_about(site: Site) -> None:
+    await a_job(site)
+    _, begun = told(await site.ask("operator", "POST", "/queues/dust/purge", {"confirm": "dust"}))
+    [record] = await site.records("action.purge")
+    assert (record.resource_type, record.resource_id) == ("action", begun["id"])
+    assert record.details["metadata"] == {"where": {"queues": ["dust"]}}
+    wish = {"action": "retry", "where": {"states": ["done"], "ids": [await a_job(site)]}}
+    assert (await site.ask("operator", "POST", "/jobs/bulk", wish)).is_success
+    [record] = await site.records("action.retry")
+    assert record.details["metadata"] == {"where": {"states": ["done"], "ids": 1}}
+    await site.ask("operator", "POST", "/actions/a-0/stop")
+    assert [record.result for record in await site.records("action.stop")] == ["failure"]
+
+
+def test_no_route_that_changes_jobs_or_queues_is_forgotten_here() -> None:
+    changing = {
+        route.name
+        for noun in (bulk, job_actions, queues)
+        for route in noun.router.routes
+        if isinstance(route, APIRoute) and route.methods != {"GET"}
+    }
+    assert changing == {"retry", "promote", "cancel", "forget", "pause", "resume", "do_to_many", "purge", "stop"}
