@@ -7,6 +7,7 @@ The host opens the app in its lifespan, and says who calls.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -30,6 +31,7 @@ from lamplighter.web.api import (
 )
 from lamplighter.web.auth import admit, pass_by
 from lamplighter.web.bounds import Bounds
+from lamplighter.web.cross_site import SameOrigin
 from lamplighter.web.given import Given, Identify, Integrating
 
 NOUNS = (jobs, queues)
@@ -43,16 +45,18 @@ def http_api(
     tokens: TokenFamily | None = None,
     public_url: str | None = None,
     prefix: str = "/api/v1",
+    trusted_origins: Collection[str] = (),
 ) -> FastAPI:
     """The API of a Lamplighter app, as an ASGI app.
 
     Args:
-        identify: who sent a request, by whatever the host trusts: a session, a token. None is answered 401. Where it
-            goes by a cookie, that has to be SameSite, for the API asks for no other proof of where a request is from.
+        identify: who sent a request, by whatever the host trusts: a session, a token. None is answered 401.
         tokens: the app's token family; without it there is nothing about integrations.
         public_url: where browsers find this API: providers send them back to `<public_url><prefix>/oauth/callback`,
             which is to be registered there. To be given with `tokens`.
         prefix: of all paths.
+        trusted_origins: `https://app.example.com`, whose pages may change things here. Those of others may not, or
+            they could with the cookies of whoever looks at them.
 
     Raises:
         ConfigError: public_url or prefix cannot be used.
@@ -61,7 +65,7 @@ def http_api(
     api = FastAPI(
         openapi_url=None,
         redirect_slashes=False,  # or a wrong path would be answered before anybody asks who calls
-        middleware=[Middleware(Bounds)],
+        middleware=[Middleware(SameOrigin, trusted_origins), Middleware(Bounds)],
         exception_handlers=errors.HANDLERS,
         telemetry={"tracing": False},  # a trace would hold the callback's query, and with it a code
     )
