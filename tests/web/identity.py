@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,6 +34,11 @@ class Identity:
         self.asked = 0
         self.answer: Response | None = None
         """What it says instead of its keys."""
+        self.asking = asyncio.Event()
+        """Somebody has asked."""
+        self.goes_on = asyncio.Event()
+        """Until then it keeps who asks waiting."""
+        self.goes_on.set()
 
     def add(self, alg: str = "RS256", /, **parameters: Any) -> Key:
         """A new key, with an id of its own."""
@@ -59,6 +65,8 @@ class Identity:
     async def show(self, _request: Request) -> Response:
         """The public keys."""
         self.asked += 1
+        self.asking.set()
+        await self.goes_on.wait()
         return self.answer or JSONResponse({"keys": [key.as_dict(private=False) for key in self.keys]})
 
 

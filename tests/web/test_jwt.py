@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -190,6 +191,22 @@ async def test_a_new_key_is_found_when_a_token_names_it(jwt: Jwt, identity: Iden
     identity.add("ES256")
     clock.advance(PATIENCE)
     assert await jwt.caller(identity.sign())
+    assert identity.asked == 2
+
+
+async def test_while_one_waits_for_fresh_keys_others_come_in_with_those_that_are_known(
+    jwt: Jwt, identity: Identity, clock: FakeClock
+) -> None:
+    assert await jwt.caller(identity.sign())
+    clock.advance(FRESH)
+    identity.asking.clear()
+    identity.goes_on.clear()
+    one = asyncio.create_task(jwt.caller(identity.sign()))
+    await identity.asking.wait()
+    assert await jwt.caller(identity.sign())
+    assert not one.done()
+    identity.goes_on.set()
+    assert await one
     assert identity.asked == 2
 
 

@@ -63,12 +63,11 @@ class Jwks:
             NoKeys: none are known, and there is no answer.
         """
         found = self._find(kid)
-        if found is None or self._is_past(self._read_at, FRESH):
-            async with self._asking:
-                found = self._find(kid)
-                if (found is None or self._is_past(self._read_at, FRESH)) and self._is_past(self._asked_at, PATIENCE):
+        if found is None or (self._is_past(self._read_at, FRESH) and not self._asking.locked()):
+            async with self._asking:  # of those whose key is known, one waits for the answer, and the others go on
+                if self._is_past(self._asked_at, PATIENCE):
                     await self._ask()
-                    found = self._find(kid)
+                found = self._find(kid)
         if self._is_past(self._read_at, LONGEST):
             raise NoKeys("the identity provider cannot be asked for its keys: try again, and tell the operator.")
         return found
