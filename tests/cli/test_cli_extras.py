@@ -54,3 +54,14 @@ def test_integrations_say_what_to_install(cli: Program, command: str) -> None:
         answer.sentence
         == "lamplighter integrations needs httpx2 and sqlalchemy: run `pip install 'lamplighter[integrations]'`."
     )
+
+
+@pytest.mark.parametrize("command", ["web shop:app", "keys list", "admin set-password"])
+@pytest.mark.parametrize("missing", ["argon2", "fastapi", "joserfc", "uvicorn"])
+def test_what_serves_the_api_says_what_to_install(cli: Program, command: str, missing: str) -> None:
+    answer = cli(*command.split(), "--json", environ=without(cli, [missing]))
+    assert (answer.code, answer.json) == (2, {"error": answer.sentence})
+    assert (
+        answer.sentence
+        == f"lamplighter {command.split(maxsplit=1)[0]} needs {missing}: run `pip install 'lamplighter[web]'`."
+    )

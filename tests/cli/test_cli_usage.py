@@ -15,11 +15,11 @@ from tests.cli.program import PROGRAM, SOON, Program, environment
 from tests.cli.shop import Shop
 
 NOUNS = ("jobs", "queues", "limits", "tenants", "crons", "workers", "integrations")
-GROUPS = (*NOUNS, "bench")
+GROUPS = (*NOUNS, "keys", "admin", "bench")
 STATES = ("held", "scheduled", "queued", "running", "done", "failed", "cancelled")
 SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
 OF_JOBS = ("list", "show", "retry", "cancel", "dead", "why", "move")
-COMMANDS = ("up", "work", *NOUNS, "config", "migrate", "bench", "verify", "simulate", "version")
+COMMANDS = ("up", "work", "web", *NOUNS, "keys", "admin", "config", "migrate", "bench", "verify", "simulate", "version")
 
 
 def test_help_groups_every_command_and_cuts_no_sentence_short(cli: Program) -> None:

@@ -66,6 +66,17 @@ class OAuth2Server(Server, frozen=True):
             response = await http.get("/control/requests")
         return msgspec.json.decode(response.content, type=list[Answered])
 
+    async def sign(self, **claims: Any) -> str:
+        """A token of this issuer with these claims, good for an hour."""
+        async with self._client() as http:
+            response = (await http.post("/control/tokens", json=claims)).raise_for_status()
+        return str(response.json()["token"])
+
+    async def rotate(self, alg: str) -> None:
+        """Sign with a new key from now on, for that algorithm."""
+        async with self._client() as http:
+            (await http.post("/control/keys", json={"alg": alg})).raise_for_status()
+
     async def _order(
         self, status: int, body: dict[str, Any] | None, changes: dict[str, Any], count: int | None
     ) -> None:

@@ -127,7 +127,7 @@ async def running_site(home: Home, *, public_url: str | None = None) -> AsyncIte
 
 @asynccontextmanager
 async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """It answers there for as long as the block lasts."""
+    """The app on that socket, for as long as the block lasts."""
     server = Server(app)
     task = asyncio.create_task(server.serve([listener]))
     up = asyncio.create_task(server.is_up.wait())

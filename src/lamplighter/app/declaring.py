@@ -24,6 +24,7 @@ from lamplighter.engine.tick import Entry
 from lamplighter.store.base import Store
 
 D = TypeVar("D")
+P = TypeVar("P")
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 
@@ -36,6 +37,16 @@ class Declaring(Enqueuing[D]):
         self._by_name: dict[str, Job[D, Any, Any]] = {}
         self._entries: dict[str, Entry] = {}
         self._lifespans: list[Lifespan] = []
+        self._parts: dict[type, object] = {}
+
+    def keep_part(self, part: object) -> None:
+        """Keep something that was declared on this app, for whoever has only the app to find it by its class."""
+        self._parts[type(part)] = part
+
+    def part(self, kind: type[P]) -> P | None:
+        """What `keep_part` was given of that class; the last, if it was given several."""
+        found = self._parts.get(kind)
+        return found if isinstance(found, kind) else None
 
     def lifespan(self, factory: Lifespan) -> None:
         """Enter `factory()` whenever the app opens, and leave it when the app closes: for what handlers need open."""

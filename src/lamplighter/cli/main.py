@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from lamplighter.cli import (
+    admin,
     bench,
     config,
     crons,
@@ -17,6 +18,7 @@ from lamplighter.cli import (
     imports,
     integrations,
     jobs,
+    keys,
     limits,
     migrate,
     move,
@@ -29,6 +31,7 @@ from lamplighter.cli import (
     tenants,
     up,
     verify,
+    web,
     why,
     work,
     workers,
@@ -51,6 +54,7 @@ cli = typer.Typer(
 
 cli.command("up")(up.up)
 cli.command("work")(work.work)
+cli.command("web")(web.web)
 jobs.group.command("dead")(dead.dead)
 jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
@@ -69,6 +73,8 @@ cli.add_typer(crons.group, name="crons")
 cli.add_typer(workers.group, name="workers")
 integrations.group.add_typer(recipients.group, name="recipients")
 cli.add_typer(integrations.group, name="integrations")
+cli.add_typer(keys.group, name="keys")
+cli.add_typer(admin.group, name="admin")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
 bench.group.command("fairness")(fairness.fairness)

@@ -15,9 +15,9 @@ from lamplighter.core.errors import ConfigError
 UsageError: Any = typer.BadParameter.__mro__[1]
 
 SECTIONS = {
-    "Run": ("up", "work"),
+    "Run": ("up", "work", "web"),
     "Look and mend": ("jobs", "queues", "limits", "tenants", "crons", "workers", "integrations"),
-    "Set up": ("config", "migrate", "bench", "verify", "simulate", "version"),
+    "Set up": ("keys", "admin", "config", "migrate", "bench", "verify", "simulate", "version"),
 }
 
 

@@ -18,15 +18,19 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
 from lamplighter.core.setting import (
     FOLDER,
+    HOST,
     KEYS,
+    LINE,
     MAILBOX,
     NAMES,
     SECRET,
     SMTP,
+    SUBJECTS,
     URL,
     WEB_URL,
     Kind,
     choice,
+    several,
     show,
     span,
     whole,
@@ -62,6 +66,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp_url: Annotated[Secret | None, SMTP] = None
     mail_from: Annotated[str | None, MAILBOX] = None
     public_url: Annotated[str | None, WEB_URL] = None
+    web_host: Annotated[str, HOST] = "127.0.0.1"
+    web_port: Annotated[int, whole(0, 65_535)] = 8100
+    web_url: Annotated[str | None, WEB_URL] = None
+    web_rate: Annotated[int, whole(1, 100_000)] = 500
+    jwt_issuer: Annotated[str | None, LINE] = None
+    jwt_audience: Annotated[str | None, LINE] = None
+    jwt_jwks_url: Annotated[str | None, WEB_URL] = None
+    jwt_algorithms: Annotated[tuple[str, ...], several("RS256", "ES256")] = ("RS256", "ES256")
+    jwt_superadmins: Annotated[tuple[str, ...], SUBJECTS] = ()
+    jwt_role_claim: Annotated[str | None, LINE] = None
+    jwt_tenants_claim: Annotated[str | None, LINE] = None
     keep_done: Annotated[timedelta, span("0s", "3650d")] = timedelta(days=7)
     keep_done_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_failed: Annotated[timedelta, span("0s", "3650d")] = timedelta(days=30)

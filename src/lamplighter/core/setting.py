@@ -55,11 +55,38 @@ def choice(*words: str) -> Kind:
     return Kind(f"one of {', '.join(words)}", lambda value: _matching("|".join(words), value, re.IGNORECASE).lower())
 
 
+def several(*words: str) -> Kind:
+    """Some of a few words, at least one."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if not (items := _read_list("|".join(words), value)):
+            raise ValueError
+        return items
+
+    return Kind(f"some of {', '.join(words)} as a list or with commas between", read)
+
+
 def _read_names(value: object) -> tuple[str, ...]:
+    return _read_list(r"[\w.:-]{1,64}", value)
+
+
+def _read_subjects(value: object) -> tuple[str, ...]:
+    return _read_list(r"[^\s,]{1,200}", value)
+
+
+def _read_list(pattern: str, value: object) -> tuple[str, ...]:
     items = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or len(items) > _MOST_NAMES:
         raise ValueError
-    return tuple(dict.fromkeys(_matching(r"[\w.:-]{1,64}", item, re.ASCII) for item in items))
+    return tuple(dict.fromkeys(_matching(pattern, item, re.ASCII) for item in items))
+
+
+def _read_host(value: object) -> str:
+    return _matching(r"[A-Za-z0-9.:_-]{1,253}", value)
+
+
+def _read_line(value: object) -> str:
+    return _matching(r"[^\s].{0,499}", value)
 
 
 def _read_url(value: object) -> str:
@@ -107,6 +134,9 @@ SMTP = Kind(
 )
 MAILBOX = Kind("an address such as lamps@example.com or Lamplighter <lamps@example.com>", _read_mailbox)
 WEB_URL = Kind("a URL such as https://app.example.com/settings", _read_web_url)
+SUBJECTS = Kind(f"at most {_MOST_NAMES} subjects as a list or with commas between", _read_subjects)
+HOST = Kind("an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::1", _read_host)
+LINE = Kind("a line of text", _read_line)
 SECRET = Kind("a line of text", _read_secret, private=True)
 
 

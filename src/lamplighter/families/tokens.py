@@ -80,6 +80,7 @@ class TokenFamily:
         )(self._release)
         app.every(RECONCILE_EVERY, self.reconcile.draft(), name="tokens.reconcile", misfire="skip")
         app.lifespan(self._open)
+        app.keep_part(self)
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:

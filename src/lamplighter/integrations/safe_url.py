@@ -19,10 +19,11 @@ def is_safe(url: str) -> bool:
         return False
     if not host or "@" in parts.netloc or parts.fragment:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine is there."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

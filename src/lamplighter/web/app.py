@@ -36,6 +36,7 @@ from lamplighter.web.api import (
 )
 from lamplighter.web.auth import admit, pass_by
 from lamplighter.web.bounds import LARGEST_BATCH, Bounds
+from lamplighter.web.cross_site import SameOrigin
 from lamplighter.web.given import Given, Identify, Integrating
 
 NOUNS = (bulk, enqueue, job_actions, jobs, queues, results)
@@ -50,17 +51,19 @@ def http_api(
     public_url: str | None = None,
     for_tenants: Collection[str] = (),
     prefix: str = "/api/v1",
+    trusted_origins: Collection[str] = (),
 ) -> FastAPI:
     """The API of a Lamplighter app, as an ASGI app.
 
     Args:
-        identify: who sent a request, by whatever the host trusts: a session, a token. None is answered 401. Where it
-            goes by a cookie, that has to be SameSite, for the API asks for no other proof of where a request is from.
+        identify: who sent a request, by whatever the host trusts: a session, a token. None is answered 401.
         tokens: the app's token family; without it there is nothing about integrations.
         public_url: where browsers find this API: providers send them back to `<public_url><prefix>/oauth/callback`,
             which is to be registered there. To be given with `tokens`.
         for_tenants: the names of the jobs that tenants may enqueue, for themselves; by default none.
         prefix: of all paths.
+        trusted_origins: `https://app.example.com`, whose pages may change things here. Those of others may not, or
+            they could with the cookies of whoever looks at them.
 
     Raises:
         ConfigError: public_url or prefix cannot be used.
@@ -71,7 +74,10 @@ def http_api(
     api = FastAPI(
         openapi_url=None,
         redirect_slashes=False,  # or a wrong path would be answered before anybody asks who calls
-        middleware=[Middleware(Bounds, larger={f"{prefix}/jobs/batch": LARGEST_BATCH})],
+        middleware=[
+            Middleware(SameOrigin, trusted_origins),
+            Middleware(Bounds, larger={f"{prefix}/jobs/batch": LARGEST_BATCH}),
+        ],
         exception_handlers=errors.HANDLERS,
         telemetry={"tracing": False},  # a trace would hold the callback's query, and with it a code
     )

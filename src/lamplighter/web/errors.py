@@ -30,7 +30,9 @@ from lamplighter.integrations.outcome import Busy, Gone, NotNow
 from lamplighter.integrations.registrations import UnknownProvider
 from lamplighter.integrations.vault import VaultError
 from lamplighter.web import answers
+from lamplighter.web.allowance import TooMany
 from lamplighter.web.auth import Forbidden, NoSuchJob, NotFound, Unauthorized
+from lamplighter.web.jwks import NoKeys
 from lamplighter.web.refusals import (
     ActionOver,
     HasEnded,
@@ -58,7 +60,9 @@ UNFORESEEN = Kind(500, "server/internal-error")
 KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     LamplighterError: UNFORESEEN,
     Unauthorized: Kind(401, "auth/unauthorized"),
+    NoKeys: Kind(503, "auth/unavailable"),
     Forbidden: Kind(403, "auth/insufficient-permissions"),
+    TooMany: Kind(429, "request/too-many"),
     NotFound: Kind(404, "cloud-integration/not-found"),
     NoSuchJob: Kind(404, "job/not-found"),
     JobFailed: Kind(409, "job/failed"),
@@ -112,7 +116,7 @@ async def _foreseen(_request: Request, error: LamplighterError) -> Response:
     kind = kind_of(error)
     if kind.status >= 500:
         _log.warning("%s: %s", kind.code, error)
-    return answers.error(kind.status, kind.code, str(error), headers=_retry_after(error))
+    return answers.error(kind.status, kind.code, str(error), headers=_what_then(error))
 
 
 async def _refused(_request: Request, error: HTTPException) -> Response:
@@ -131,8 +135,10 @@ async def _unforeseen(_request: Request, _error: Exception) -> Response:
     return answers.error(*UNFORESEEN, "something went wrong here: try again, and if it stays so tell the operator.")
 
 
-def _retry_after(error: LamplighterError) -> dict[str, str]:
-    """When there is a moment to come back, in whole seconds."""
+def _what_then(error: LamplighterError) -> dict[str, str]:
+    """How to prove who one is; and when there is a moment to come back, in whole seconds."""
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": 'Bearer realm="lamplighter"'}
     wait: timedelta | None = getattr(error, "retry_in", None) or getattr(error, "retry_after", None)
     return {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait.total_seconds())))}
 

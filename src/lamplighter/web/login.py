@@ -1,0 +1,108 @@
+"""`login` and `logout`, for the pages beside them: a form for the admin's password, and links that are good once.
+
+Whoever has signed in goes to the page above; no address says where to, so none can say somewhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+
+from lamplighter.core.secret import Secret
+from lamplighter.web.allowance import Allowance, TooMany, address_of
+from lamplighter.web.once import Once
+from lamplighter.web.password import AdminPassword
+from lamplighter.web.roles import Caller, Role
+from lamplighter.web.sessions import Sessions
+
+ADMIN = Caller(user_id="admin", role=Role.SUPERADMIN)
+WRONG = "That is not the password."
+SPENT = "This link was used already, or is too old: sign in by password, or start the server again for a new link."
+TOO_OFTEN = "Too many tries: wait a minute."
+
+
+class Door(NamedTuple):
+    """How people come in."""
+
+    sessions: Sessions
+    password: AdminPassword
+    once: Once
+
+
+class Tries:
+    """How often a password may be tried: five times at once and twelve a minute from one address, sixty from all."""
+
+    def __init__(self) -> None:
+        self._of_each = Allowance(12 / 60, 5)
+        self._of_all = Allowance(1, 20)
+
+    def take(self, request: Request) -> None:
+        """Raises TooMany."""
+        self._of_each.take(address_of(request))  # first: one that tries too often shuts nobody else out
+        self._of_all.take("all")
+
+
+def login_router(door: Door) -> APIRouter:
+    """To be included beside pages that answer whoever is not signed in with a redirect to `login`."""
+    router = APIRouter(include_in_schema=False)
+    tries = Tries()
+
+    async def come_in(request: Request) -> Response:
+        response = RedirectResponse(_above(request) or "/", 303)
+        await door.sessions.begin(request, response, ADMIN)
+        return response
+
+    @router.get("/login")
+    async def show(request: Request) -> Response:
+        """The form; or, by a link that is good once, straight in."""
+        if "once" not in request.query_params:
+            return _page(200, None)
+        return await come_in(request) if door.once.take(request.query_params["once"]) else _page(403, SPENT)
+
+    @router.post("/login")
+    async def log_in(request: Request) -> Response:
+        """With the password, in."""
+        try:
+            tries.take(request)
+        except TooMany as error:
+            return _page(429, TOO_OFTEN, {"Retry-After": str(math.ceil(error.retry_in.total_seconds()))})
+        is_right = await door.password.is_right(await _password(request))
+        return await come_in(request) if is_right else _page(403, WRONG)
+
+    @router.post("/logout")
+    async def log_out(request: Request) -> Response:
+        """Out, and back to the form."""
+        response = RedirectResponse(f"{_above(request)}/login", 303)
+        await door.sessions.end(request, response)
+        return response
+
+    return router
+
+
+def _above(request: Request) -> str:
+    """Where the router is included, wherever that is mounted."""
+    return request.url.path.rpartition("/")[0]
+
+
+async def _password(request: Request) -> Secret:
+    body = (await request.body()).decode(errors="replace")
+    try:
+        form = parse_qs(body, max_num_fields=10)
+    except ValueError:  # more fields than the form has
+        form = {}
+    return Secret(form.get("password", [""])[0])
+
+
+_login = Environment(
+    loader=PackageLoader("lamplighter.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+).get_template("login.html")
+
+
+def _page(status: int, told: str | None, headers: dict[str, str] | None = None) -> Response:
+    return HTMLResponse(_login.render(told=told), status, headers)

@@ -1,0 +1,115 @@
+"""All that `lamplighter web` serves, as one ASGI app: the API, and the pages for people."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from lamplighter.app import App
+from lamplighter.core.errors import ConfigError
+from lamplighter.core.secret import Secret
+from lamplighter.families.tokens import TokenFamily
+from lamplighter.integrations.http_pool import HttpPool
+from lamplighter.integrations.safe_url import is_loopback, is_safe
+from lamplighter.web import errors
+from lamplighter.web.allowance import Allowance
+from lamplighter.web.app import http_api
+from lamplighter.web.bounds import Bounds
+from lamplighter.web.cross_site import SameOrigin
+from lamplighter.web.identify import identify_by, paced
+from lamplighter.web.jwks import Jwks
+from lamplighter.web.jwt import Jwt, issuer_of
+from lamplighter.web.keys import Keys
+from lamplighter.web.login import Door, login_router
+from lamplighter.web.once import Once
+from lamplighter.web.page_headers import PageHeaders
+from lamplighter.web.password import AdminPassword
+from lamplighter.web.sessions import Sessions
+
+PAGES = "/admin/queues"
+
+
+class Site(NamedTuple):
+    """What is served; and a link by which somebody can sign in once, if browsers can find it."""
+
+    asgi: ASGIApp
+    login_link: Secret | None
+
+
+@asynccontextmanager
+async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Site]:
+    """The site of an open app that listens there. What is not said here is as the app's settings say.
+
+    Raises:
+        ConfigError: anybody could come in, or nobody; or a setting cannot be used.
+    """
+    url = _url(app.settings.web_url, host, port)
+    store, clock = app.store, app.clock
+    keys, password, once = Keys(store, clock=clock), AdminPassword(store, clock=clock), Once(clock=clock)
+    sessions = Sessions(store, clock=clock, secure=url is None or not url.startswith("http://"))
+    async with AsyncExitStack() as stack:
+        jwt = await _jwt(app, stack)
+        if not is_loopback(host) and jwt is None and not (await keys.has_live() or await password.is_set()):
+            raise ConfigError(
+                f"nobody could sign in from outside, so {host} is not listened on: `lamplighter keys create`, "
+                "`lamplighter admin set-password` or set jwt_issuer first."
+            )
+        identify = paced(
+            identify_by(keys, jwt=jwt, sessions=sessions),
+            callers=Allowance(app.settings.web_rate, app.settings.web_rate),
+            strangers=Allowance(10, 60),
+        )
+        trusted = () if url is None else ("{0.scheme}://{0.netloc}".format(urlsplit(url)),)
+        api = http_api(app, identify=identify, tokens=_tokens(app, url), public_url=url, trusted_origins=trusted)
+        pages = _pages(Door(sessions, password, once), trusted)
+        link = None if url is None else Secret(f"{url}{PAGES}/login?once={once.make().reveal()}")
+        yield Site(Starlette(routes=[Mount(PAGES, pages), Mount("", api)]), link)
+
+
+def _pages(door: Door, trusted: tuple[str, ...]) -> FastAPI:
+    """For people. The host they are mounted in has its own; these are for `lamplighter web`."""
+    pages = FastAPI(
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(PageHeaders), Middleware(SameOrigin, trusted), Middleware(Bounds)],
+        exception_handlers=errors.HANDLERS,
+        telemetry={"tracing": False},  # a trace would hold the query of a login link
+    )
+    pages.include_router(login_router(door))
+    # Here go the dashboard's pages: pages.include_router(dashboard.router), or pages.mount("", dashboard(...)).
+    return pages
+
+
+def _tokens(app: App[Any], url: str | None) -> TokenFamily | None:
+    """Whether there is something about integrations."""
+    tokens = app.part(TokenFamily)
+    if tokens is not None and url is None:
+        raise ConfigError("providers send browsers back to us: set web_url to where browsers find this server.")
+    return tokens
+
+
+def _url(told: str | None, host: str, port: int) -> str | None:
+    """Where browsers find this; None: who knows."""
+    if told is None:
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}" if is_loopback(host) else None
+    if not is_safe(told) or "?" in told:
+        raise ConfigError(
+            "web_url must be an https:// URL without user name, password, query or fragment (http:// is for loopback "
+            "only): give the one at which browsers find this server."
+        )
+    return told.rstrip("/")
+
+
+async def _jwt(app: App[Any], stack: AsyncExitStack) -> Jwt | None:
+    if (issuer := issuer_of(app.settings)) is None:
+        return None
+    http = await stack.enter_async_context(HttpPool())
+    return Jwt(issuer, Jwks(http, issuer.jwks_url, clock=app.clock), clock=app.clock)
