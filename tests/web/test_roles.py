@@ -12,14 +12,35 @@ from tests.web.site import OTHER, Site, told
 from lamplighter.integrations.integration import Integration
 
 CALLBACK = ("get", "/oauth/callback")
+PUBLIC = {CALLBACK, ("get", "/openapi.json"), ("get", "/healthz"), ("get", "/readyz")}
+FOR_OPERATORS = {  # what a tenant may not do: it is about everybody's work
+    "get /crons",
+    "post /crons/{name}/run",
+    "post /crons/{name}/pause",
+    "post /crons/{name}/resume",
+    "get /events",
+    "get /limits",
+    "post /limits/{key}/open",
+    "post /limits/{key}/close",
+    "post /limits/{key}/penalize",
+    "get /queues/stats",
+    "post /queues/{queue}/pause",
+    "post /queues/{queue}/resume",
+    "get /queues/{queue}/shares",
+    "get /tenants",
+    "post /tenants/{tenant_id}/weight",
+    "get /workers",
+    "post /workers/{name}/drain",
+}
+NAMES = {"notice_id": "n-0", "job_id": "j-0", "name": "n-0", "queue": "q-0", "key": "k:0"}
 
 
 def routes(site: Site) -> Iterator[tuple[str, str]]:
-    """Method and path of all but the callback."""
+    """Method and path of all that somebody has to be known for."""
     for path, methods in site.api.openapi()["paths"].items():
         for method in methods:
             route = (method, path.removeprefix("/api/v1"))
-            if route != CALLBACK:
+            if route not in PUBLIC:
                 yield route
 
 
@@ -30,13 +51,13 @@ async def ask_all(
     answers = {}
     for method, path in routes(site):
         if naming in path:
-            filled = path.format(tenant_id=tenant, integration_id=integration, notice_id="n-0")
-            answers[f"{method} {path}"] = await site.ask(who, method, filled)
+            filled = path.format(tenant_id=tenant, integration_id=integration, **NAMES)
+            answers[f"{method} {path}"] = await site.glance(who, method, filled)
     return answers
 
 
 async def test_all_routes_are_asked_here(site: Site) -> None:
-    assert len(list(routes(site))) >= 10
+    assert len(list(routes(site))) >= 30
     assert any("integration_id" in path for _, path in routes(site))
 
 
@@ -70,11 +91,33 @@ async def test_another_tenants_integration_is_as_if_it_were_not_there(
     assert (await site.inside.see(connected)).status == "active"
 
 
-@pytest.mark.parametrize("who", ["owner", "superadmin"])
-async def test_owners_and_superadmins_may_do_all_but_read_tokens(site: Site, connected: Integration, who: str) -> None:
+TOKENS = {"post /tenants/{tenant_id}/integrations/{integration_id}/access-token"}
+
+
+@pytest.mark.parametrize(
+    ("who", "refused"), [("owner", TOKENS | FOR_OPERATORS), ("superadmin", TOKENS), ("service", FOR_OPERATORS)]
+)
+async def test_owners_and_superadmins_may_do_all_that_is_theirs_but_read_tokens(
+    site: Site, connected: Integration, who: str, refused: set[str]
+) -> None:
     answers = await ask_all(site, who, TENANT, connected.id)
-    refused = {route for route, answer in answers.items() if answer.status_code in {401, 403, 404}}
-    assert refused == {"post /tenants/{tenant_id}/integrations/{integration_id}/access-token"}
+    assert {route for route, answer in answers.items() if answer.status_code in {401, 403}} == refused
+
+
+async def test_viewers_may_only_look(site: Site, connected: Integration) -> None:
+    answers = await ask_all(site, "viewer", TENANT, connected.id)
+    assert {route for route, answer in answers.items() if answer.status_code == 403} == {
+        route for route in answers if not route.startswith("get ")
+    }
+
+
+async def test_operators_connect_nothing(site: Site, connected: Integration) -> None:
+    answers = await ask_all(site, "operator", TENANT, connected.id)
+    assert {route for route, answer in answers.items() if answer.status_code == 403} == TOKENS | {
+        "post /tenants/{tenant_id}/integrations/connect",
+        "delete /tenants/{tenant_id}/integrations/{integration_id}",
+        "post /tenants/{tenant_id}/notifications/{notice_id}/read",
+    }
 
 
 @pytest.mark.parametrize("integration", ["x" * 201, "a%00b"])
@@ -83,6 +126,17 @@ async def test_what_can_be_no_id_is_not_looked_up(site: Site, integration: str) 
     assert told(answer) == (404, "cloud-integration/not-found")
 
 
-async def test_the_callback_alone_needs_nobody_to_be_signed_in(site: Site) -> None:
+async def test_the_callback_needs_nobody_to_be_signed_in(site: Site) -> None:
     answer = await site.ask(None, *CALLBACK)
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
+
+
+async def test_what_needs_nobody_to_be_signed_in_is_said_to(site: Site) -> None:
+    described = site.api.openapi()["paths"]
+    public = {
+        (method, path.removeprefix("/api/v1"))
+        for path, methods in described.items()
+        for method, operation in methods.items()
+        if operation.get("security") == []
+    }
+    assert public == PUBLIC

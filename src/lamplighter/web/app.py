@@ -7,9 +7,10 @@ The host opens the app in its lifespan, and says who calls.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, params
 from starlette.middleware import Middleware
 
 from lamplighter.app import App
@@ -22,18 +23,29 @@ from lamplighter.web.api import (
     audit,
     callback,
     connections,
+    crons,
+    events,
     health,
     integrations,
     jobs,
+    limits,
     notifications,
+    openapi,
+    probes,
+    providers,
     queues,
+    shares,
+    tenants,
+    workers,
 )
 from lamplighter.web.auth import admit, pass_by
 from lamplighter.web.bounds import Bounds
+from lamplighter.web.description import ABOUT, describe, routes_of
 from lamplighter.web.given import Given, Identify, Integrating
+from lamplighter.web.watch import Watches
 
-NOUNS = (jobs, queues)
-WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications)
+NOUNS = (crons, events, jobs, limits, queues, shares, tenants, workers)
+WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications, providers)
 
 
 def http_api(
@@ -58,20 +70,40 @@ def http_api(
         ConfigError: public_url or prefix cannot be used.
     """
     _check_prefix(prefix)
-    api = FastAPI(
-        openapi_url=None,
+    api = _Api(
+        title="Lamplighter",
+        version=version("lamplighter"),
+        description=ABOUT,
+        openapi_url=None,  # it has a route of its own
         redirect_slashes=False,  # or a wrong path would be answered before anybody asks who calls
         middleware=[Middleware(Bounds)],
         exception_handlers=errors.HANDLERS,
         telemetry={"tracing": False},  # a trace would hold the callback's query, and with it a code
     )
     integrating = None if tokens is None else Integrating(tokens, f"{_checked(public_url)}{prefix}{callback.PATH}")
+    api.state.watches = Watches()
     api.state.given = Given(app, identify, integrating)
     for noun in NOUNS if integrating is None else (*NOUNS, *WITH_INTEGRATIONS):
-        api.include_router(noun.router, prefix=prefix, dependencies=[Depends(admit)])
+        api.include(noun.router, prefix, Depends(admit))
     if integrating is not None:
-        api.include_router(callback.router, prefix=prefix, dependencies=[Depends(pass_by)])
+        api.include(callback.router, prefix, Depends(pass_by))
+    api.include(openapi.router, prefix)
+    api.include(probes.router)  # where whoever runs processes looks for them
     return api
+
+
+class _Api(FastAPI):
+    """Describes itself by what its routes say."""
+
+    def include(self, router: APIRouter, prefix: str = "", *dependencies: params.Depends) -> None:
+        """Add the routes of a noun."""
+        self.include_router(router, prefix=prefix, dependencies=dependencies)
+        self.state.routes = [*getattr(self.state, "routes", ()), *routes_of(router, prefix)]
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(super().openapi(), self.state.routes)
+        return self.openapi_schema
 
 
 def _checked(public_url: str | None) -> str:

@@ -13,7 +13,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from lamplighter.core.errors import BadArguments, ConfigError, LamplighterError, QueueFull, StoreError, TooLarge
+from lamplighter.core.errors import (
+    BadArguments,
+    ConfigError,
+    LamplighterError,
+    NotScheduledHere,
+    QueueFull,
+    StoreError,
+    TooLarge,
+    UnknownSchedule,
+    UnknownWorker,
+)
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.journal import JournalError
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
@@ -22,6 +32,7 @@ from lamplighter.integrations.registrations import UnknownProvider
 from lamplighter.integrations.vault import VaultError
 from lamplighter.web import answers
 from lamplighter.web.auth import Forbidden, NoSuchJob, NotFound, Unauthorized
+from lamplighter.web.watch import TooManyListen
 
 TOO_LARGE = 413
 
@@ -43,10 +54,14 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     Forbidden: Kind(403, "auth/insufficient-permissions"),
     NotFound: Kind(404, "cloud-integration/not-found"),
     NoSuchJob: Kind(404, "job/not-found"),
+    UnknownSchedule: Kind(404, "cron/not-found"),
+    NotScheduledHere: Kind(409, "cron/not-here"),
+    UnknownWorker: Kind(404, "worker/not-found"),
     ConfigError: Kind(400, "validation/invalid-input"),
     BadArguments: Kind(400, "validation/invalid-input"),
     TooLarge: Kind(400, "validation/invalid-input"),
     QueueFull: Kind(429, "queue/full"),
+    TooManyListen: Kind(429, "events/too-many"),
     UnknownProvider: Kind(404, "cloud-integration/provider-not-found"),
     ConnectRefused: Kind(404, "cloud-integration/tenant-not-found"),  # what a callback is refused, people see as a page
     ConnectDenied: Kind(409, "cloud-integration/denied"),

@@ -8,15 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from msgspec import Raw
+from pydantic import Field
 
 from lamplighter.core.model import JobView, State, Where
 from lamplighter.web import answers
-from lamplighter.web.answers import Cursor, Limit, Shown
+from lamplighter.web.answers import PRINTABLE, Cursor, Limit, Shown
 from lamplighter.web.auth import LONGEST_ID, Admission, visible_tenants
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Caller, Right, Role, needs
+from lamplighter.web.shows import shows
 
-Filter = Annotated[list[str], Query(max_length=50)]
+Filter = Annotated[list[Annotated[str, Field(max_length=LONGEST_ID, pattern=PRINTABLE)]], Query(max_length=50)]
 
 router = APIRouter()
 
@@ -48,6 +50,7 @@ class ShownJob(Shown, frozen=True, kw_only=True):
 
 @router.get("/jobs")
 @needs(Right.READ, sorts=True)
+@shows(list[ShownJob], paged=True)
 async def list_jobs(
     admitted: Admission,
     app: TheApp,
@@ -55,7 +58,7 @@ async def list_jobs(
     queue: Filter = [],  # noqa: B006 - the framework makes a new one for each call
     name: Filter = [],  # noqa: B006
     state: Annotated[list[State], Query(max_length=len(State))] = [],  # noqa: B006
-    tenant: Annotated[str | None, Query(max_length=LONGEST_ID)] = None,
+    tenant: Annotated[str | None, Query(max_length=LONGEST_ID, pattern=PRINTABLE)] = None,
     limit: Limit = 100,
     before: Cursor = "",
 ) -> Response:
@@ -68,6 +71,7 @@ async def list_jobs(
 
 @router.get("/jobs/{job_id}")
 @needs(Right.READ)
+@shows(ShownJob)
 async def get_job(admitted: Admission) -> Response:
     """One of them."""
     return answers.data(shown(admitted.job, admitted.caller))

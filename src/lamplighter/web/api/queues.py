@@ -10,11 +10,12 @@ from fastapi.responses import Response
 from lamplighter.core.draft import LONGEST_NAME
 from lamplighter.core.model import QueueStats
 from lamplighter.web import answers
-from lamplighter.web.answers import Shown
+from lamplighter.web.answers import PRINTABLE, Shown
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
-Queue = Annotated[str, Path(max_length=LONGEST_NAME)]
+Queue = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 
 router = APIRouter()
 
@@ -35,13 +36,15 @@ class ShownQueue(Shown, frozen=True, kw_only=True):
 
 @router.get("/queues/stats")
 @needs(Right.READ)
+@shows(list[ShownQueue])
 async def list_queues(app: TheApp) -> Response:
     """All queues; the price is one read, however many jobs there are."""
-    return answers.data([_shown(one) for one in await app.store.stats()])
+    return answers.data([shown(one) for one in await app.store.stats()])
 
 
 @router.post("/queues/{queue}/pause")
 @needs(Right.OPERATE)
+@shows()
 async def pause(queue: Queue, app: TheApp) -> Response:
     """Let no worker take jobs from it; running ones go on."""
     await app.pause(queue)
@@ -50,13 +53,15 @@ async def pause(queue: Queue, app: TheApp) -> Response:
 
 @router.post("/queues/{queue}/resume")
 @needs(Right.OPERATE)
+@shows()
 async def resume(queue: Queue, app: TheApp) -> Response:
     """Let it go on."""
     await app.resume(queue)
     return answers.nothing()
 
 
-def _shown(one: QueueStats) -> ShownQueue:
+def shown(one: QueueStats) -> ShownQueue:
+    """As the API shows it."""
     return ShownQueue(
         queue=one.queue,
         waiting=one.queued,
