@@ -21,6 +21,7 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.core.flow_control import GateRule, QueueRule, TenantRule
 from lamplighter.core.model import Record, State, Where
 from lamplighter.engine import tick
+from lamplighter.engine.pause import pause, pauses
 from lamplighter.store.open import open_store
 from lamplighter.store.rules import record_of
 from lamplighter.testing.conformance._make import (
@@ -203,6 +204,12 @@ async def test_rules_go_along_and_bounds_come_last(pair: Pair) -> None:
         expected = record_of(name, kept)
         assert await pair.target.records(expected.kind, now=NOW) == [expected]
     assert len(await claim(pair.target)) == 1
+
+
+async def test_what_was_paused_of_schedules_stays_so(pair: Pair) -> None:
+    await pause(pair.source, "new", now=NOW)
+    await pair.move()
+    assert await pauses(pair.target, now=NOW) == await pauses(pair.source, now=NOW)
 
 
 async def test_the_later_memory_of_a_schedule_wins(pair: Pair) -> None:

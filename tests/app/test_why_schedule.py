@@ -41,7 +41,7 @@ async def test_a_schedule_that_nobody_has_had_is_not_there(timed: App[None]) -> 
 async def test_a_slot_that_is_yet_to_come_is_told(timed: App[None], clock: FakeClock) -> None:
     await scheduled(timed)
     clock.advance(1200)
-    [found] = await why_schedule(timed.store, await told_of(timed), now=clock())
+    [found] = await why_schedule(timed.store, "report", await told_of(timed), now=clock())
     assert isinstance(found, blocker.NextSlot)
     assert (found.left, found.slot, found.last_at) == (2400, clock() + timedelta(minutes=40), None)
     assert found.says == "its next slot (every 1:00:00) comes in 40m: wait for it."
@@ -50,12 +50,12 @@ async def test_a_slot_that_is_yet_to_come_is_told(timed: App[None], clock: FakeC
 async def test_a_slot_that_no_worker_fired_is_told(timed: App[None], clock: FakeClock) -> None:
     await scheduled(timed)
     clock.advance(7200)
-    [found] = await why_schedule(timed.store, await told_of(timed), now=clock())
+    [found] = await why_schedule(timed.store, "report", await told_of(timed), now=clock())
     assert isinstance(found, blocker.NotFired)
     assert (found.late, found.workers) == (3600, 0)
     assert found.says == "it should have fired 60m ago, and no worker did it: no worker is alive, so start one."
     await worker(timed)
-    [found] = await why_schedule(timed.store, await told_of(timed), now=clock())
+    [found] = await why_schedule(timed.store, "report", await told_of(timed), now=clock())
     assert found.says.endswith("start a worker whose app has it.")
 
 
@@ -68,7 +68,8 @@ async def test_a_slot_that_was_skipped_is_told_with_the_job_that_held_its_key(
         clock.advance(3600)
         await timed.work(until_idle=True)
     [stuck] = [view.id for view in await timed.store.page(EVERY, limit=10) if view.state == "queued"]
-    skipped, *of_the_holder, paused, next_slot = await why_schedule(timed.store, await told_of(timed), now=clock())
+    found = await why_schedule(timed.store, "report", await told_of(timed), now=clock())
+    skipped, *of_the_holder, paused, next_slot = found
     assert isinstance(skipped, blocker.Skipped)
     assert (skipped.holder, skipped.slot) == (stuck, clock())
     assert [one.kind for one in of_the_holder] == ["paused", "no_worker"]
@@ -85,3 +86,16 @@ async def test_a_slot_that_another_worker_fired_was_not_skipped(timed: App[None]
     clock.advance(3600)
     await asyncio.gather(*(timed.work(until_idle=True) for _ in range(3)))
     assert (await told_of(timed)).held_by is None
+
+
+async def test_a_paused_schedule_is_told(timed: App[None], clock: FakeClock) -> None:
+    await scheduled(timed)
+    await timed.crons.pause("report")
+    clock.advance(7200)
+    [found] = await why_schedule(timed.store, "report", await told_of(timed), now=clock())
+    assert isinstance(found, blocker.CronPaused)
+    assert found.since == clock() - timedelta(hours=2)
+    assert "`lamplighter crons resume` lets it go on" in found.says
+    await timed.crons.resume("report")
+    [found] = await why_schedule(timed.store, "report", await told_of(timed), now=clock())
+    assert found.kind == "not_fired"

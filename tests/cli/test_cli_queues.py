@@ -4,6 +4,8 @@ import pytest
 from tests.cli.program import Program, end, read_until
 from tests.cli.shop import Shop
 
+from lamplighter.core.model import Where
+
 
 async def test_queues_are_listed_with_what_waits_in_them(cli: Program, shop: Shop) -> None:
     await shop.greet.enqueue("Ada")
@@ -64,6 +66,29 @@ async def test_workers_are_listed_while_they_live(cli: Program, shop: Shop) -> N
         worker.terminate()
     assert end(worker).code == 0
     assert cli("workers", "--json").json == {"workers": []}
+
+
+async def test_a_worker_is_drained_from_elsewhere(cli: Program, shop: Shop) -> None:
+    assert "no worker 'w-0' is alive" in cli("workers", "drain", "w-0").sentence
+    worker = cli.start("work", "shop:app")
+    read_until(worker, "Working on")
+    while not (found := cli("workers", "--json").json["workers"]):
+        assert worker.poll() is None
+    name = found[0]["name"]
+    assert cli("workers", "drain", name, "--json").json == {"worker": name, "draining": True}
+    assert end(worker).code == 0
+
+
+async def test_a_schedule_is_paused_resumed_and_run_by_hand(cli: Program, shop: Shop) -> None:
+    assert "no worker has had a schedule 'leap days'" in cli("crons", "pause", "leap days").sentence
+    await shop.app.work(until_idle=True)
+    assert cli("crons", "pause", "leap days").out == "Schedule leap days is paused.\n"
+    assert [one["paused"] for one in cli("crons", "--json").json["crons"]] == [True]
+    ran = cli("crons", "run", "shop:app", "leap days", "--json").json
+    [job] = await shop.app.store.page(Where(), limit=10)
+    assert ran == {"id": job.id, "created": True}
+    assert cli("crons", "resume", "leap days", "--json").json == {"cron": "leap days", "paused": False}
+    assert [one["paused"] for one in cli("crons", "--json").json["crons"]] == [False]
 
 
 @pytest.mark.parametrize("noun", ["jobs", "queues", "crons", "workers", "integrations"])

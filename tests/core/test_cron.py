@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamplighter.core.cron import MOST_CAUGHT_UP, Cron, Every, Misfire, slots_to_fire
+from lamplighter.core.cron import MOST_CAUGHT_UP, Cron, Every, Misfire, read_schedule, slots_after, slots_to_fire
 from lamplighter.core.errors import BadCron
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
@@ -118,3 +118,28 @@ def test_slots_lie_between_last_and_now_in_order_without_repeats(seconds: int, a
     found = slots_to_fire(Every(timedelta(seconds=seconds)), last, NOON, misfire, GRACE)
     assert found == sorted(set(found))
     assert all(last < slot <= NOON for slot in found)
+
+
+@given(st.integers(1_000_000, 10**14))
+def test_an_interval_is_read_back_from_its_text(microseconds: int) -> None:
+    every = Every(timedelta(microseconds=microseconds))
+    read = read_schedule(every.text)
+    assert isinstance(read, Every)
+    assert read.interval == every.interval
+
+
+def test_a_cron_expression_is_read_back_from_its_text() -> None:
+    cron = Cron("30 2 * * 1-5", "Europe/Berlin")
+    read = read_schedule(cron.text)
+    assert read is not None
+    assert read.after(NOON) == cron.after(NOON)
+
+
+@pytest.mark.parametrize("text", ["", "daily", "every now and then", "61 * * * * UTC", "* * * * * Nowhere/There"])
+def test_what_is_no_schedule_of_ours_is_not_read(text: str) -> None:
+    assert read_schedule(text) is None
+
+
+def test_slots_end_where_moments_do() -> None:
+    last = datetime(9999, 12, 31, 23, 58, 30, tzinfo=UTC)
+    assert list(slots_after(MINUTELY, last)) == [datetime(9999, 12, 31, 23, 59, tzinfo=UTC)]

@@ -13,6 +13,7 @@ from tests.engine.waits import until_true
 
 from lamplighter import App, BadCron, ConfigError, Ctx, Event, Misfire, State
 from lamplighter.core.config import Settings
+from lamplighter.core.errors import NotScheduledHere, UnknownSchedule
 from lamplighter.core.flow_control import QueueRule
 from lamplighter.core.model import JobView, Where
 from lamplighter.engine.tick import Ticker
@@ -265,3 +266,79 @@ def test_a_schedule_that_cannot_be_read_is_refused_when_it_is_made() -> None:
     app.every(MINUTE, light.draft())
     with pytest.raises(ConfigError, match=r"two schedules are named 'light': give one of them another name=\."):
         app.every(MINUTE, light.draft())
+
+
+async def test_a_paused_schedule_makes_no_jobs_nor_makes_up_for_them(timed: App[None], clock: FakeClock) -> None:
+    one = ticker(with_schedule(timed, each_minute))
+    await one.tick()
+    await timed.crons.pause("light")
+    for _ in range(3):
+        clock.advance(60)
+        await one.tick()
+    await timed.crons.resume("light")
+    await one.tick()
+    assert await made(timed) == []
+    clock.advance(60)
+    await one.tick()
+    assert [job.run_at for job in await made(timed)] == [clock()]
+
+
+async def test_slots_of_a_pause_that_no_worker_saw_are_not_made_up_for(timed: App[None], clock: FakeClock) -> None:
+    def all_of_them(app: App[None], job: Any) -> None:
+        app.every(MINUTE, job.draft(), misfire="all")
+
+    await ticker(with_schedule(timed, all_of_them)).tick()
+    await timed.crons.pause("light")
+    clock.advance(180)
+    await timed.crons.resume("light")
+    clock.advance(60)
+    await ticker(with_schedule(beside(timed, clock), all_of_them)).tick()
+    assert [job.run_at for job in await made(timed)] == [clock()]
+
+
+async def test_a_paused_schedule_still_tells_its_next_slot(timed: App[None], clock: FakeClock) -> None:
+    one = ticker(with_schedule(timed, each_minute))
+    await one.tick()
+    await timed.crons.pause("light")
+    clock.advance(60)
+    await one.tick()
+    [cron] = await timed.crons.look(slots=2)
+    assert cron.comes == (clock() + MINUTE, clock() + 2 * MINUTE)
+    assert (cron.last_at, cron.paused_since) == (None, clock() - MINUTE)
+
+
+async def test_pausing_again_keeps_when_it_began_and_resuming_again_when_it_ended(
+    timed: App[None], clock: FakeClock
+) -> None:
+    with_schedule(timed, each_minute)
+    began = clock()
+    await timed.crons.pause("light")
+    clock.advance(60)
+    await timed.crons.pause("light")
+    [cron] = await timed.crons.look()
+    assert cron.paused_since == began
+    await timed.crons.resume("light")
+    before = await timed.store.records("cron_paused", now=clock())
+    clock.advance(60)
+    await timed.crons.resume("light")
+    assert await timed.store.records("cron_paused", now=clock()) == before
+    [cron] = await timed.crons.look()
+    assert cron.paused_since is None
+
+
+async def test_a_schedule_can_be_run_by_hand_even_while_it_is_paused(timed: App[None]) -> None:
+    with_schedule(timed, each_minute)
+    await timed.crons.pause("light")
+    handle = await timed.run_cron("light")
+    assert handle.created
+    assert [job.id for job in await made(timed)] == [handle.id]
+
+
+async def test_only_what_this_app_has_can_be_run_by_hand(timed: App[None], clock: FakeClock) -> None:
+    await ticker(with_schedule(beside(timed, clock), each_minute)).tick()
+    with pytest.raises(NotScheduledHere, match="run it where that app is"):
+        await timed.run_cron("light")
+    with pytest.raises(UnknownSchedule, match="list schedules to find their names"):
+        await timed.run_cron("nothing")
+    with pytest.raises(UnknownSchedule):
+        await timed.crons.pause("nothing")

@@ -15,7 +15,9 @@ from tests.engine.waits import until, until_counts, until_record
 
 from lamplighter import App, Ctx, Event, State, StoreDamaged, fixed, never
 from lamplighter.core.config import Settings
+from lamplighter.core.errors import UnknownWorker
 from lamplighter.core.model import Outcome
+from lamplighter.engine.drain import ask_to_drain
 from lamplighter.engine.worker import Worker
 from lamplighter.store.open import open_store
 
@@ -363,3 +365,30 @@ async def test_a_worker_takes_only_from_its_queues(app: App[None]) -> None:
         await mine.result(30)
         await until(mine, lambda view: view.state is State.DONE)
     assert (await other.view()).state is State.QUEUED
+
+
+async def test_a_drained_worker_lets_running_jobs_end_claims_no_more_and_ends(app: App[None]) -> None:
+    gate = Gate(app)
+    async with app.worker(concurrency=1, grace=LONG, lease=SHORT) as worker:
+        running, waiting = await app.enqueue([gate.job.draft(), gate.job.draft()])
+        await gate.begun.wait()
+        await until_record(app, "worker", running.id)
+        await app.drain(worker.name)
+        await worker.stopped()
+        gate.go_on.set()
+    assert (await running.view()).state is State.DONE
+    assert (await waiting.view()).state is State.QUEUED
+    assert await app.store.records("drain", now=app.clock()) == []
+
+
+async def test_a_drain_is_heard_by_the_worker_that_is_meant(app: App[None]) -> None:
+    async with app.worker(lease=SHORT) as one, app.worker(lease=SHORT) as other:
+        await until_record(app, "worker", '"running":0')
+        await ask_to_drain(app.store, one.name, now=app.clock())
+        await one.stopped()
+        assert not other.is_stopping
+
+
+async def test_only_a_worker_that_is_alive_can_be_drained(app: App[None]) -> None:
+    with pytest.raises(UnknownWorker, match="list workers to find their names"):
+        await app.drain("nobody")

@@ -169,8 +169,8 @@ STORES: tuple[type[Wrapped], ...] = (
 # Each with a seed that shows it.
 ENGINES: dict[Callable[[pytest.MonkeyPatch], None], int] = {
     trusts_late_claims: 20,
-    gives_up_on_outcomes: 8,
-    spends_attempts_on_leaving: 7,
+    gives_up_on_outcomes: 1,
+    spends_attempts_on_leaving: 16,
     renews_seldom: 8,
     leaves_without_a_word: 5,
     fires_under_ids_of_chance: 0,

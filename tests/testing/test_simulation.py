@@ -17,7 +17,7 @@ from lamplighter.testing.simulation.loop import Standstill, VirtualLoop
 
 GROUPS = 10
 SEEDS = 10  # in each group
-FEW = range(20)  # seeds in which damage has to show
+FEW = range(5, 25)  # seeds in which damage has to show
 
 COMMAND = [sys.executable, "-m", "lamplighter.testing.simulation"]
 

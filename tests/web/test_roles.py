@@ -19,7 +19,7 @@ from lamplighter.integrations.integration import Integration
 from lamplighter.web.app import NOUNS, WITH_INTEGRATIONS
 from lamplighter.web.roles import Needs, Role, needs_of
 
-CALLBACK = "/oauth/callback"
+PUBLIC = {("GET", path) for path in ("/oauth/callback", "/openapi.json", "/healthz", "/readyz")}
 ACCESS_TOKEN = "/tenants/{tenant_id}/integrations/{integration_id}/access-token"
 
 
@@ -32,7 +32,7 @@ class Route(NamedTuple):
 
 
 def routes() -> Iterator[Route]:
-    """All but the callback."""
+    """All that somebody has to be known for."""
     for noun in (*NOUNS, *WITH_INTEGRATIONS):
         for route in noun.router.routes:
             assert isinstance(route, APIRoute)
@@ -89,7 +89,7 @@ async def test_all_routes_are_asked_here(site: Site) -> None:
         for path, methods in site.api.openapi()["paths"].items()
         for method in methods
     }
-    assert {(route.method, route.path) for route in routes()} == served - {("GET", CALLBACK)}
+    assert {(route.method, route.path) for route in routes()} == served - PUBLIC
 
 
 @pytest.mark.parametrize("who", [None, "somebody whom the host does not know", *CALLERS])
@@ -150,5 +150,16 @@ async def test_what_can_be_no_id_is_not_looked_up(site: Site, integration: str) 
 
 
 async def test_the_callback_alone_needs_nobody_to_be_signed_in(site: Site) -> None:
-    answer = await site.ask(None, "GET", CALLBACK)
+    answer = await site.ask(None, "GET", "/oauth/callback")
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
+
+
+async def test_what_needs_nobody_to_be_signed_in_is_said_to(site: Site) -> None:
+    described = site.api.openapi()["paths"]
+    public = {
+        (method, path.removeprefix("/api/v1"))
+        for path, methods in described.items()
+        for method, operation in methods.items()
+        if operation.get("security") == []
+    }
+    assert public == PUBLIC

@@ -11,14 +11,17 @@ from typing import Any, Self, TypeVar, overload
 
 import msgspec
 
+from lamplighter.app.crons import Crons
 from lamplighter.app.declaring import Declaring, Lifespan
 from lamplighter.app.gates import Gates
-from lamplighter.app.handle import cancel
+from lamplighter.app.handle import Handle, cancel
 from lamplighter.app.idle import until_idle
 from lamplighter.app.why import Blocker, why
+from lamplighter.app.why.sight import WorkerSeen
+from lamplighter.app.workers import drain_worker, workers_alive
 from lamplighter.core.clock import Clock, WallClock
 from lamplighter.core.config import Settings, load
-from lamplighter.core.errors import ConfigError
+from lamplighter.core.errors import ConfigError, NotScheduledHere
 from lamplighter.core.limit import tenant_rule
 from lamplighter.core.model import JobView, Keep
 from lamplighter.engine.outcome import Kept
@@ -73,6 +76,7 @@ class App(Declaring[D]):
         super().__init__(opened, deps=deps, settings=settings, clock=WallClock() if clock is None else clock)
         self.gates = Gates(self.store, self._clock)
         self._beside: set[asyncio.Task[None]] = set()
+        self.crons = Crons(self.store, self._clock, self._entries)
         self._door = asyncio.Lock()  # or two that open it at once would both enter the lifespans
 
     async def __aenter__(self) -> Self:
@@ -155,6 +159,36 @@ class App(Declaring[D]):
         """Let a paused queue go on."""
         self._refuse_unless_open()
         await self.store.pause(queue, paused=False)
+
+    async def run_cron(self, name: str) -> Handle[Any]:
+        """Enqueue the job of one of this app's schedules now, beside its slots, and even while it is paused.
+
+        Raises:
+            UnknownSchedule: there is none of that name.
+            NotScheduledHere: it is another app's, and only that knows its arguments.
+            ConfigError, QueueFull, StoreUnavailable: as `enqueue` does.
+        """
+        self._refuse_unless_open()
+        if (entry := self._entries.get(name)) is None:
+            await self.crons.must_be_there(name)
+            raise NotScheduledHere(f"schedule {name!r} is another app's: run it where that app is.")
+        [handle] = await self.enqueue([entry.draft])
+        return handle
+
+    async def workers(self) -> list[WorkerSeen]:
+        """The workers that are alive, by name."""
+        self._refuse_unless_open()
+        return await workers_alive(self.store, now=self._clock())
+
+    async def drain(self, worker: str) -> None:
+        """Have a worker claim nothing more, let what runs end within its grace time, and end; it hears of it at its
+        next beat, within seconds.
+
+        Raises:
+            UnknownWorker: none of that name is alive.
+        """
+        self._refuse_unless_open()
+        await drain_worker(self.store, worker, now=self._clock())
 
     @asynccontextmanager
     async def worker(

@@ -26,7 +26,7 @@ from lamplighter.core.clock import Clock, to_us, utcnow
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import JobView, NewJob, QueueStats, Record, State, Where
-from lamplighter.engine import tick
+from lamplighter.engine import pause, tick
 from lamplighter.store.base import Store
 
 AT_ONCE = 250  # jobs in a batch, so that no other writer waits long
@@ -96,7 +96,7 @@ class Mover:
         """
         await self._refuse_one_store()
         await self._carry_pauses()
-        await self._carry_rules(flow_control.LIMIT, flow_control.TENANT)
+        await self._carry_rules(flow_control.LIMIT, flow_control.TENANT, pause.KIND)
         await self._finish_what_is_noted()
         await self._carry_schedules()
         await self._drain(wait)
@@ -196,7 +196,7 @@ class Mover:
                 self._moved.paused.append(queue.queue)
 
     async def _carry_rules(self, *kinds: str) -> None:
-        """What limits allow, weights and bounds, where the target has none yet."""
+        """What limits allow, weights, bounds and pauses of schedules, where the target has none yet."""
         now = self._clock()
         for kind in kinds:
             there = {record.name for record in await self._target.records(kind, now=now)}

@@ -77,7 +77,7 @@ async def _look_at_schedule(store: Store, name: str) -> tuple[Told, list[Blocker
     told = await find_schedule(store, name, now=now)
     if told is None:
         raise UnknownJob(f"no worker has had a schedule {name!r}: `lamplighter crons list` shows those there are.")
-    return told, await why_schedule(store, told, now=now)
+    return told, await why_schedule(store, name, told, now=now)
 
 
 async def _look(store: Store, job: str) -> Sight:

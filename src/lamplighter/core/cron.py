@@ -6,8 +6,10 @@ right after the gap, a time that autumn repeats fires once.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -18,6 +20,8 @@ from lamplighter.core.clock import EPOCH
 from lamplighter.core.errors import BadCron
 
 Misfire = Literal["skip", "once", "all"]  # what to do about slots missed while no scheduler ran
+
+_EVERY = re.compile(r"every (?:(?P<days>\d+) days?, )?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+(?:\.\d+)?)")
 
 MOST_CAUGHT_UP = 1000  # a schedule that was down for a year must not flood its queue in one go
 
@@ -70,6 +74,26 @@ class Every:
 
     def after(self, moment: datetime) -> datetime:
         return EPOCH + ((moment - EPOCH) // self.interval + 1) * self.interval
+
+
+def read_schedule(text: str) -> Schedule | None:
+    """The schedule that is read so; None where it is none of ours, or of a zone that is not known here."""
+    interval = _EVERY.fullmatch(text)
+    try:
+        if interval is not None:
+            return Every(timedelta(**{unit: float(count) for unit, count in interval.groupdict("0").items()}))
+        expression, _, zone = text.rpartition(" ")
+        return Cron(expression, zone)
+    except (BadCron, OverflowError):
+        return None
+
+
+def slots_after(schedule: Schedule, moment: datetime) -> Iterator[datetime]:
+    """All that come, as far as there are moments."""
+    with suppress(OverflowError):
+        while True:
+            moment = schedule.after(moment)
+            yield moment
 
 
 def slots_to_fire(

@@ -6,6 +6,9 @@ LamplighterError
 ├── BadCron                  a schedule cannot be read
 ├── TooLarge                 arguments or a result are larger than a store should hold
 ├── UnknownJob               nothing with that name or id
+├── UnknownSchedule          no schedule of that name
+├── NotScheduledHere         the schedule is of another app
+├── UnknownWorker            no worker of that name is alive
 ├── NoResult                 handle.result() has no value to give
 │   ├── JobFailed            the job failed for good
 │   ├── JobCancelled         the job was cancelled
@@ -42,6 +45,18 @@ class TooLarge(LamplighterError):
 
 class UnknownJob(LamplighterError):
     """No job has that name or id."""
+
+
+class UnknownSchedule(LamplighterError):
+    """No schedule has that name."""
+
+
+class NotScheduledHere(LamplighterError):
+    """The schedule is there, but its job is another app's."""
+
+
+class UnknownWorker(LamplighterError):
+    """No worker of that name is alive."""
 
 
 class NoResult(LamplighterError):

@@ -19,6 +19,7 @@ from lamplighter.store.base import Store
 
 LONGEST_INTERVAL = 3.0  # seconds between beats: it is also how soon a worker learns that a job was cancelled
 LEASES_REMEMBERED = 3  # a worker that does not beat any more is on record for so many leases
+MOST_TOLD = 20  # running jobs that a worker names
 KIND = "worker"  # of the records that tell which workers are alive
 
 _log = logging.getLogger("lamplighter.worker")
@@ -30,7 +31,10 @@ def beat_interval(lease: timedelta) -> float:
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker tells of itself, as a record that expires unless it is renewed. Moments are ISO texts in UTC."""
+    """What a worker tells of itself, as a record that expires unless it is renewed. Moments are ISO texts in UTC.
+
+    `jobs`: the ids of some that run, the oldest first.
+    """
 
     host: str
     pid: int
@@ -41,6 +45,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     running: int
     stopping: bool
+    jobs: Sequence[str] = ()
 
 
 class Keeper:

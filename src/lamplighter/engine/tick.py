@@ -18,6 +18,7 @@ from lamplighter.core.draft import Draft
 from lamplighter.core.errors import QueueFull
 from lamplighter.core.model import Added, NewJob, Record, Unique
 from lamplighter.engine.patience import until_available
+from lamplighter.engine.pause import Pause, pauses
 from lamplighter.store.base import Store
 
 KIND = "cron"  # of the records that tell each schedule's last slot
@@ -82,20 +83,26 @@ class Ticker:
         """Fire every slot that has come; returns when the next will."""
         now = self._clock()
         known = {record.name: record for record in await self._store.records(KIND, now=now)}
-        moments = [await self._tick_one(entry, known.get(name), now) for name, entry in self._entries.items()]
+        paused = await pauses(self._store, now=now)
+        moments = [
+            await self._tick_one(entry, known.get(name), paused.get(name), now) for name, entry in self._entries.items()
+        ]
         return min(moments)
 
-    async def _tick_one(self, entry: Entry, record: Record | None, now: datetime) -> datetime:
+    async def _tick_one(self, entry: Entry, record: Record | None, pause: Pause | None, now: datetime) -> datetime:
         told = None if record is None else read_told(record)
         held_by = None if told is None else told.held_by
-        slots = slots_to_fire(entry.schedule, _since(entry, told, now), now, entry.misfire, GRACE)
+        since = _since(entry, told, now)
+        if pause is not None:
+            since = min(now, max(since, pause.starts_at(now)))
+        slots = slots_to_fire(entry.schedule, since, now, entry.misfire, GRACE)
         if slots:
             jobs = [slot_job(entry, slot, now) for slot in slots]
             added = await self._add(entry, jobs, now)
             self._fired(entry, [job for job, one in zip(jobs, added, strict=True) if one.created])
             held_by = _holder(entry, added[-1])
         next_at = entry.schedule.after(now)
-        if slots or told is None or told.schedule != entry.schedule.text or from_us(told.seen) + REMEMBERED / 2 < now:
+        if slots or told is None or _is_old(told, entry, now):
             before = None if told is None else told.fired
             fired = to_us(slots[-1]) if slots else before
             await self._tell(entry, now, fired, next_at, held_by)
@@ -112,17 +119,27 @@ class Ticker:
     async def _tell(
         self, entry: Entry, now: datetime, fired: int | None, next_at: datetime, held_by: str | None
     ) -> None:
-        told = Told(
-            schedule=entry.schedule.text,
-            job=entry.draft.definition.name,
-            queue=entry.draft.options.get("queue", entry.draft.definition.queue),
-            seen=to_us(now),
-            fired=fired,
-            next=to_us(next_at),
-            held_by=held_by,
-        )
-        text = msgspec.json.encode(told).decode()
+        text = msgspec.json.encode(tell(entry, now, fired=fired, held_by=held_by)).decode()
         await self._store.put(Record(kind=KIND, name=entry.name, value=text, expires_at=next_at + REMEMBERED))
+
+
+def tell(entry: Entry, now: datetime, *, fired: int | None = None, held_by: str | None = None) -> Told:
+    """What is to be told of a schedule whose slots were looked at up to now."""
+    return Told(
+        schedule=entry.schedule.text,
+        job=entry.draft.definition.name,
+        queue=entry.draft.options.get("queue", entry.draft.definition.queue),
+        seen=to_us(now),
+        fired=fired,
+        next=to_us(entry.schedule.after(now)),
+        held_by=held_by,
+    )
+
+
+def _is_old(told: Told, entry: Entry, now: datetime) -> bool:
+    """Whether it tells of another schedule, or of a slot that has passed and became no job."""
+    has_passed = from_us(told.next) <= now or from_us(told.seen) + REMEMBERED / 2 < now
+    return has_passed or told.schedule != entry.schedule.text
 
 
 def _since(entry: Entry, told: Told | None, now: datetime) -> datetime:

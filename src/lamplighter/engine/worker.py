@@ -20,10 +20,11 @@ from lamplighter.core.duration import format_duration
 from lamplighter.core.events import Bus, Event, EventKind
 from lamplighter.core.model import ATTEMPT_ENDS, Claimed, Keep, NewJob, Outcome, State, Swept
 from lamplighter.engine.aside import Aside, InThread
+from lamplighter.engine.drain import Drain
 from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
 from lamplighter.engine.janitor import MOST_AT_ONCE, Janitor
-from lamplighter.engine.lease import Keeper, Presence, beat_interval
+from lamplighter.engine.lease import MOST_TOLD, Keeper, Presence, beat_interval
 from lamplighter.engine.listen import listen
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.run import Run, Runner
@@ -89,6 +90,7 @@ class Worker:
         self._idle.set()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        interval = beat_interval(options.lease)
         self._runner = Runner(registry, deps, options.kept, clock, store)
         self._finisher = Finisher(store, clock, self._settled)
         self._fetcher = Fetcher(
@@ -101,10 +103,9 @@ class Worker:
             free=self._free,
             start=self._start,
         )
-        self._janitor = Janitor(
-            store, clock, options.keep, self._swept, beat_within=beat_interval(options.lease) + BEAT_MARGIN
-        )
+        self._janitor = Janitor(store, clock, options.keep, self._swept, beat_within=interval + BEAT_MARGIN)
         self._ticker = Ticker(store, clock, schedules, self._fired)
+        self._drainage = Drain(store, clock, worker=self.name, interval=interval, stop=self.stop)
         self._keeper = Keeper(
             store,
             clock,
@@ -158,7 +159,14 @@ class Worker:
         finishing, fetching = _started(self._finisher.run()), _started(self._fetcher.run())
         hearing = listen(self._store, self._fetcher.ring, self._janitor.ring)
         helping = [
-            _started(loop) for loop in (hearing, self._janitor.sweep(), self._janitor.prune(), self._ticker.run())
+            _started(loop)
+            for loop in (
+                hearing,
+                self._drainage.run(),
+                self._janitor.sweep(),
+                self._janitor.prune(),
+                self._ticker.run(),
+            )
         ]
         try:
             await self._first_end_of(finishing, fetching, *helping)
@@ -341,6 +349,7 @@ class Worker:
             concurrency=self._options.concurrency,
             running=self._active,
             stopping=self.is_stopping,
+            jobs=[job for job, _ in list(self._runs)[:MOST_TOLD]],
         )
 
 

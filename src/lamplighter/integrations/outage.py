@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, delete, update
+from sqlalchemy import Connection, case, delete, select, update
 
-from lamplighter.core.clock import to_us
+from lamplighter.core.clock import from_us, to_us
 from lamplighter.integrations.breaker import PROBE_LIMIT
 from lamplighter.integrations.database import insert_into
 from lamplighter.integrations.tables import outages
@@ -36,3 +36,8 @@ def take_probe(connection: Connection, slug: str, seen: int, now: datetime) -> b
 def end(connection: Connection, slug: str) -> bool:
     """The provider has answered; True if it was not known yet."""
     return connection.execute(delete(outages).where(outages.c.provider_slug == slug)).rowcount == 1
+
+
+def left_alone(connection: Connection) -> dict[str, datetime]:
+    """The providers that are down, and when one request may find out whether that is over."""
+    return {row.provider_slug: from_us(row.until) for row in connection.execute(select(outages))}

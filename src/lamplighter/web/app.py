@@ -8,9 +8,10 @@ The host opens the app in its lifespan, and says who calls.
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.metadata import version
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, params
 from starlette.middleware import Middleware
 
 from lamplighter.app import App
@@ -25,22 +26,33 @@ from lamplighter.web.api import (
     bulk,
     callback,
     connections,
+    crons,
     enqueue,
+    events,
     health,
     integrations,
     job_actions,
     jobs,
+    limits,
     notifications,
+    openapi,
+    probes,
+    providers,
     queues,
     results,
+    shares,
+    tenants,
+    workers,
 )
 from lamplighter.web.auth import admit, pass_by
 from lamplighter.web.bounds import LARGEST_BATCH, Bounds
 from lamplighter.web.cross_site import SameOrigin
+from lamplighter.web.description import ABOUT, describe, routes_of
 from lamplighter.web.given import Given, Identify, Integrating
+from lamplighter.web.watch import Watches
 
-NOUNS = (bulk, enqueue, job_actions, jobs, queues, results)
-WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications)
+NOUNS = (bulk, crons, enqueue, events, job_actions, jobs, limits, queues, results, shares, tenants, workers)
+WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications, providers)
 
 
 def http_api(
@@ -71,8 +83,11 @@ def http_api(
     """
     _check_prefix(prefix)
     allowed = frozenset(app.job_named(name).name for name in for_tenants)
-    api = FastAPI(
-        openapi_url=None,
+    api = _Api(
+        title="Lamplighter",
+        version=version("lamplighter"),
+        description=ABOUT,
+        openapi_url=None,  # it has a route of its own
         redirect_slashes=False,  # or a wrong path would be answered before anybody asks who calls
         middleware=[
             Middleware(SameOrigin, trusted_origins),
@@ -82,12 +97,29 @@ def http_api(
         telemetry={"tracing": False},  # a trace would hold the callback's query, and with it a code
     )
     integrating = None if tokens is None else Integrating(tokens, f"{_checked(public_url)}{prefix}{callback.PATH}")
+    api.state.watches = Watches()
     api.state.given = Given(app, identify, integrating, allowed, Actions(app))
     for noun in NOUNS if integrating is None else (*NOUNS, *WITH_INTEGRATIONS):
-        api.include_router(noun.router, prefix=prefix, dependencies=[Depends(admit)])
+        api.include(noun.router, prefix, Depends(admit))
     if integrating is not None:
-        api.include_router(callback.router, prefix=prefix, dependencies=[Depends(pass_by)])
+        api.include(callback.router, prefix, Depends(pass_by))
+    api.include(openapi.router, prefix)
+    api.include(probes.router)  # where whoever runs processes looks for them
     return api
+
+
+class _Api(FastAPI):
+    """Describes itself by what its routes say."""
+
+    def include(self, router: APIRouter, prefix: str = "", *dependencies: params.Depends) -> None:
+        """Add the routes of a noun."""
+        self.include_router(router, prefix=prefix, dependencies=dependencies)
+        self.state.routes = [*getattr(self.state, "routes", ()), *routes_of(router, prefix)]
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(super().openapi(), self.state.routes)
+        return self.openapi_schema
 
 
 def _checked(public_url: str | None) -> str:

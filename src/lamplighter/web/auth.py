@@ -124,7 +124,7 @@ def _check(caller: Caller, needs: Needs, tenant_id: str | None, *, is_of_job: bo
 
 
 def _check_tenant(caller: Caller, tenant_id: str) -> None:
-    if not caller.sees(tenant_id):
+    if not caller.sees(tenant_id) or not _is_id(tenant_id):
         raise Forbidden("this tenant is not yours: ask its owner, or a superadmin.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -17,7 +18,7 @@ LARGEST_BATCH = 1024 * 1024  # of many jobs
 class Bounds:
     """The framework's own limit would answer in plain text. `larger`: how large bodies may be on some paths."""
 
-    def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int] = MappingProxyType({})) -> None:
         self._app = app
         self._larger = larger
 

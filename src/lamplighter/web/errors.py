@@ -19,9 +19,12 @@ from lamplighter.core.errors import (
     JobCancelled,
     JobFailed,
     LamplighterError,
+    NotScheduledHere,
     QueueFull,
     StoreError,
     TooLarge,
+    UnknownSchedule,
+    UnknownWorker,
 )
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.journal import JournalError
@@ -42,6 +45,7 @@ from lamplighter.web.refusals import (
     TooManyActions,
     UnknownName,
 )
+from lamplighter.web.watch import TooManyListen
 
 TOO_LARGE = 413
 
@@ -74,10 +78,14 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     NoSuchAction: Kind(404, "action/not-found"),
     ActionOver: Kind(409, "action/not-possible"),
     TooManyActions: Kind(429, "action/too-many"),
+    UnknownSchedule: Kind(404, "cron/not-found"),
+    NotScheduledHere: Kind(409, "cron/not-here"),
+    UnknownWorker: Kind(404, "worker/not-found"),
     ConfigError: Kind(400, "validation/invalid-input"),
     BadArguments: Kind(400, "validation/invalid-input"),
     TooLarge: Kind(400, "validation/invalid-input"),
     QueueFull: Kind(429, "queue/full"),
+    TooManyListen: Kind(429, "events/too-many"),
     UnknownProvider: Kind(404, "cloud-integration/provider-not-found"),
     ConnectRefused: Kind(404, "cloud-integration/tenant-not-found"),  # what a callback is refused, people see as a page
     ConnectDenied: Kind(409, "cloud-integration/denied"),

@@ -204,6 +204,13 @@ class NotFired(Blocker, frozen=True, kw_only=True):
     workers: int
 
 
+class CronPaused(Blocker, frozen=True, kw_only=True):
+    """An operator has paused the schedule."""
+
+    kind: Literal["cron_paused"] = "cron_paused"
+    since: datetime
+
+
 class NextSlot(Blocker, frozen=True, kw_only=True):
     """The next slot of a schedule is yet to come. `last_at`: the one before it that was looked at."""
 

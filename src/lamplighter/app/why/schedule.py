@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from lamplighter.app.why import why
-from lamplighter.app.why.blocker import Blocker, NextSlot, NotFired, Skipped
+from lamplighter.app.why.blocker import Blocker, CronPaused, NextSlot, NotFired, Skipped
 from lamplighter.app.why.queue import pause_of
 from lamplighter.app.why.sight import workers_seen
 from lamplighter.app.why.telling import rough
 from lamplighter.core.clock import from_us, maybe_from_us
+from lamplighter.engine.pause import pauses
 from lamplighter.engine.tick import KIND, LONGEST_NAP, Told, read_told
 from lamplighter.store.base import Store
 
@@ -22,10 +23,12 @@ async def find_schedule(store: Store, name: str, *, now: datetime) -> Told | Non
     return next((told for record in records if record.name == name and (told := read_told(record))), None)
 
 
-async def why_schedule(store: Store, told: Told, *, now: datetime) -> list[Blocker]:
+async def why_schedule(store: Store, name: str, told: Told, *, now: datetime) -> list[Blocker]:
     """All that keeps a schedule from making a job now, and its jobs from running."""
     held = [_skipped(told, told.held_by), *await why(store, told.held_by, now=now)] if told.held_by else []
     paused = [pause_of(queue) for queue in await store.stats() if queue.queue == told.queue and queue.paused]
+    if (pause := (await pauses(store, now=now)).get(name)) is not None and pause.until is None:
+        return [*held, *paused, _paused(from_us(pause.since))]
     late = now - from_us(told.next)
     if late <= FIRED_WITHIN:
         return [*held, *paused, _next_slot(told, -late)]
@@ -40,6 +43,11 @@ def _skipped(told: Told, holder: str) -> Skipped:
         holder=holder,
         says=f"its slot{when} became no job, for job {holder} had the unique key of its jobs: see what kept that one.",
     )
+
+
+def _paused(since: datetime) -> CronPaused:
+    when = f"{since:%Y-%m-%d %H:%M:%S}"
+    return CronPaused(since=since, says=f"it was paused at {when} UTC: `lamplighter crons resume` lets it go on.")
 
 
 async def _not_fired(store: Store, told: Told, late: timedelta, now: datetime) -> NotFired:

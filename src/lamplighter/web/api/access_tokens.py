@@ -6,6 +6,7 @@ call is in the audit log, also one that was refused.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -13,9 +14,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lamplighter.web import answers
+from lamplighter.web.answers import Shown
 from lamplighter.web.auth import Admission, check_token_reader
 from lamplighter.web.given import Ours
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 MOST_VERSIONS = 2**31 - 1
 
@@ -30,17 +33,26 @@ class Wish(BaseModel):
     rejected: Annotated[int | None, Field(ge=1, le=MOST_VERSIONS)] = None
 
 
+class ShownAccess(Shown, frozen=True, kw_only=True):
+    """The token. Without `expires_at` it does not end by itself."""
+
+    access_token: str
+    expires_at: datetime | None
+    token_version: int
+
+
 @router.post("/tenants/{tenant_id}/integrations/{integration_id}/access-token")
 @needs(Right.OWN)
+@shows(ShownAccess)
 async def give_access_token(admitted: Admission, ours: Ours, wish: Wish | None = None) -> Response:
     """A token that is good for the next call; ask again before each, it costs one read while it is fresh."""
     async with ours.audit.noting("token.read", admitted.integration.resource):
         check_token_reader(admitted.caller)
         access = await ours.access.get(admitted.integration.id, rejected=None if wish is None else wish.rejected)
     return answers.data(
-        {
-            "accessToken": access.access_token.reveal(),
-            "expiresAt": access.expires_at,
-            "tokenVersion": access.token_version,
-        }
+        ShownAccess(
+            access_token=access.access_token.reveal(),
+            expires_at=access.expires_at,
+            token_version=access.token_version,
+        )
     )

@@ -13,8 +13,10 @@ from lamplighter.integrations.audit import Record, Result
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import LONGEST_ID, Admission, visible_tenants
+from lamplighter.web.bodies import PRINTABLE
 from lamplighter.web.given import Ours
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 router = APIRouter()
 
@@ -42,10 +44,11 @@ class ShownRecord(Shown, frozen=True, kw_only=True):
 
 @router.get("/audit")
 @needs(Right.READ, sorts=True)
+@shows(list[ShownRecord], paged=True)
 async def list_records(
     admitted: Admission,
     ours: Ours,
-    tenant: Annotated[str | None, Query(max_length=LONGEST_ID)] = None,
+    tenant: Annotated[str | None, Query(max_length=LONGEST_ID, pattern=PRINTABLE)] = None,
     limit: Limit = 100,
     before: Cursor = "",
 ) -> Response:

@@ -23,6 +23,7 @@ from lamplighter.web.auth import Admission, Admitted
 from lamplighter.web.bodies import Body, Queue, Text
 from lamplighter.web.given import Given, TheGiven
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 MOST = 1_000_000  # jobs that one action does anything to
 COUNTED = 100_000  # of those that match a preview
@@ -71,6 +72,13 @@ class ShownWhere(Shown, frozen=True, kw_only=True):
     parents: tuple[str, ...]
 
 
+class ShownCount(Shown, frozen=True, kw_only=True):
+    """A preview. `is_more`: there are more than were counted."""
+
+    matching: int
+    is_more: bool
+
+
 class ShownAction(Shown, frozen=True, kw_only=True):
     """An action. `matched`: the jobs that it has come by so far; `done`: those of them that it was done to."""
 
@@ -90,12 +98,13 @@ class ShownAction(Shown, frozen=True, kw_only=True):
 
 @router.post("/jobs/bulk")
 @needs(Right.OPERATE)
+@shows(ShownCount, also={202: ShownAction})
 async def do_to_many(wish: Wish, admitted: Admission, given: TheGiven) -> Response:
     """202 with an action to look at; a preview only counts, up to 100,000."""
     where = _where(wish.where)
     if wish.preview:
         matching = await count_matching(given.app.store, where, HOW[wish.action].among, min(wish.limit, COUNTED + 1))
-        return answers.data({"matching": min(matching, COUNTED), "isMore": matching > COUNTED})
+        return answers.data(ShownCount(matching=min(matching, COUNTED), is_more=matching > COUNTED))
     if wish.per_second is not None and wish.action != "retry":
         raise ConfigError("perSecond is how many jobs are run again each second: leave it out.")
     return await _start(admitted, given, wish.action, where, limit=wish.limit, per_second=wish.per_second)
@@ -103,6 +112,7 @@ async def do_to_many(wish: Wish, admitted: Admission, given: TheGiven) -> Respon
 
 @router.post("/queues/{queue}/purge")
 @needs(Right.OPERATE)
+@shows(ShownAction, status=202)
 async def purge(queue: Queue, confirmation: Confirmation, admitted: Admission, given: TheGiven) -> Response:
     """Cancel all that waits in the queue; 202 with an action to look at. What runs goes on."""
     if confirmation.confirm != queue:
@@ -112,6 +122,7 @@ async def purge(queue: Queue, confirmation: Confirmation, admitted: Admission, g
 
 @router.get("/actions")
 @needs(Right.READ)
+@shows(list[ShownAction])
 async def list_actions(given: TheGiven) -> Response:
     """The last hundred of the last day, the newest first."""
     return answers.data([_shown(one) for one in (await given.actions.all())[:MOST_SHOWN]])
@@ -119,6 +130,7 @@ async def list_actions(given: TheGiven) -> Response:
 
 @router.get("/actions/{action_id}")
 @needs(Right.READ)
+@shows(ShownAction)
 async def get_action(action_id: str, given: TheGiven) -> Response:
     """One of them."""
     return answers.data(_shown(await given.actions.get(action_id)))
@@ -126,6 +138,7 @@ async def get_action(action_id: str, given: TheGiven) -> Response:
 
 @router.post("/actions/{action_id}/stop")
 @needs(Right.OPERATE)
+@shows(ShownAction, status=202)
 async def stop(action_id: str, admitted: Admission, given: TheGiven) -> Response:
     """Have it end after the jobs that it is at; 202, for that may take a moment."""
     async with admitted.noting("action.stop", Resource("action", action_id[:LONGEST_NAME], None)):

@@ -21,6 +21,7 @@ from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectErr
 from lamplighter.web import answers
 from lamplighter.web.errors import kind_of
 from lamplighter.web.given import Ours, integrating
+from lamplighter.web.shows import redirects
 
 PATH = "/oauth/callback"
 
@@ -54,6 +55,7 @@ def remember(answer: Response, callback_url: str, state: Secret, browser: Secret
 
 
 @router.get(PATH)
+@redirects()
 async def callback(request: Request, ours: Ours) -> Response:
     """Connect, and send the browser on to where its person was going."""
     state = Secret(request.query_params.get("state", ""))

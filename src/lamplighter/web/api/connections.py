@@ -9,10 +9,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lamplighter.web import answers
+from lamplighter.web.answers import Shown
 from lamplighter.web.api import callback
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import Ours, integrating
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 router = APIRouter()
 
@@ -26,8 +28,15 @@ class Wish(BaseModel):
     return_to: Annotated[str, Field(max_length=501)] = "/"
 
 
+class ShownStart(Shown, frozen=True, kw_only=True):
+    """Where to send the person."""
+
+    url: str
+
+
 @router.post("/tenants/{tenant_id}/integrations/connect")
 @needs(Right.OWN)
+@shows(ShownStart)
 async def connect(request: Request, tenant_id: str, wish: Wish, admitted: Admission, ours: Ours) -> Response:
     """The URL to send the person to, and a cookie by which their browser is known when it comes back."""
     callback_url = integrating(request).callback_url
@@ -38,6 +47,6 @@ async def connect(request: Request, tenant_id: str, wish: Wish, admitted: Admiss
         user_id=admitted.caller.user_id,
         return_to=wish.return_to,
     )
-    answer = answers.data({"url": begun.url.reveal()})
+    answer = answers.data(ShownStart(url=begun.url.reveal()))
     callback.remember(answer, callback_url, begun.state, begun.browser)
     return answer

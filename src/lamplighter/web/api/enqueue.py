@@ -26,6 +26,7 @@ from lamplighter.web.bodies import Body, Text
 from lamplighter.web.given import Given, TheGiven
 from lamplighter.web.refusals import UnknownName
 from lamplighter.web.roles import Caller, Right, Role, needs
+from lamplighter.web.shows import shows
 
 MOST_TOGETHER = 1000  # jobs: one round trip to the store
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -70,8 +71,15 @@ class ShownAdded(Shown, frozen=True, kw_only=True):
     replaced: bool
 
 
+class ShownBatch(Shown, frozen=True, kw_only=True):
+    """One answer for each job, in order."""
+
+    jobs: list[ShownAdded]
+
+
 @router.post("/jobs")
 @needs(Right.TEND, sorts=True)
+@shows(ShownAdded, also={201: ShownAdded})
 async def enqueue(wish: Wish, admitted: Admission, given: TheGiven, idempotency_key: Key = None) -> Response:
     """201: it was added; 200: a job that is there already holds its key."""
     [added] = await _add(given, [_draft(given, admitted.caller, wish, idempotency_key, 0)], idempotency_key)
@@ -80,11 +88,12 @@ async def enqueue(wish: Wish, admitted: Admission, given: TheGiven, idempotency_
 
 @router.post("/jobs/batch")
 @needs(Right.TEND, sorts=True)
+@shows(ShownBatch, also={201: ShownBatch})
 async def enqueue_batch(wishes: Wishes, admitted: Admission, given: TheGiven, idempotency_key: Key = None) -> Response:
     """All of them in one go, one answer each, in order; 201 if any was added."""
     drafts = [_placed(given, admitted.caller, wish, idempotency_key, place) for place, wish in enumerate(wishes.jobs)]
     added = await _add(given, drafts, idempotency_key)
-    return answers.data({"jobs": added}, status=201 if any(one.created for one in added) else 200)
+    return answers.data(ShownBatch(jobs=added), status=201 if any(one.created for one in added) else 200)
 
 
 async def _add(given: Given, drafts: Sequence[Draft[Any]], key: str | None) -> list[ShownAdded]:

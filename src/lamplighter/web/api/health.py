@@ -16,6 +16,7 @@ from lamplighter.web.answers import Shown
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import Ours, Tokens
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 AN_INTEGRATION = "/tenants/{tenant_id}/integrations/{integration_id}"
 
@@ -55,6 +56,7 @@ class ShownHistory(Shown, frozen=True, kw_only=True):
 
 @router.get(f"{AN_INTEGRATION}/health")
 @needs(Right.READ)
+@shows(ShownHealth)
 async def get_health(admitted: Admission, ours: Ours) -> Response:
     """Its health, as far as it is known."""
     return answers.data(await _health(ours, admitted.integration.id))
@@ -62,6 +64,7 @@ async def get_health(admitted: Admission, ours: Ours) -> Response:
 
 @router.get(f"{AN_INTEGRATION}/health/history")
 @needs(Right.READ)
+@shows(ShownHistory)
 async def get_history(admitted: Admission, ours: Ours, days: Annotated[int, Query(ge=1, le=366)] = 30) -> Response:
     """Its uptime and incidents of the last days."""
     return answers.data(_history(await ours.healths.history(admitted.integration.id, timedelta(days=days))))
@@ -69,6 +72,7 @@ async def get_history(admitted: Admission, ours: Ours, days: Annotated[int, Quer
 
 @router.post(f"{AN_INTEGRATION}/test")
 @needs(Right.TEND)
+@shows(ShownHealth)
 async def test(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
     """Ask the provider now; what does not work any more is refreshed at once."""
     async with ours.audit.noting("integration.check", admitted.integration.resource):

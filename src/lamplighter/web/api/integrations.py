@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from lamplighter.core.secret import REDACTED
 from lamplighter.integrations.integration import Integration, Status
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
-from lamplighter.web.auth import Admission
+from lamplighter.web.auth import LONGEST_ID, Admission, visible_tenants
+from lamplighter.web.bodies import PRINTABLE
 from lamplighter.web.given import Ours, Tokens
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
+
+LONGEST_SLUG = 20  # characters
 
 router = APIRouter()
 
@@ -41,6 +46,7 @@ class ShownIntegration(Shown, frozen=True, kw_only=True):
 
 @router.get("/tenants/{tenant_id}/integrations")
 @needs(Right.READ)
+@shows(list[ShownIntegration], paged=True)
 async def list_integrations(
     tenant_id: str, ours: Ours, status: Status | None = None, limit: Limit = 100, after: Cursor = ""
 ) -> Response:
@@ -49,8 +55,33 @@ async def list_integrations(
     return answers.page([_shown(one) for one in found], limit)
 
 
+@router.get("/integrations")
+@needs(Right.READ, sorts=True)
+@shows(list[ShownIntegration], paged=True)
+async def list_all(
+    admitted: Admission,
+    ours: Ours,
+    *,
+    tenant: Annotated[str | None, Query(max_length=LONGEST_ID, pattern=PRINTABLE)] = None,
+    provider: Annotated[str | None, Query(max_length=LONGEST_SLUG, pattern=PRINTABLE)] = None,
+    status: Status | None = None,
+    limit: Limit = 100,
+    after: Cursor = "",
+) -> Response:
+    """Those of all tenants that the caller may see, that match every filter, by id."""
+    found = await ours.integrations.page(
+        tenant_ids=visible_tenants(admitted.caller, tenant),
+        provider_slug=provider,
+        status=status,
+        limit=limit,
+        after=after,
+    )
+    return answers.page([_shown(one) for one in found], limit)
+
+
 @router.get("/tenants/{tenant_id}/integrations/{integration_id}")
 @needs(Right.READ)
+@shows(ShownIntegration)
 async def get_integration(admitted: Admission) -> Response:
     """One of them."""
     return answers.data(_shown(admitted.integration))
@@ -58,6 +89,7 @@ async def get_integration(admitted: Admission) -> Response:
 
 @router.delete("/tenants/{tenant_id}/integrations/{integration_id}")
 @needs(Right.OWN)
+@shows()
 async def disconnect(admitted: Admission, ours: Ours) -> Response:
     """Give its tokens back to the provider where that can be done, and delete them. Its row and id stay."""
     async with ours.audit.noting("integration.disconnect", admitted.integration.resource) as metadata:
@@ -69,6 +101,7 @@ async def disconnect(admitted: Admission, ours: Ours) -> Response:
 
 @router.post("/oauth/tenants/{tenant_id}/integrations/{integration_id}/refresh")
 @needs(Right.TEND)
+@shows(ShownIntegration)
 async def refresh(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
     """Refresh its tokens now, due or not; what it is like afterwards."""
     known = admitted.integration

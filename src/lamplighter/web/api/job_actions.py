@@ -11,11 +11,12 @@ from lamplighter.app.tree import cancel_tree
 from lamplighter.core.model import ENDED, MOVES, JobView, State, Where
 from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
-from lamplighter.web.api.showing import shown
+from lamplighter.web.api.showing import ShownJob, shown
 from lamplighter.web.auth import Admission, NoSuchJob, visible_tenants
 from lamplighter.web.given import TheApp
 from lamplighter.web.refusals import HasEnded, NotPossible
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 IN_LINE = "it is in line already: wait, or ask why it waits."
 RUNS = "it runs: wait for it, or cancel it."
@@ -31,6 +32,7 @@ router = APIRouter()
 
 @router.post("/jobs/{job_id}/retry")
 @needs(Right.TEND)
+@shows(ShownJob)
 async def retry(admitted: Admission, app: TheApp) -> Response:
     """Run it now: an ended one again, a scheduled one early. Its failures are forgiven."""
     async with admitted.noting("job.retry", _resource(admitted.job)):
@@ -39,6 +41,7 @@ async def retry(admitted: Admission, app: TheApp) -> Response:
 
 @router.post("/jobs/{job_id}/promote")
 @needs(Right.TEND)
+@shows(ShownJob)
 async def promote(admitted: Admission, app: TheApp) -> Response:
     """Run a scheduled one now."""
     async with admitted.noting("job.promote", _resource(admitted.job)):
@@ -47,6 +50,7 @@ async def promote(admitted: Admission, app: TheApp) -> Response:
 
 @router.post("/jobs/{job_id}/cancel")
 @needs(Right.TEND)
+@shows(ShownJob)
 async def cancel(
     admitted: Admission,
     app: TheApp,
@@ -69,6 +73,7 @@ async def cancel(
 
 @router.delete("/jobs/{job_id}")
 @needs(Right.TEND)
+@shows()
 async def forget(admitted: Admission, app: TheApp) -> Response:
     """Cancel one that has not begun, and forget it at once."""
     job, now = admitted.job, app.clock()

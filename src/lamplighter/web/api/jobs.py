@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
+from msgspec import field
 
 from lamplighter.app import Blocker
 from lamplighter.core.model import State, Where
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
-from lamplighter.web.api.showing import is_insider, shown, whole
+from lamplighter.web.api.showing import ShownJob, WholeJob, is_insider, shown, whole
 from lamplighter.web.auth import Admission, visible_tenants
 from lamplighter.web.bodies import Text
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 Filter = Annotated[list[Text], Query(max_length=50)]
 States = Annotated[list[State], Query(max_length=len(State))]
@@ -33,14 +35,24 @@ router = APIRouter()
 
 
 class ShownBlocker(Shown, frozen=True, kw_only=True):
-    """What is in the way of a tenant's job."""
+    """What is in the way of a job. `kind` and `figures` are for programs; tenants see no figures."""
 
     kind: str
     says: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+class ShownWhy(Shown, frozen=True, kw_only=True):
+    """All that is in its way, the first thing to do first."""
+
+    id: str
+    state: State
+    blockers: list[ShownBlocker]
 
 
 @router.get("/jobs")
 @needs(Right.READ, sorts=True)
+@shows(list[ShownJob], paged=True)
 async def list_jobs(
     admitted: Admission,
     app: TheApp,
@@ -68,6 +80,7 @@ async def list_jobs(
 
 @router.get("/jobs/{job_id}")
 @needs(Right.READ)
+@shows(WholeJob)
 async def get_job(admitted: Admission, app: TheApp) -> Response:
     """One of them, with all that is known of it."""
     failures = await app.store.failures(admitted.job.id)
@@ -76,6 +89,7 @@ async def get_job(admitted: Admission, app: TheApp) -> Response:
 
 @router.get("/jobs/{job_id}/children")
 @needs(Right.READ)
+@shows(list[ShownJob], paged=True)
 async def list_children(
     admitted: Admission,
     app: TheApp,
@@ -93,15 +107,21 @@ async def list_children(
 
 @router.get("/jobs/{job_id}/why")
 @needs(Right.READ)
+@shows(ShownWhy)
 async def get_why(admitted: Admission, app: TheApp) -> Response:
     """Why it does not run: all that is in its way, the first thing to do first; empty: the next free slot takes it."""
     job, found = admitted.job, await app.why(admitted.job.id)
-    blockers = [_plain(one) for one in found] if is_insider(admitted.caller) else _for_tenants(found)
-    return answers.data({"id": job.id, "state": job.state, "blockers": blockers})
+    blockers = _for_insiders(found) if is_insider(admitted.caller) else _for_tenants(found)
+    return answers.data(ShownWhy(id=job.id, state=job.state, blockers=blockers))
 
 
-def _plain(one: Blocker) -> dict[str, object]:
-    return {answers.camel(name): value for name, value in msgspec.structs.asdict(one).items()}
+def _for_insiders(found: list[Blocker]) -> list[ShownBlocker]:
+    return [ShownBlocker(kind=one.kind, says=one.says, figures=_figures(one)) for one in found]
+
+
+def _figures(one: Blocker) -> dict[str, Any]:
+    told = msgspec.structs.asdict(one).items()
+    return {answers.camel(name): value for name, value in told if name not in {"kind", "says"}}
 
 
 def _for_tenants(found: list[Blocker]) -> list[ShownBlocker]:

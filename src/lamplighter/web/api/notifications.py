@@ -15,6 +15,7 @@ from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import LONGEST_ID
 from lamplighter.web.given import Ours
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 router = APIRouter()
 
@@ -33,6 +34,7 @@ class ShownNotice(Shown, frozen=True, kw_only=True):
 
 @router.get("/tenants/{tenant_id}/notifications")
 @needs(Right.READ)
+@shows(list[ShownNotice], paged=True, unread=int)
 async def list_notifications(
     tenant_id: str,
     ours: Ours,
@@ -47,6 +49,7 @@ async def list_notifications(
 
 @router.post("/tenants/{tenant_id}/notifications/{notice_id}/read")
 @needs(Right.OWN)
+@shows()
 async def mark_read(
     tenant_id: str, notice_id: Annotated[str, Path(max_length=LONGEST_ID, pattern=r"^[!-~]+$")], ours: Ours
 ) -> Response:

@@ -13,6 +13,7 @@ from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Queue
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 router = APIRouter()
 
@@ -33,13 +34,15 @@ class ShownQueue(Shown, frozen=True, kw_only=True):
 
 @router.get("/queues/stats")
 @needs(Right.READ)
+@shows(list[ShownQueue])
 async def list_queues(app: TheApp) -> Response:
     """All queues; the price is one read, however many jobs there are."""
-    return answers.data([_shown(one) for one in await app.store.stats()])
+    return answers.data([shown(one) for one in await app.store.stats()])
 
 
 @router.post("/queues/{queue}/pause")
 @needs(Right.OPERATE)
+@shows()
 async def pause(queue: Queue, admitted: Admission, app: TheApp) -> Response:
     """Let no worker take jobs from it; running ones go on."""
     async with admitted.noting("queue.pause", Resource("queue", queue, None)):
@@ -49,6 +52,7 @@ async def pause(queue: Queue, admitted: Admission, app: TheApp) -> Response:
 
 @router.post("/queues/{queue}/resume")
 @needs(Right.OPERATE)
+@shows()
 async def resume(queue: Queue, admitted: Admission, app: TheApp) -> Response:
     """Let it go on."""
     async with admitted.noting("queue.resume", Resource("queue", queue, None)):
@@ -56,7 +60,8 @@ async def resume(queue: Queue, admitted: Admission, app: TheApp) -> Response:
     return answers.nothing()
 
 
-def _shown(one: QueueStats) -> ShownQueue:
+def shown(one: QueueStats) -> ShownQueue:
+    """As the API shows it."""
     return ShownQueue(
         queue=one.queue,
         waiting=one.queued,

@@ -17,6 +17,7 @@ from lamplighter.web.api.showing import is_insider, raw
 from lamplighter.web.auth import Admission, NoSuchJob
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
+from lamplighter.web.shows import shows
 
 LONGEST_WAIT = 60  # seconds: what stands between may cut off a connection on which nothing is said for longer
 
@@ -34,6 +35,7 @@ class ShownResult(Shown, frozen=True, kw_only=True):
 
 @router.get("/jobs/{job_id}/result")
 @needs(Right.READ)
+@shows(ShownResult, also={202: ShownResult})
 async def get_result(
     admitted: Admission, app: TheApp, timeout: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0
 ) -> Response:
