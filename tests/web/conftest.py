@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 from tests.families.running import Home, in_file
+from tests.web.own_site import OwnSite, running_own_site
 from tests.web.site import Site, running_site
 
+from lamplighter.app import App
+from lamplighter.core.config import Settings
 from lamplighter.demo.world import World, running_world
 from lamplighter.integrations.integration import Integration
+from lamplighter.testing import FakeClock
 
 
 @pytest.fixture
@@ -33,3 +37,15 @@ async def site(home: Home) -> AsyncIterator[Site]:
 async def connected(site: Site, world: World) -> Integration:
     """An integration of `TENANT`."""
     return await site.connect(world.url)
+
+
+@pytest.fixture
+def own_settings(tmp_path: Path) -> Settings:
+    return Settings(store=f"sqlite:///{tmp_path}/jobs.db")
+
+
+@pytest.fixture
+async def own(own_settings: Settings, clock: FakeClock) -> AsyncIterator[OwnSite]:
+    """What `lamplighter web` serves."""
+    async with running_own_site(App(settings=own_settings, clock=clock)) as running:
+        yield running
