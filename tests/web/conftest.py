@@ -7,10 +7,14 @@ import pytest
 from tests.families.running import Home, in_file
 from tests.services import STORES
 from tests.web.errands import Errands, errands_at
+from tests.web.own_site import OwnSite, running_own_site
 from tests.web.site import Site, running_site
 
+from lamplighter.app import App
+from lamplighter.core.config import Settings
 from lamplighter.demo.world import World, running_world
 from lamplighter.integrations.integration import Integration
+from lamplighter.testing import FakeClock
 
 
 @pytest.fixture
@@ -48,4 +52,16 @@ async def errands(sqlite: str) -> AsyncIterator[Errands]:
 async def errands_anywhere(request: pytest.FixtureRequest) -> AsyncIterator[Errands]:
     """The same on a store of each of these kinds."""
     async with errands_at(request.getfixturevalue(STORES[request.param])) as running:
+        yield running
+
+
+@pytest.fixture
+def own_settings(tmp_path: Path) -> Settings:
+    return Settings(store=f"sqlite:///{tmp_path}/jobs.db")
+
+
+@pytest.fixture
+async def own(own_settings: Settings, clock: FakeClock) -> AsyncIterator[OwnSite]:
+    """What `lamplighter web` serves."""
+    async with running_own_site(App(settings=own_settings, clock=clock)) as running:
         yield running

@@ -21,6 +21,7 @@ from lamplighter.web.site import PAGES, open_site
 
 PASSWORD = "four words that are random"
 LOGIN = f"{PAGES}/login"
+LOGOUT = f"{PAGES}/logout"
 STATS = "/api/v1/queues/stats"
 
 

@@ -39,7 +39,7 @@ def routes() -> Iterator[Route]:
             needs = needs_of(route.endpoint)
             assert needs is not None, f"{route.path} says nothing of who may ask it"
             for method in route.methods or ():
-                yield Route(method, route.path, needs)
+                yield Route(method, route.path_format, needs)
 
 
 def refusal(route: Route, who: str | None) -> int | None:
@@ -157,7 +157,7 @@ async def test_the_callback_alone_needs_nobody_to_be_signed_in(site: Site) -> No
 async def test_what_needs_nobody_to_be_signed_in_is_said_to(site: Site) -> None:
     described = site.api.openapi()["paths"]
     public = {
-        (method, path.removeprefix("/api/v1"))
+        (method.upper(), path.removeprefix("/api/v1"))
         for path, methods in described.items()
         for method, operation in methods.items()
         if operation.get("security") == []
