@@ -28,7 +28,6 @@ NAMED: dict[str, Any] = {  # what a field of that name holds, where its type lea
     "result": None,
     "worker": "host-1-4711-0b5e1f",
     "host": "host-1",
-    "jobs": ["0198c0de-7a3f-7c51-8a64-52b0c8f1d2e3"],
     "weight": 1,
     "message": "it is not usable",
     "reason": "the provider says so",
