@@ -168,7 +168,7 @@ STORES: tuple[type[Wrapped], ...] = (
 )
 # Each with a seed that shows it.
 ENGINES: dict[Callable[[pytest.MonkeyPatch], None], int] = {
-    trusts_late_claims: 20,
+    trusts_late_claims: 883,
     gives_up_on_outcomes: 1,
     spends_attempts_on_leaving: 16,
     renews_seldom: 8,
