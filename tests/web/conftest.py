@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.families.running import Home, in_file
+from tests.web.board import Board, running_board
 from tests.web.site import Site, running_site
 
 from lamplighter.demo.world import World, running_world
@@ -33,3 +34,10 @@ async def site(home: Home) -> AsyncIterator[Site]:
 async def connected(site: Site, world: World) -> Integration:
     """An integration of `TENANT`."""
     return await site.connect(world.url)
+
+
+@pytest.fixture
+async def board(sqlite: str) -> AsyncIterator[Board]:
+    """A dashboard of an app without integrations."""
+    async with running_board(sqlite) as running:
+        yield running

@@ -118,12 +118,13 @@ async def running_site(home: Home, *, public_url: str | None = None) -> AsyncIte
             await inside.tokens.service.tenants.add(
                 [Tenant(id=one, name=one, owner_id="auth|1") for one in (TENANT, OTHER)]
             )
-            async with _served(Starlette(routes=[Mount(AT, api)]), listener):
+            async with served(Starlette(routes=[Mount(AT, api)]), listener):
                 yield Site(url, api, inside)
 
 
 @asynccontextmanager
-async def _served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """The app on that socket, for as long as the block lasts."""
     server = Server(app)
     task = asyncio.create_task(server.serve([listener]))
     up = asyncio.create_task(server.is_up.wait())
