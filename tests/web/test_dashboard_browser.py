@@ -33,7 +33,7 @@ async def test_a_failed_job_is_read_retried_and_watched_until_it_is_done(board: 
     await board.fail("inbox")
     async with looking(browser, board.url, "operator") as page:
         await page.goto(f"{board.url}/")
-        await page.get_by_role("link", name="By cause").click()
+        await page.get_by_role("link", name="By cause", exact=True).click()
         await page.get_by_role("link", name="export", exact=True).click()
         await expect(page.locator(".traceback .error")).to_have_text("ValueError: folder 'inbox' has no owner")
         board.jobs.broken = False
@@ -122,6 +122,7 @@ async def test_charts_are_drawn(board: Board, browser: Browser) -> None:
         await expect(page.locator(".chart canvas")).to_have_count(2)
 
 
+@pytest.mark.timeout(300)  # some fifteen pages, each looked over whole
 @pytest.mark.parametrize("size", [DESK, PHONE])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_no_page_has_anything_that_axe_objects_to(
@@ -140,7 +141,7 @@ async def test_no_page_has_anything_that_axe_objects_to(
             found[path] = _violations(await page.evaluate(f"axe.run({json.dumps({'runOnly': RULES})})"))
             is_too_wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
             assert not is_too_wide, path
-    assert {path: one for path, one in found.items() if one} == {}
+    assert [f"{path}: {one}" for path, objections in found.items() for one in objections] == []
 
 
 def _violations(report: dict[str, Any]) -> list[str]:
