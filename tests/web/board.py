@@ -23,6 +23,7 @@ from lamplighter.core.config import Settings
 from lamplighter.core.model import JobView, State, Where
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.web import Caller, Role, dashboard
+from lamplighter.web.history import History
 
 AT = "/admin/queues"
 OTHER = "tidewater-clinic"
@@ -67,11 +68,12 @@ class Jobs:
 class Board:
     """The dashboard, and its app."""
 
-    def __init__(self, url: str, app: App[None], jobs: Jobs, tokens: TokenFamily | None) -> None:
-        self.url = url + AT
+    def __init__(self, url: str, app: App[None], jobs: Jobs, tokens: TokenFamily | None, history: History) -> None:
+        self.url = url
         self.app = app
         self.jobs = jobs
         self.tokens = tokens
+        self.history = history
 
     async def ask(
         self,
@@ -138,9 +140,7 @@ async def running_board(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with app, served(Starlette(routes=[Mount(at, pages)]), listener):
-            board = Board(url, app, jobs, tokens)
-            board.url = url + at
-            yield board
+            yield Board(url + at, app, jobs, tokens, pages.state.history)
 
 
 def buttons(page: str) -> list[str]:

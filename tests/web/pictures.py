@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import sin
 from pathlib import Path
 from typing import get_args
 
@@ -16,13 +17,17 @@ from tests.families.running import TENANT
 from tests.web.board import OTHER, Board, running_board
 from tests.web.browser import PHONE, Scheme, looking, running_browser
 
-from lamplighter.core.model import State, Where
+from lamplighter.core.model import QueueStats, State, Where
 from lamplighter.demo.settle import settle
 from lamplighter.demo.world import World, running_world
 from lamplighter.families.health import check_now
+from lamplighter.web.history import History
 
 TENANTS = (TENANT, OTHER, "north-pier")
 NAMES = ("overview", "queues", "jobs", "failures", "crons", "workers", "limits", "tenants")
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = """root => document.querySelectorAll(".traceback span").forEach(
+    line => { line.textContent = line.textContent.replace(root, "/srv/app"); })"""  # whose machine this is, is no news
 WITH_INTEGRATIONS = ("integrations", "notifications", "audit")
 
 
@@ -66,9 +71,24 @@ async def _work(board: Board) -> dict[str, str]:
     await app.enqueue([jobs.greet.using(delay=timedelta(hours=3)).draft("Cem")])
     await app.enqueue(jobs.crawl.using(tenant="north-pier").draft(f"https://{n}.example.org") for n in range(3))
     await app.gates.open("provider:lantern")
+    _remember(board.history, app.clock())
     await app.enqueue(jobs.export.using(tenant=TENANT).draft(f"outbox-{n}") for n in range(4))
     paths = {name: "/" if name == "overview" else f"/{name}" for name in NAMES}
     return paths | {"queue": "/queues/mail", "job": f"/jobs/{failed[-1].id}"}
+
+
+def _remember(history: History, now: datetime) -> None:
+    """A quarter of an hour, with some minutes in which nobody looked."""
+    for ring in history._rings.values():
+        ring._samples.clear()
+    for step in range(179, 0, -1):
+        if 100 < step < 115:
+            continue
+        waiting, active = round(60 + 35 * sin(step / 14) + 8 * sin(step / 3)), round(5 + 3 * sin(step / 9))
+        counts = QueueStats(
+            queue="mail", paused=False, queued=waiting, running=active, scheduled=13, failed=7 - step // 30
+        )
+        history.note([counts], now - timedelta(seconds=5 * step))
 
 
 async def _until_running(board: Board) -> None:
@@ -83,10 +103,12 @@ async def _take(browser: Browser, board: Board, pages: dict[str, str], folder: P
         async with looking(browser, board.url, "operator", scheme=scheme) as page:
             for name, path in pages.items():
                 await page.goto(board.url + path, wait_until="networkidle")
+                await page.evaluate(ELSEWHERE, str(ROOT))
                 await page.screenshot(path=folder / f"{name}-{scheme}.png")
         async with looking(browser, board.url, "operator", scheme=scheme, size=PHONE) as page:
             for name in ("overview", "job", "jobs"):
                 await page.goto(board.url + pages[name], wait_until="networkidle")
+                await page.evaluate(ELSEWHERE, str(ROOT))
                 await page.screenshot(path=folder / f"{name}-phone-{scheme}.png")
 
 
@@ -94,7 +116,7 @@ def _compress(folder: Path) -> None:
     """With pngquant, where there is one: a third of the size."""
     if program := shutil.which("pngquant"):
         pictures = sorted(map(str, folder.glob("*.png")))
-        subprocess.run([program, "--force", "--ext", ".png", "--speed", "1", "64", "--", *pictures], check=True)
+        subprocess.run([program, "--force", "--ext", ".png", "--speed", "1", "128", "--", *pictures], check=True)
 
 
 if __name__ == "__main__":

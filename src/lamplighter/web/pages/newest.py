@@ -1,4 +1,4 @@
-"""The newest jobs in some states, found where stores have an index for it: by queue and state."""
+"""The newest jobs in some states, asked for in the way that costs stores least."""
 
 from __future__ import annotations
 
@@ -7,25 +7,41 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from lamplighter.core.model import ENDED, JobView, QueueStats, State, Where
+from lamplighter.core.model import ENDED, JobView, QueueStats, Where
 from lamplighter.store.base import Store
 
 
 async def newest(
     store: Store, where: Where, stats: Sequence[QueueStats], *, limit: int, before: str | None = None
 ) -> list[JobView]:
-    """A page of `where`. Ended jobs are looked for queue by queue, only where the counts say that there are any.
+    """A page of `where`, given the counts of all queues.
 
-    A store that goes through all ended jobs for the few that failed would take longer the more there are.
+    Nobody is asked for what the counts say is not there, or for more than there is: a store would look at every job to
+    find that out. Ended jobs are asked for by queue and state, in which order stores have them.
     """
     states = frozenset(where.states)
-    if not states or not states <= ENDED:
+    if not states:
         return await store.page(where, limit=limit, before=before)
-    among = [one.queue for one in stats if (not where.queues or one.queue in where.queues) and _has(one, states)]
-    wheres = [replace(where, queues=(queue,), states=(state,)) for queue in among for state in sorted(states)]
-    found = await asyncio.gather(*(store.page(one, limit=limit, before=before) for one in wheres))
-    return sorted((job for page in found for job in page), key=lambda job: job.id, reverse=True)[:limit]
+    counts = [(one.queue, state, getattr(one, state)) for one in stats for state in sorted(states)]
+    there = [one for one in counts if one[2] and (not where.queues or one[0] in where.queues)]
+    most = min(limit, sum(count for *_, count in there))
+    if states <= ENDED:
+        apart = [replace(where, queues=(queue,), states=(state,)) for queue, state, _ in there]
+        return await _merged(store, apart, most, before)
+    return await store.page(where, limit=most, before=before) if there else []
 
 
-def _has(stats: QueueStats, states: frozenset[State]) -> bool:
-    return any(getattr(stats, state) for state in states)
+async def _merged(store: Store, wheres: Sequence[Where], limit: int, before: str | None) -> list[JobView]:
+    """The newest of all these, a part of each at a time: as a rule that is all that is looked at."""
+    part = limit // max(1, len(wheres)) + 1
+    found: list[JobView] = []
+    going_on = [(where, before) for where in wheres]
+    while going_on:
+        pages = await asyncio.gather(*(store.page(where, limit=part, before=last) for where, last in going_on))
+        found = sorted([*found, *(job for page in pages for job in page)], key=lambda job: job.id, reverse=True)[:limit]
+        going_on = [
+            (where, page[-1].id)
+            for (where, _), page in zip(going_on, pages, strict=True)
+            if len(page) == part and (len(found) < limit or page[-1].id > found[-1].id)
+        ]
+    return found

@@ -12,6 +12,7 @@ from lamplighter.core.model import State, Where
 from lamplighter.engine.lease import KIND, Presence
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
+from lamplighter.web.pages.newest import newest
 from lamplighter.web.rendering import render
 from lamplighter.web.roles import Right, needs
 
@@ -33,7 +34,7 @@ async def list_workers(request: Request, admitted: Admission, app: TheApp) -> Re
             "claimed": _moment(told.claimed_at),
         }
         workers.append({"name": record.name, "told": told, **moments})
-    running = await app.store.page(Where(states=(State.RUNNING,)), limit=RUNNING)
+    running = await newest(app.store, Where(states=(State.RUNNING,)), await app.store.stats(), limit=RUNNING)
     return render(request, "workers.html", admitted.caller, workers=workers, running=running, most=RUNNING)
 
 

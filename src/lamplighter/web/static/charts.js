@@ -26,7 +26,7 @@
     height: HEIGHT,
     cursor: { y: false, points: { size: 6 } },
     scales: { x: { range: range(place) }, y: { range: (_, low, high) => [0, Math.max(4, Math.ceil((high || 0) * 1.1))] } },
-    axes: [{ ...axis(), values: times(place), space: 80 }, { ...axis(), size: 46, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7] }],
+    axes: [{ ...axis(), values: times(place), space: 80, size: 30 }, { ...axis(), size: 46, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7] }],
     series: [
       { label: "Time", value: (_, moment) => (moment === null ? "–" : clock.format(moment * 1000)) },
       ...DRAWN[place.dataset.draw].map(([label, , tone]) => ({ label, stroke: colour(tone), width: 1.75, points: { show: false }, value: (_, n) => n ?? "–" })),

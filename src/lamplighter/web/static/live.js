@@ -4,6 +4,8 @@
 (() => {
   const EVERY = 4000;
   const KEY = "lamplighter-live";
+  document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone
+
   const button = document.getElementById("live-switch");
   if (!button || !document.querySelector("[hx-trigger]")) return;
 
