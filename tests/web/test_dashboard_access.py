@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from pathlib import Path
 
 import pytest
 from tests.web.board import PAGES, PLACES_OF_CODE, WITH_INTEGRATIONS, Board, buttons, running_board
 
 from lamplighter.core.model import State
+from lamplighter.web.dashboard import STATIC
 
 
 async def test_each_page_is_there_for_who_may_look(board: Board) -> None:
@@ -87,6 +90,15 @@ async def test_nothing_is_loaded_from_elsewhere_and_all_that_is_loaded_is_there(
         answer = await board.ask(None, address.removeprefix("/admin/queues"))
         assert answer.status_code == 200, address
         assert "max-age" in answer.headers["Cache-Control"]
+
+
+def test_what_is_vendored_is_what_the_decisions_say_with_its_licence() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "decisions.md").read_text()
+    files = [one for one in (STATIC / "vendor").iterdir() if one.suffix != ".LICENSE"]
+    assert len(files) == 4
+    for file in files:
+        assert f"`{hashlib.sha256(file.read_bytes()).hexdigest()}`" in told, file
+        assert list(file.parent.glob(f"{file.name.split('.')[0].removesuffix('-ext')}*LICENSE")), file
 
 
 async def test_any_prefix_will_do(sqlite: str) -> None:

@@ -21,7 +21,7 @@ from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
 from lamplighter.web.history import History, Span
 from lamplighter.web.pages.newest import newest
-from lamplighter.web.rendering import render
+from lamplighter.web.rendering import place, render
 from lamplighter.web.roles import Right, needs
 
 FAILED = 6  # jobs that failed lately
@@ -129,7 +129,7 @@ def _troubles(stats: Sequence[QueueStats], crew: Crew, gates: Sequence[GateView]
         yield Trouble(f"No worker is alive, and {waiting:,} jobs wait: start `lamplighter work`.", "workers")
     for one in stats:
         if one.paused:
-            yield Trouble(f"Queue {one.queue} is paused; {one.queued:,} jobs wait in it.", f"queues/{one.queue}")
+            yield Trouble(f"Queue {one.queue} is paused; {one.queued:,} jobs wait in it.", place("queues", one.queue))
     for gate in gates:
         if gate.state != "closed":
             yield Trouble(f"The breaker of {gate.key} is {gate.state}; {gate.waiting:,} jobs wait for it.", "limits")
