@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.families.running import Home, in_file
 from tests.services import STORES
+from tests.web.board import Board, running_board
 from tests.web.errands import Errands, errands_at
 from tests.web.own_site import OwnSite, running_own_site
 from tests.web.site import Site, running_site
@@ -64,4 +65,11 @@ def own_settings(tmp_path: Path) -> Settings:
 async def own(own_settings: Settings, clock: FakeClock) -> AsyncIterator[OwnSite]:
     """What `lamplighter web` serves."""
     async with running_own_site(App(settings=own_settings, clock=clock)) as running:
+        yield running
+
+
+@pytest.fixture
+async def board(sqlite: str) -> AsyncIterator[Board]:
+    """A dashboard of an app without integrations."""
+    async with running_board(sqlite) as running:
         yield running

@@ -1,8 +1,9 @@
-"""The HTTP API, as an ASGI app for a host application to mount."""
+"""The HTTP API and the dashboard, as ASGI apps for a host application to mount."""
 
 from __future__ import annotations
 
 from lamplighter.web.app import http_api
+from lamplighter.web.dashboard import dashboard
 from lamplighter.web.roles import Caller, Role
 
-__all__ = ["Caller", "Role", "http_api"]
+__all__ = ["Caller", "Role", "dashboard", "http_api"]

@@ -86,6 +86,12 @@ async def pass_by(request: Request) -> AsyncIterator[None]:
 Admission = Annotated[Admitted, Depends(admit)]
 
 
+async def admit_staff(admitted: Admission) -> None:
+    """For the dashboard, every page of which shows everybody's work."""
+    if admitted.caller.role is Role.TENANT:
+        raise Forbidden("the dashboard shows everybody's work, which a tenant does not see: ask the operator.")
+
+
 def check_token_reader(caller: Caller) -> None:
     """Raises Forbidden if the caller may have no access tokens."""
     if not caller.may_read_tokens:

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
 from lamplighter.core.secret import Secret
 from lamplighter.web.allowance import Allowance, TooMany, address_of
 from lamplighter.web.once import Once
 from lamplighter.web.password import AdminPassword
+from lamplighter.web.rendering import render
 from lamplighter.web.roles import Caller, Role
 from lamplighter.web.sessions import Sessions
 
@@ -62,8 +62,8 @@ def login_router(door: Door) -> APIRouter:
     async def show(request: Request) -> Response:
         """The form; or, by a link that is good once, straight in."""
         if "once" not in request.query_params:
-            return _page(200, None)
-        return await come_in(request) if door.once.take(request.query_params["once"]) else _page(403, SPENT)
+            return _page(request, 200)
+        return await come_in(request) if door.once.take(request.query_params["once"]) else _page(request, 403, SPENT)
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
@@ -71,9 +71,9 @@ def login_router(door: Door) -> APIRouter:
         try:
             tries.take(request)
         except TooMany as error:
-            return _page(429, TOO_OFTEN, {"Retry-After": str(math.ceil(error.retry_in.total_seconds()))})
+            return _page(request, 429, TOO_OFTEN, {"Retry-After": str(math.ceil(error.retry_in.total_seconds()))})
         is_right = await door.password.is_right(await _password(request))
-        return await come_in(request) if is_right else _page(403, WRONG)
+        return await come_in(request) if is_right else _page(request, 403, WRONG)
 
     @router.post("/logout")
     async def log_out(request: Request) -> Response:
@@ -99,10 +99,5 @@ async def _password(request: Request) -> Secret:
     return Secret(form.get("password", [""])[0])
 
 
-_login = Environment(
-    loader=PackageLoader("lamplighter.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-).get_template("login.html")
-
-
-def _page(status: int, told: str | None, headers: dict[str, str] | None = None) -> Response:
-    return HTMLResponse(_login.render(told=told), status, headers)
+def _page(request: Request, status: int, told: str | None = None, headers: dict[str, str] | None = None) -> Response:
+    return render(request, "login.html", status=status, headers=headers, told=told)

@@ -7,9 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
@@ -19,18 +17,15 @@ from lamplighter.core.secret import Secret
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.safe_url import is_loopback, is_safe
-from lamplighter.web import errors
 from lamplighter.web.allowance import Allowance
 from lamplighter.web.app import http_api
-from lamplighter.web.bounds import Bounds
-from lamplighter.web.cross_site import SameOrigin
+from lamplighter.web.dashboard import dashboard
 from lamplighter.web.identify import identify_by, paced
 from lamplighter.web.jwks import Jwks
 from lamplighter.web.jwt import Jwt, issuer_of
 from lamplighter.web.keys import Keys
-from lamplighter.web.login import Door, login_router
+from lamplighter.web.login import Door
 from lamplighter.web.once import Once
-from lamplighter.web.page_headers import PageHeaders
 from lamplighter.web.password import AdminPassword
 from lamplighter.web.sessions import Sessions
 
@@ -68,24 +63,12 @@ async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Sit
             strangers=Allowance(10, 60),
         )
         trusted = () if url is None else ("{0.scheme}://{0.netloc}".format(urlsplit(url)),)
-        api = http_api(app, identify=identify, tokens=_tokens(app, url), public_url=url, trusted_origins=trusted)
-        pages = _pages(Door(sessions, password, once), trusted)
+        tokens, door = _tokens(app, url), Door(sessions, password, once)
+        api = http_api(app, identify=identify, tokens=tokens, public_url=url, trusted_origins=trusted)
+        pages = dashboard(app, identify=identify, tokens=tokens, door=door, trusted_origins=trusted)
+        await stack.enter_async_context(pages.state.history.sampling())  # the app is open already
         link = None if url is None else Secret(f"{url}{PAGES}/login?once={once.make().reveal()}")
         yield Site(Starlette(routes=[Mount(PAGES, pages), Mount("", api)]), link)
-
-
-def _pages(door: Door, trusted: tuple[str, ...]) -> FastAPI:
-    """For people. The host they are mounted in has its own; these are for `lamplighter web`."""
-    pages = FastAPI(
-        openapi_url=None,
-        redirect_slashes=False,
-        middleware=[Middleware(PageHeaders), Middleware(SameOrigin, trusted), Middleware(Bounds)],
-        exception_handlers=errors.HANDLERS,
-        telemetry={"tracing": False},  # a trace would hold the query of a login link
-    )
-    pages.include_router(login_router(door))
-    # Here go the dashboard's pages: pages.include_router(dashboard.router), or pages.mount("", dashboard(...)).
-    return pages
 
 
 def _tokens(app: App[Any], url: str | None) -> TokenFamily | None:

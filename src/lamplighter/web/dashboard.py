@@ -1,0 +1,100 @@
+"""Puts the dashboard together: its pages, who may see them, and what errors look like.
+
+    web.mount("/admin/queues", dashboard(app, identify=identify))
+
+Any prefix will do. Pages are made here from what the store and the services tell; they work without JavaScript, which
+only keeps them fresh and draws the charts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from lamplighter.app import App
+from lamplighter.families.tokens import TokenFamily
+from lamplighter.web import refused_pages
+from lamplighter.web.actions import Actions
+from lamplighter.web.auth import admit_staff
+from lamplighter.web.bounds import Bounds
+from lamplighter.web.cross_site import SameOrigin
+from lamplighter.web.given import Given, Identify, Integrating
+from lamplighter.web.history import History
+from lamplighter.web.login import Door, login_router
+from lamplighter.web.page_headers import PageHeaders
+from lamplighter.web.pages import (
+    audit,
+    crons,
+    failures,
+    integrations,
+    jobs,
+    limits,
+    notifications,
+    overview,
+    queues,
+    tenants,
+    workers,
+)
+
+NOUNS = (overview, queues, jobs, failures, crons, workers, limits, tenants)
+WITH_INTEGRATIONS = (integrations, notifications, audit)
+STATIC = Path(__file__).parent / "static"
+
+
+class _Static(StaticFiles):
+    """Kept by browsers for an hour: an upgrade is seen soon, and no page waits for its scripts."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update({"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"})
+        return response
+
+
+def dashboard(
+    app: App[Any],
+    *,
+    identify: Identify,
+    tokens: TokenFamily | None = None,
+    login_url: str | None = None,
+    door: Door | None = None,
+    trusted_origins: Collection[str] = (),
+) -> FastAPI:
+    """The dashboard of a Lamplighter app, as an ASGI app. The host opens the app, and says who calls.
+
+    Charts begin with what was sampled since this process opened the app: make the dashboard before that.
+
+    Args:
+        identify: who sent a request; None: nobody is known. The role of a tenant is refused.
+        tokens: the app's token family; without it there are no pages about integrations.
+        login_url: where to send who is not known; without it there is a page that says so.
+        door: how people sign in here, where no host does that.
+        trusted_origins: `https://admin.example.com`, where browsers find it, if it is behind a proxy that changes the
+            name of the host.
+    """
+    pages = FastAPI(
+        openapi_url=None,
+        redirect_slashes=False,  # or a wrong path would be answered before anybody asks who calls
+        middleware=[Middleware(PageHeaders), Middleware(SameOrigin, trusted_origins), Middleware(Bounds)],
+        exception_handlers=refused_pages.HANDLERS,
+        telemetry={"tracing": False},  # a trace would hold the query of a login link
+    )
+    # Nobody is sent back here from a provider: the dashboard connects nothing.
+    integrating = None if tokens is None else Integrating(tokens, callback_url="")
+    pages.state.given = Given(app, identify, integrating, frozenset(), Actions(app))
+    pages.state.login_url = login_url
+    pages.state.has_door = door is not None
+    pages.state.history = History(app.store, app.clock)
+    app.lifespan(pages.state.history.sampling)
+    for noun in NOUNS if tokens is None else (*NOUNS, *WITH_INTEGRATIONS):
+        pages.include_router(noun.router, dependencies=[Depends(admit_staff)])
+    if door is not None:
+        pages.include_router(login_router(door))
+    pages.mount("/static", _Static(directory=STATIC))
+    return pages

@@ -1,0 +1,119 @@
+"""`/integrations`: what is connected and how it is; one of them: its health, refresh it, check it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, NamedTuple, get_args
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from lamplighter.families.health import check_now
+from lamplighter.integrations.health.health import Health
+from lamplighter.integrations.health.history import History
+from lamplighter.integrations.integration import Status
+from lamplighter.web.answers import Cursor
+from lamplighter.web.auth import LONGEST_ID, Admission
+from lamplighter.web.given import Ours, Tokens
+from lamplighter.web.rendering import back, place, render
+from lamplighter.web.roles import Right, needs
+
+PAGE = 50
+SOONEST = 8
+PAST = timedelta(days=30)
+CELLS = 60  # of the bar that shows the past: half a day each
+
+AN_INTEGRATION = "/tenants/{tenant_id}/integrations/{integration_id}"
+Text = Annotated[str, Query(max_length=LONGEST_ID)]
+
+router = APIRouter()
+
+
+class Cell(NamedTuple):
+    """A piece of the past. No `health`: there was no incident in it."""
+
+    since: datetime
+    until: datetime
+    health: Health | None
+
+
+@router.get("/integrations")
+@needs(Right.READ)
+async def list_integrations(
+    request: Request,
+    admitted: Admission,
+    ours: Ours,
+    *,
+    status: Status | Literal[""] = "",
+    provider: Text = "",
+    tenant: Text = "",
+    after: Cursor = "",
+) -> Response:
+    """By id; how many are in each status; and of those that are shown, which expire next."""
+    found = await ours.integrations.page(
+        tenant_id=tenant or None, provider_slug=provider or None, status=status or None, limit=PAGE + 1, after=after
+    )
+    shown = found[:PAGE]
+    health = {one.integration_id: one for one in await ours.healths.of([one.id for one in shown])}
+    return render(
+        request,
+        "integrations.html",
+        admitted.caller,
+        integrations=shown,
+        health=health,
+        counts=await ours.integrations.counts(),
+        statuses=get_args(Status),
+        soonest=sorted((one for one in shown if one.expires_at), key=lambda one: str(one.expires_at))[:SOONEST],
+        filters={"status": status, "provider": provider, "tenant": tenant},
+        next=shown[-1].id if len(found) > PAGE else None,
+        after=after,
+    )
+
+
+@router.get(AN_INTEGRATION)
+@needs(Right.READ)
+async def see_integration(request: Request, admitted: Admission, ours: Ours) -> Response:
+    """All that is known of one, but for its tokens."""
+    one = admitted.integration
+    past = await ours.healths.history(one.id, PAST)
+    return render(
+        request,
+        "integration.html",
+        admitted.caller,
+        integration=one,
+        health=await ours.healths.get(one.id),
+        past=past,
+        cells=list(_cells(past)),
+    )
+
+
+@router.post(f"{AN_INTEGRATION}/refresh")
+@needs(Right.TEND)
+async def refresh(request: Request, admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
+    """Refresh its tokens now, due or not."""
+    known = admitted.integration
+    async with ours.audit.noting("integration.refresh", known.resource):
+        await tokens.refresh_now(known.id, force=True)
+    return back(request, place("tenants", known.tenant_id, "integrations", known.id), "refreshed")
+
+
+@router.post(f"{AN_INTEGRATION}/check")
+@needs(Right.TEND)
+async def check(request: Request, admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
+    """Ask the provider now."""
+    known = admitted.integration
+    async with ours.audit.noting("integration.check", known.resource):
+        await check_now(tokens, known.id)
+    return back(request, place("tenants", known.tenant_id, "integrations", known.id), "checked")
+
+
+def _cells(past: History) -> Iterator[Cell]:
+    """The past in pieces, each with the first incident that touches it."""
+    step = (past.until - past.since) / CELLS
+    for number in range(CELLS):
+        since = past.since + number * step
+        until = since + step
+        touching = (one for one in past.incidents if one.began_at < until and (one.ended_at or past.until) > since)
+        first = next(touching, None)
+        yield Cell(since, until, None if first is None else first.health)

@@ -1,0 +1,101 @@
+"""`/jobs`: find them; one job: what became of it, why it waits, and what can be done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from lamplighter.core.draft import LONGEST_NAME
+from lamplighter.core.model import LIVE, MOVES, State, Where
+from lamplighter.web.answers import Cursor
+from lamplighter.web.auth import Admission
+from lamplighter.web.given import TheApp
+from lamplighter.web.pages.newest import newest
+from lamplighter.web.rendering import back, place, render
+from lamplighter.web.roles import Right, needs
+
+PAGE = 50
+CHILDREN = 50
+RETRIED, CANCELLED = MOVES["be retried"].sources, LIVE
+
+Text = Annotated[str, Query(max_length=LONGEST_NAME)]
+
+router = APIRouter()
+
+
+@router.get("/jobs")
+@needs(Right.READ)
+async def list_jobs(
+    request: Request,
+    admitted: Admission,
+    app: TheApp,
+    *,
+    queue: Text = "",
+    name: Text = "",
+    state: State | Literal[""] = "",
+    tenant: Text = "",
+    before: Cursor = "",
+) -> Response:
+    """Those that match every filter, the newest first. What is left empty filters nothing."""
+    where = Where(queues=_some(queue), names=_some(name), states=(state,) if state else (), tenants=_some(tenant))
+    stats = await app.store.stats()
+    found = await newest(app.store, where, stats, limit=PAGE + 1, before=before or None)
+    return render(
+        request,
+        "jobs.html",
+        admitted.caller,
+        jobs=found[:PAGE],
+        next=found[PAGE - 1].id if len(found) > PAGE else None,
+        filters={"queue": queue, "name": name, "state": state, "tenant": tenant},
+        before=before,
+        queues=[one.queue for one in stats],
+        states=list(State),
+    )
+
+
+@router.get("/jobs/{job_id}")
+@needs(Right.READ)
+async def see_job(request: Request, admitted: Admission, app: TheApp) -> Response:
+    """All that is known of one."""
+    job, store = admitted.job, app.store
+    failures, children, blockers = await asyncio.gather(
+        store.failures(job.id),
+        store.page(Where(groups=(job.id,)), limit=CHILDREN),
+        app.why(job.id),
+    )
+    return render(
+        request,
+        "job.html",
+        admitted.caller,
+        job=job,
+        failures=failures,
+        children=children,
+        blockers=blockers if job.state in LIVE else [],
+        can_retry=job.state in RETRIED,
+        can_cancel=job.state in CANCELLED and not job.stopping,
+    )
+
+
+@router.post("/jobs/{job_id}/retry")
+@needs(Right.TEND)
+async def retry(request: Request, admitted: Admission, app: TheApp) -> Response:
+    """Run an ended job again, or a scheduled one now."""
+    job = admitted.job
+    done = await app.store.retry(Where(ids=(job.id,)), limit=1, now=app.clock())
+    did = "promoted" if job.state is State.SCHEDULED else "retried"
+    return back(request, place("jobs", job.id), did if done else "nothing")
+
+
+@router.post("/jobs/{job_id}/cancel")
+@needs(Right.TEND)
+async def cancel(request: Request, admitted: Admission, app: TheApp) -> Response:
+    """Cancel it if it waits, ask it to stop if it runs."""
+    done = await app.cancel(admitted.job.id)
+    return back(request, place("jobs", admitted.job.id), "cancelled" if done else "nothing")
+
+
+def _some(text: str) -> tuple[str, ...]:
+    return (text.strip(),) if text.strip() else ()

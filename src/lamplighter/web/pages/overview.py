@@ -1,0 +1,135 @@
+"""`/`: how everything is, and what needs a hand. `/history`: what its charts draw."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from lamplighter.core.flow_control import GateView
+from lamplighter.core.model import JobView, QueueStats, Record, State, Where
+from lamplighter.engine import lease
+from lamplighter.engine.lease import Presence
+from lamplighter.store.base import Store
+from lamplighter.web import answers
+from lamplighter.web.auth import Admission
+from lamplighter.web.given import TheApp
+from lamplighter.web.history import History, Span
+from lamplighter.web.pages.newest import newest
+from lamplighter.web.rendering import place, render
+from lamplighter.web.roles import Right, needs
+
+FAILED = 6  # jobs that failed lately
+GATES = 100  # that are looked at
+IN_LINE = 500  # jobs among which the oldest is looked for
+
+router = APIRouter()
+
+
+class Totals(NamedTuple):
+    """Over all queues."""
+
+    waiting: int
+    delayed: int
+    active: int
+    failed: int
+    completed: int
+
+
+class Crew(NamedTuple):
+    """The workers that are alive, and their slots."""
+
+    workers: int
+    running: int
+    concurrency: int
+
+
+class Oldest(NamedTuple):
+    """Since when the job waits that has waited longest. Not `exact`: too many wait to look at each; it is older."""
+
+    since: datetime
+    exact: bool
+
+
+class Trouble(NamedTuple):
+    """One thing that needs a hand, and the page where there is one to lend."""
+
+    says: str
+    path: str
+
+
+@router.get("/")
+@needs(Right.READ)
+async def overview(request: Request, admitted: Admission, app: TheApp, span: Span = "15m") -> Response:
+    """Everything at a glance."""
+    store, now = app.store, app.clock()
+    stats = await store.stats()
+    history: History = request.app.state.history
+    history.note(stats, now)
+    records, gates, failed, oldest = await asyncio.gather(
+        store.records(lease.KIND, now=now),
+        store.gates(limit=GATES, now=now),
+        newest(store, Where(states=(State.FAILED,)), stats, limit=FAILED),
+        _oldest(store, stats),
+    )
+    crew = _crew(records)
+    return render(
+        request,
+        "overview.html",
+        admitted.caller,
+        stats=stats,
+        totals=_totals(stats),
+        crew=crew,
+        failed=failed,
+        oldest=oldest,
+        troubles=list(_troubles(stats, crew, gates)),
+        span=span,
+    )
+
+
+@router.get("/history")
+@needs(Right.READ)
+async def past(request: Request, app: TheApp, span: Span = "15m") -> Response:
+    """Moments, and what waited, was delayed, ran and had failed then."""
+    history: History = request.app.state.history
+    return answers.data(history.columns(span, app.clock()))
+
+
+def _totals(stats: Sequence[QueueStats]) -> Totals:
+    return Totals(
+        sum(one.queued for one in stats),
+        sum(one.scheduled + one.held for one in stats),
+        sum(one.running for one in stats),
+        sum(one.failed for one in stats),
+        sum(one.done for one in stats),
+    )
+
+
+def _crew(records: Sequence[Record]) -> Crew:
+    told = [msgspec.json.decode(record.value, type=Presence) for record in records]
+    return Crew(len(told), sum(one.running for one in told), sum(one.concurrency for one in told))
+
+
+async def _oldest(store: Store, stats: Sequence[QueueStats]) -> Oldest | None:
+    """Stores list the newest first: of very many, no more can be said than that one is older than these."""
+    if not (queued := sum(one.queued for one in stats)):
+        return None
+    found: list[JobView] = await store.page(Where(states=(State.QUEUED,)), limit=IN_LINE)
+    return Oldest(min(one.run_at for one in found), queued <= len(found)) if found else None
+
+
+def _troubles(stats: Sequence[QueueStats], crew: Crew, gates: Sequence[GateView]) -> Iterator[Trouble]:
+    waiting = sum(one.queued for one in stats)
+    if waiting and not crew.workers:
+        yield Trouble(f"No worker is alive, and {waiting:,} jobs wait: start `lamplighter work`.", "workers")
+    for one in stats:
+        if one.paused:
+            yield Trouble(f"Queue {one.queue} is paused; {one.queued:,} jobs wait in it.", place("queues", one.queue))
+    for gate in gates:
+        if gate.state != "closed":
+            yield Trouble(f"The breaker of {gate.key} is {gate.state}; {gate.waiting:,} jobs wait for it.", "limits")

@@ -1,0 +1,158 @@
+"""How a page is made: its template, filled.
+
+Nothing is inline, so the policy of `page_headers` allows no inline script or style; uPlot sets its styles from script,
+which is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+from lamplighter.core.duration import rough_duration
+from lamplighter.web import answers
+from lamplighter.web.given import given
+from lamplighter.web.roles import RIGHTS, Caller
+from lamplighter.web.tracebacks import read_traceback
+
+LONGEST_JSON = 20_000  # characters of arguments or a result that a page shows
+
+NAV = (
+    ("", "Overview"),
+    ("queues", "Queues"),
+    ("jobs", "Jobs"),
+    ("failures", "Failures"),
+    ("crons", "Crons"),
+    ("workers", "Workers"),
+    ("limits", "Limits"),
+    ("tenants", "Tenants"),
+)
+NAV_WITH_INTEGRATIONS = (("integrations", "Integrations"), ("notifications", "Notifications"), ("audit", "Audit"))
+
+# What the page that follows an action says of it: an address names one of these, and brings no words of its own.
+DID = {
+    "retried": "Queued again, with a clean slate.",
+    "promoted": "Queued: it need not wait for its time any more.",
+    "cancelled": "Cancelled. If it was running, it was asked to stop.",
+    "paused": "Paused: no worker takes jobs from this queue. Running jobs go on.",
+    "resumed": "Going on: workers take jobs from this queue again.",
+    "opened": "The breaker is open: jobs of this key wait until you close it.",
+    "closed": "The breaker is closed: jobs of this key go on.",
+    "refreshed": "Refreshed: the integration has new tokens.",
+    "checked": "Checked: this is what the provider said.",
+    "nothing": "Nothing was changed: it has moved on meanwhile, or cannot be changed in that way.",
+}
+
+
+def render(
+    request: Request,
+    template: str,
+    caller: Caller | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **shown: Any,
+) -> Response:
+    """A page, for that caller."""
+    at = request.scope.get("root_path", "")
+    known = given(request)
+    filled = _environment.get_template(template).render(
+        at=at,
+        here=f"{at}{request.scope['path'].removeprefix(at)}",
+        query={key: value for key, value in request.query_params.items() if key != "did"},
+        caller=caller,
+        has_door=request.app.state.has_door,
+        may=frozenset() if caller is None else RIGHTS[caller.role],
+        nav=NAV if known.integrating is None else NAV + NAV_WITH_INTEGRATIONS,
+        now=known.app.clock(),
+        did=DID.get(request.query_params.get("did", "")),
+        **shown,
+    )
+    return HTMLResponse(filled, status, headers)
+
+
+def back(request: Request, path: str, did: str) -> Response:
+    """To a page of the dashboard, which then says what was done."""
+    assert did in DID, "what was done has a sentence"
+    return answers.see_other(f"{request.scope.get('root_path', '')}/{path}?did={did}")
+
+
+def place(*parts: str) -> str:
+    """A path of these parts, whatever is in them."""
+    return "/".join(quote(part, safe="") for part in parts)
+
+
+@pass_context
+def _when(context: Context, moment: datetime | None) -> Markup:
+    """A moment as people want to know it; the exact one is in its title, and for programs."""
+    if moment is None:
+        return Markup('<span class="none">&ndash;</span>')
+    passed: timedelta = context["now"] - moment
+    span = rough_duration(abs(passed))
+    told = f"{span} ago" if passed >= timedelta() else f"in {span}"
+    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), exact, told)
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _json(text: str) -> str:
+    """JSON laid out, cut where nobody would read on."""
+    laid_out = msgspec.json.format(text, indent=2)
+    if len(laid_out) <= LONGEST_JSON:
+        return laid_out
+    return f"{laid_out[:LONGEST_JSON]}\n… and {len(laid_out) - LONGEST_JSON:,} characters more"
+
+
+def _lasting(duration: timedelta) -> str:
+    """How long something took."""
+    seconds = duration.total_seconds()
+    return (
+        f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 120 else rough_duration(duration)
+    )
+
+
+def _broken(text: str) -> Markup:
+    """A long name that may break where it has a joint."""
+    return Markup("").join(Markup("{}<wbr>").format(part) for part in _parts(text)) if text else escape(text)
+
+
+def _parts(text: str) -> list[str]:
+    for joint in "._:/-@":
+        text = text.replace(joint, f"{joint}\0")
+    return text.split("\0")
+
+
+def _made() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lamplighter.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "broken": _broken,
+        "json": _json,
+        "lasting": _lasting,
+        "number": _number,
+        "place": place,
+        "traceback": read_traceback,
+        "when": _when,
+    }
+    return environment
+
+
+_environment = _made()

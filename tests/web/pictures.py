@@ -1,0 +1,125 @@
+"""Takes a picture of each page of the dashboard, light and dark, for the docs: `scripts/pictures`."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import datetime, timedelta
+from math import sin
+from pathlib import Path
+from typing import get_args
+
+from playwright.async_api import Browser
+from tests.families.running import TENANT
+from tests.web.board import OTHER, Board, running_board
+from tests.web.browser import PHONE, Scheme, looking, running_browser
+
+from lamplighter.core.model import QueueStats, State, Where
+from lamplighter.demo.settle import settle
+from lamplighter.demo.world import World, running_world
+from lamplighter.families.health import check_now
+from lamplighter.web.history import History
+
+TENANTS = (TENANT, OTHER, "north-pier")
+NAMES = ("overview", "queues", "jobs", "failures", "crons", "workers", "limits", "tenants")
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = """root => document.querySelectorAll(".traceback span").forEach(
+    line => { line.textContent = line.textContent.replace(root, "/srv/app"); })"""  # whose machine this is, is no news
+WITH_INTEGRATIONS = ("integrations", "notifications", "audit")
+
+
+async def take_all(folder: Path) -> None:
+    """Every page on a desk, and two of them on a phone."""
+    with tempfile.TemporaryDirectory() as home:
+        async with (
+            running_world(faults=False, token_lifetime=3600) as world,
+            running_board(f"sqlite:///{home}/jobs.db", integrating=True) as board,
+            running_browser() as browser,
+        ):
+            pages = await _integrate(board, world) | await _work(board)
+            async with board.app.worker(concurrency=10, queues=["crawls"]):
+                await _until_running(board)
+                await _take(browser, board, pages, folder)
+    _compress(folder)
+
+
+async def _integrate(board: Board, world: World) -> dict[str, str]:
+    """Connected tenants; two whose tokens are no longer good."""
+    assert board.tokens is not None
+    connected = await settle(board.tokens.service, world.url)
+    for one in connected:
+        async with board.tokens.service.audit.noting("integration.check", one.resource):
+            await check_now(board.tokens, one.id)
+    await board.tokens.service.disconnecting.disconnect(connected[-1].id)
+    first = connected[0]
+    paths = {name: f"/{name}" for name in WITH_INTEGRATIONS}
+    paths["notifications"] += f"?tenant={first.tenant_id}"
+    return paths | {"integration": f"/tenants/{first.tenant_id}/integrations/{first.id}"}
+
+
+async def _work(board: Board) -> dict[str, str]:
+    """Jobs in every state."""
+    app, jobs = board.app, board.jobs
+    await app.weigh(OTHER, 3)
+    await app.enqueue(jobs.greet.using(tenant=TENANTS[n % 3]).draft(f"Ada {n}") for n in range(120))
+    failed = await board.fail(*(f"inbox-{n}" for n in range(7)))
+    await app.pause("mail")
+    await app.enqueue(jobs.greet.using(tenant=TENANTS[n % 3]).draft(f"Bea {n}") for n in range(64))
+    await app.enqueue([jobs.greet.using(delay=timedelta(hours=3)).draft("Cem")])
+    await app.enqueue(jobs.crawl.using(tenant="north-pier").draft(f"https://{n}.example.org") for n in range(3))
+    await app.gates.open("provider:lantern")
+    _remember(board.history, app.clock())
+    await app.enqueue(jobs.export.using(tenant=TENANT).draft(f"outbox-{n}") for n in range(4))
+    paths = {name: "/" if name == "overview" else f"/{name}" for name in NAMES}
+    return paths | {"queue": "/queues/mail", "job": f"/jobs/{failed[-1].id}"}
+
+
+def _remember(history: History, now: datetime) -> None:
+    """A quarter of an hour, with some minutes in which nobody looked."""
+    for ring in history._rings.values():
+        ring._samples.clear()
+    for step in range(179, 0, -1):
+        if 100 < step < 115:
+            continue
+        waiting, active = round(60 + 35 * sin(step / 14) + 8 * sin(step / 3)), round(5 + 3 * sin(step / 9))
+        counts = QueueStats(
+            queue="mail", paused=False, queued=waiting, running=active, scheduled=13, failed=7 - step // 30
+        )
+        history.note([counts], now - timedelta(seconds=5 * step))
+
+
+async def _until_running(board: Board) -> None:
+    async with asyncio.timeout(30):
+        while len(await board.app.store.page(Where(states=(State.RUNNING,)), limit=3)) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(4)  # or the worker has told of itself before it had anything to do
+
+
+async def _take(browser: Browser, board: Board, pages: dict[str, str], folder: Path) -> None:
+    for scheme in get_args(Scheme):
+        async with looking(browser, board.url, "operator", scheme=scheme) as page:
+            for name, path in pages.items():
+                await page.goto(board.url + path, wait_until="networkidle")
+                await page.evaluate(ELSEWHERE, str(ROOT))
+                await page.screenshot(path=folder / f"{name}-{scheme}.png")
+        async with looking(browser, board.url, "operator", scheme=scheme, size=PHONE) as page:
+            for name in ("overview", "job", "jobs"):
+                await page.goto(board.url + pages[name], wait_until="networkidle")
+                await page.evaluate(ELSEWHERE, str(ROOT))
+                await page.screenshot(path=folder / f"{name}-phone-{scheme}.png")
+
+
+def _compress(folder: Path) -> None:
+    """With pngquant, where there is one: a third of the size."""
+    if program := shutil.which("pngquant"):
+        pictures = sorted(map(str, folder.glob("*.png")))
+        subprocess.run([program, "--force", "--ext", ".png", "--speed", "1", "128", "--", *pictures], check=True)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    target.mkdir(parents=True, exist_ok=True)
+    asyncio.run(take_all(target))

@@ -1,0 +1,161 @@
+"""The dashboard as people use it: in a real browser, with and without scripts, in both schemes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+from tests.counterparts.npm import HERE, install_once
+from tests.web.board import PAGES, WITH_INTEGRATIONS, Board, running_board
+from tests.web.browser import DESK, PHONE, Scheme, looking, running_browser
+
+AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with running_browser() as running:
+        yield running
+
+
+@pytest.fixture
+async def whole(sqlite: str) -> AsyncIterator[Board]:
+    """A dashboard with every page."""
+    async with running_board(sqlite, integrating=True) as running:
+        yield running
+
+
+async def test_a_failed_job_is_read_retried_and_watched_until_it_is_done(board: Board, browser: Browser) -> None:
+    await board.fail("inbox")
+    async with looking(browser, board.url, "operator") as page:
+        await page.goto(f"{board.url}/")
+        await page.get_by_role("link", name="By cause", exact=True).click()
+        await page.get_by_role("link", name="export", exact=True).click()
+        await expect(page.locator(".traceback .error")).to_have_text("ValueError: folder 'inbox' has no owner")
+        board.jobs.broken = False
+        await page.get_by_role("button", name="Retry").click()
+        await expect(page.get_by_text("Queued again")).to_be_visible()
+        await expect(page.locator(".headline .state")).to_have_text("queued")
+        async with board.app.worker():  # the page is not loaded again: it comes to know by itself
+            await expect(page.locator(".headline .state")).to_have_text("done")
+        await expect(page.get_by_role("button", name="Retry")).to_be_visible()
+
+
+async def test_a_queue_is_paused_by_keyboard_alone(board: Board, browser: Browser) -> None:
+    await board.app.enqueue([board.jobs.greet.draft("Ada")])
+    async with looking(browser, board.url, "operator") as page:
+        await page.goto(f"{board.url}/queues/mail")
+        await _press_until(page, "Pause…")
+        await page.keyboard.press("Enter")
+        await _press_until(page, "Yes, pause this queue")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".headline .state")).to_have_text("paused")
+    assert [one.paused for one in await board.app.store.stats()] == [True]
+
+
+async def test_without_scripts_all_can_be_read_and_done(board: Board, browser: Browser) -> None:
+    await board.fail("inbox")
+    async with looking(browser, board.url, "operator", scripts=False) as page:
+        await page.goto(f"{board.url}/jobs")
+        await page.get_by_label("State").select_option("failed")
+        await page.get_by_role("button", name="Filter").click()
+        await page.get_by_role("link", name="export", exact=True).click()
+        await expect(page.locator(".traceback")).to_be_visible()
+        await page.get_by_text("Cancel…").wait_for(state="detached")
+        await page.get_by_role("button", name="Retry").click()
+        await expect(page.locator(".headline .state")).to_have_text("queued")
+        await page.get_by_text("Cancel…").click()
+        await page.get_by_role("button", name="Yes, cancel this job").click()
+        await expect(page.locator(".headline .state")).to_have_text("cancelled")
+
+
+async def test_a_viewer_sees_no_buttons_and_is_told_no(board: Board, browser: Browser) -> None:
+    [failed] = await board.fail("inbox")
+    async with looking(browser, board.url, "viewer") as page:
+        await page.goto(f"{board.url}/jobs/{failed.id}")
+        await expect(page.locator(".traceback")).to_be_visible()
+        assert await page.locator("form[method=post]").count() == 0
+    async with looking(browser, board.url, "tenant") as page:
+        await page.goto(f"{board.url}/")
+        await expect(page.get_by_role("heading")).to_have_text("Not for you")
+
+
+async def test_what_was_opened_and_focused_stays_so_when_the_page_is_made_fresh(board: Board, browser: Browser) -> None:
+    await board.app.enqueue([board.jobs.greet.draft("Ada")])
+    async with looking(browser, board.url, "operator") as page:
+        await page.goto(f"{board.url}/queues/mail")
+        await page.get_by_text("Pause…").click()
+        button = page.get_by_role("button", name="Yes, pause this queue")
+        await button.focus()
+        await board.app.enqueue([board.jobs.greet.draft("Bea")])
+        await expect(page.locator(".tiles dd").first).to_have_text("2")
+        await expect(button).to_be_focused()
+
+
+async def test_what_is_switched_off_or_hidden_asks_for_nothing(board: Board, browser: Browser) -> None:
+    async with looking(browser, board.url, "viewer") as page:
+        await page.clock.install()
+        await page.goto(f"{board.url}/queues")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        async with page.expect_response("**/queues"):
+            await page.clock.run_for(5_000)
+        await page.get_by_role("button", name="Live").click()
+        asked.clear()
+        await page.clock.run_for(60_000)
+        assert asked == []
+        async with page.expect_response("**/queues"):
+            await page.get_by_role("button", name="Paused").click()
+        await page.evaluate("Object.defineProperty(document, 'hidden', {get: () => true})")
+        asked.clear()
+        await page.clock.run_for(60_000)
+        assert asked == []
+
+
+async def test_charts_are_drawn(board: Board, browser: Browser) -> None:
+    async with looking(browser, board.url, "viewer") as page:
+        await page.goto(f"{board.url}/?span=24h")
+        await expect(page.locator(".chart canvas")).to_have_count(2)
+
+
+@pytest.mark.timeout(300)  # some fifteen pages, each looked over whole
+@pytest.mark.parametrize("size", [DESK, PHONE])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_page_has_anything_that_axe_objects_to(
+    whole: Board, browser: Browser, scheme: Scheme, size: tuple[int, int]
+) -> None:
+    install_once()
+    [failed, *_] = await whole.fail("inbox", "outbox")
+    await whole.app.enqueue(whole.jobs.greet.draft(str(number)) for number in range(60))
+    await whole.app.pause("mail")
+    await whole.app.gates.open("provider:lantern")
+    axe, found = AXE.read_text(), {}
+    async with looking(browser, whole.url, "operator", scheme=scheme, size=size) as page:
+        for path in (*PAGES, *WITH_INTEGRATIONS, f"/jobs/{failed.id}", "/jobs/none"):
+            await page.goto(whole.url + path)
+            await page.evaluate(axe)
+            found[path] = _violations(await page.evaluate(f"axe.run({json.dumps({'runOnly': RULES})})"))
+            is_too_wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            assert not is_too_wide, path
+    assert [f"{path}: {one}" for path, objections in found.items() for one in objections] == []
+
+
+def _violations(report: dict[str, Any]) -> list[str]:
+    return [
+        f"{one['id']}: {node['html'][:150]}: {node['failureSummary'][:300]}"
+        for one in report["violations"]
+        for node in one["nodes"]
+    ]
+
+
+async def _press_until(page: Page, text: str) -> None:
+    """Tab on until what is focused says that."""
+    for _ in range(60):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement.textContent.trim()") == text:
+            return
+    raise AssertionError(f"no way to {text!r} by keyboard")
