@@ -9,9 +9,10 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from lamplighter.app.crons import CronView
+from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.auth import LONGEST_ID
+from lamplighter.web.auth import LONGEST_ID, Admission
 from lamplighter.web.bodies import PRINTABLE
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
@@ -57,27 +58,30 @@ async def list_crons(app: TheApp) -> Response:
 @router.post("/crons/{name}/run")
 @needs(Right.OPERATE)
 @shows(ShownRun)
-async def run(name: Name, app: TheApp) -> Response:
+async def run(name: Name, admitted: Admission, app: TheApp) -> Response:
     """Enqueue its job now, beside its slots, and even while it is paused; 409 if it is another app's."""
-    handle = await app.run_cron(name)
+    async with admitted.noting("cron.run", Resource("cron", name, None)):
+        handle = await app.run_cron(name)
     return answers.data(ShownRun(id=handle.id, created=handle.created))
 
 
 @router.post("/crons/{name}/pause")
 @needs(Right.OPERATE)
 @shows()
-async def pause(name: Name, app: TheApp) -> Response:
+async def pause(name: Name, admitted: Admission, app: TheApp) -> Response:
     """Let its slots pass; they are not made up for."""
-    await app.crons.pause(name)
+    async with admitted.noting("cron.pause", Resource("cron", name, None)):
+        await app.crons.pause(name)
     return answers.nothing()
 
 
 @router.post("/crons/{name}/resume")
 @needs(Right.OPERATE)
 @shows()
-async def resume(name: Name, app: TheApp) -> Response:
+async def resume(name: Name, admitted: Admission, app: TheApp) -> Response:
     """Let it go on with its next slot."""
-    await app.crons.resume(name)
+    async with admitted.noting("cron.resume", Resource("cron", name, None)):
+        await app.crons.resume(name)
     return answers.nothing()
 
 

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from lamplighter.app import App
 from lamplighter.core.flow_control import TENANT, TenantRule
 from lamplighter.core.limit import HEAVIEST
+from lamplighter.integrations.audit import Resource
 from lamplighter.store.rules import read_rule
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
-from lamplighter.web.auth import LONGEST_ID
+from lamplighter.web.auth import LONGEST_ID, Admission
 from lamplighter.web.bodies import PRINTABLE
 from lamplighter.web.given import TheApp, given
 from lamplighter.web.roles import Right, needs
@@ -64,10 +65,15 @@ async def list_tenants(request: Request, app: TheApp, limit: Limit = 100, after:
 @needs(Right.OPERATE)
 @shows()
 async def weigh(
-    tenant_id: Annotated[str, Path(max_length=LONGEST_ID, pattern=PRINTABLE)], weight: Weight, app: TheApp
+    tenant_id: Annotated[str, Path(max_length=LONGEST_ID, pattern=PRINTABLE)],
+    weight: Weight,
+    admitted: Admission,
+    app: TheApp,
 ) -> Response:
     """How many turns it has, in every queue, from the next claim on."""
-    await app.weigh(tenant_id, weight.weight)
+    async with admitted.noting("tenant.weigh", Resource("tenant", tenant_id, tenant_id)) as metadata:
+        metadata["weight"] = weight.weight
+        await app.weigh(tenant_id, weight.weight)
     return answers.nothing()
 
 

@@ -9,13 +9,16 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from lamplighter.app.why.sight import WorkerSeen
+from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.auth import LONGEST_ID
+from lamplighter.web.auth import LONGEST_ID, Admission
 from lamplighter.web.bodies import PRINTABLE
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
 from lamplighter.web.shows import shows
+
+Name = Annotated[str, Path(max_length=LONGEST_ID, pattern=PRINTABLE)]
 
 router = APIRouter()
 
@@ -47,9 +50,10 @@ async def list_workers(app: TheApp) -> Response:
 @router.post("/workers/{name}/drain")
 @needs(Right.OPERATE)
 @shows()
-async def drain(name: Annotated[str, Path(max_length=LONGEST_ID, pattern=PRINTABLE)], app: TheApp) -> Response:
+async def drain(name: Name, admitted: Admission, app: TheApp) -> Response:
     """Have it claim nothing more, finish what runs, and end, as SIGTERM does; it hears of it within seconds."""
-    await app.drain(name)
+    async with admitted.noting("worker.drain", Resource("worker", name, None)):
+        await app.drain(name)
     return answers.nothing()
 
 
