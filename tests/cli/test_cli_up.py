@@ -34,6 +34,11 @@ def test_it_runs_for_so_long_and_tells_what_happened(cli: Program) -> None:
 
 def test_it_says_line_by_line_what_happens_where_nobody_has_a_terminal(cli: Program) -> None:
     show = cli.start("up", "--token-lifetime", "8", "--no-faults")
+    dashboard = read_until(show, "The dashboard").split()[-1]
+    with httpx2.Client(follow_redirects=True) as browser:
+        assert "<h1" in browser.get(dashboard).text
+        assert browser.get(dashboard).status_code == 403, "the link is good once"
+        assert browser.get(dashboard.partition("/login")[0] + "/integrations").status_code == 200
     assert re.fullmatch(r"The providers are at http://127\.0\.0\.1:\d+\.\n", read_until(show, "The providers"))
     assert "12 integrations of 4 tenants connected. Ctrl-C drains and stops." in read_until(show, "connected")
     assert re.search(r"copper-bakery \S+: refreshed; expires in \d s, next refresh ", read_until(show, "copper"))

@@ -178,6 +178,30 @@ async def test_schedules_show_when_they_fire_next(board: Board) -> None:
     assert re.search(r'title="[\d-]+ \d\d:00:00 UTC">in ', page)
 
 
+async def test_a_schedule_is_run_now_paused_and_goes_on(board: Board) -> None:
+    at, told = "/crons/greet.weekdays", "/admin/queues/crons/greet.weekdays"
+    assert buttons(await board.page("/crons", "operator")) == [f"{told}/run", f"{told}/pause"]
+    run = await board.post(f"{at}/run")
+    job = await board.see(run.headers["Location"].rpartition("/")[2].partition("?")[0])
+    assert (run.status_code, job.name, job.state) == (303, "greet", State.QUEUED)
+
+    assert (await board.post(f"{at}/pause")).headers["Location"].endswith("/crons?did=cron-paused")
+    paused = await board.page("/crons", "operator")
+    assert "paused" in paused
+    assert buttons(paused) == [f"{told}/run", f"{told}/resume"]
+    await board.post(f"{at}/resume")
+    assert buttons(await board.page("/crons", "operator")) == [f"{told}/run", f"{told}/pause"]
+
+
+async def test_a_worker_is_drained(board: Board) -> None:
+    async with board.app.worker() as worker:
+        while not (seen := buttons(await board.page("/workers", "operator"))):
+            pass  # it tells of itself from a thread of its own
+        assert seen == [f"/admin/queues/workers/{worker.name}/drain"]
+        assert (await board.post(f"/workers/{worker.name}/drain")).headers["Location"].endswith("/workers?did=draining")
+        await worker.stopped()
+
+
 async def test_tenants_show_their_weight_and_what_waits(board: Board) -> None:
     await board.app.weigh(OTHER, 3)
     await board.app.enqueue(board.jobs.greet.using(tenant=OTHER).draft(str(number)) for number in range(4))
@@ -205,6 +229,7 @@ async def _asked(board: Board, path: str, monkeypatch: pytest.MonkeyPatch, jobs:
     with monkeypatch.context() as patched:
         patched.setattr(board.app, "store", counting)
         patched.setattr(board.app.gates, "_store", counting)
+        patched.setattr(board.app.crons, "_store", counting)
         await board.page(path)
     return {name: count for name, count in counting.asked.items() if name != "stats" or path != "/history"}
 

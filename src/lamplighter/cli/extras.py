@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from lamplighter.core.errors import ConfigError
 
 INTEGRATIONS = ("aiosmtplib", "alembic", "authlib", "cryptography", "css_inline", "httpx2", "jinja2", "sqlalchemy")
+WEB = (*INTEGRATIONS, "argon2", "fastapi", "joserfc", "uvicorn")
 EXTRAS = {
     "integrations": INTEGRATIONS,
-    "demo": (*INTEGRATIONS, "starlette", "uvicorn"),
-    "web": (*INTEGRATIONS, "argon2", "fastapi", "joserfc", "uvicorn"),
+    "demo": (*WEB, "starlette"),
+    "web": WEB,
 }
 
 

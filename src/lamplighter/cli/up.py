@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +21,7 @@ from lamplighter.core.config import load
 from lamplighter.observe.log import set_up_logging
 
 if TYPE_CHECKING:
+    from lamplighter.app import App
     from lamplighter.demo.show import Show
     from lamplighter.demo.watch import Summary
     from lamplighter.engine.worker import Worker
@@ -56,8 +59,8 @@ def up(
     """Show it at work: tokens of demo tenants, kept alive.
 
     It starts a world of providers on 127.0.0.1 with real OAuth, connects tenants to them, and runs a worker. While you
-    watch, one user withdraws a grant and one provider goes down for a while. Ctrl-C drains and stops. Ends with 1 if
-    tokens lapsed that could have been refreshed.
+    watch, one user withdraws a grant and one provider goes down for a while. It also serves the dashboard, and says by
+    which link to sign in. Ctrl-C drains and stops. Ends with 1 if tokens lapsed that could have been refreshed.
     """
     need("demo", "lamplighter up")
     from lamplighter.demo.show import Show  # noqa: PLC0415 - optional, and slow to import
@@ -68,7 +71,12 @@ def up(
     async def run() -> Summary:
         async with stage(store, Path(folder)) as made:
             show = Show(
-                made.store, database=made.database, folder=made.folder, faults=faults, token_lifetime=token_lifetime
+                made.store,
+                database=made.database,
+                folder=made.folder,
+                faults=faults,
+                token_lifetime=token_lifetime,
+                beside=nullcontext if json else _dashboard,
             )
             return await _run(show, seconds, quiet=json)
 
@@ -80,6 +88,16 @@ def up(
         say(_told(summary))
     if summary.lapsed:
         raise typer.Exit(1)
+
+
+@asynccontextmanager
+async def _dashboard(app: App[None]) -> AsyncIterator[None]:
+    from lamplighter.web.serve import serving  # noqa: PLC0415 - optional, and slow to import
+
+    async with serving(app, host="127.0.0.1", port=0) as site:
+        assert site.login_link is not None, "a loopback address is found by browsers here"
+        say(f"The dashboard is open, once and within ten minutes, at {site.login_link.reveal()}")
+        yield
 
 
 async def _run(show: Show, seconds: float | None, *, quiet: bool) -> Summary:

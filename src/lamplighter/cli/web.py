@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -41,24 +42,21 @@ def web(
 
 
 async def _serve(app: Any, host: str, port: int, *, as_json: bool) -> None:
-    from lamplighter.web.serve import Server, listening  # noqa: PLC0415 - optional, and slow to import
-    from lamplighter.web.site import open_site  # noqa: PLC0415
+    from lamplighter.web.serve import serving  # noqa: PLC0415 - optional, and slow to import
 
-    with listening(host, port) as listener:
-        port = listener.getsockname()[1]
-        async with app, open_site(app, host=host, port=port) as site:
-            server = Server(site.asgi)
-            with on_signals(server.stop):
-                _tell(app, host, port, site, as_json=as_json)
-                await server.serve([listener])
+    told = asyncio.Event()
+    with on_signals(told.set):
+        async with app, serving(app, host=host, port=port) as site:
+            _tell(app, site, as_json=as_json)
+            await told.wait()
 
 
-def _tell(app: Any, host: str, port: int, site: Any, *, as_json: bool) -> None:
+def _tell(app: Any, site: Any, *, as_json: bool) -> None:
     link = site.login_link and site.login_link.reveal()
     if as_json:
-        print_json({"host": host, "port": port, "login_link": link})
+        print_json({"host": site.host, "port": site.port, "login_link": link})
         return
-    say(f"Serving {app.store.url} on {host} port {port}. Ctrl-C stops.")
+    say(f"Serving {app.store.url} on {site.host} port {site.port}. Ctrl-C stops.")
     if link:
         say(f"Sign in, once and within ten minutes: {link}")
     else:

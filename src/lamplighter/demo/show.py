@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,12 +21,14 @@ GRACE = timedelta(seconds=10)
 
 Seen = Callable[[Watch, list[Change]], None]
 Started = Callable[[Worker, str], object]
+Beside = Callable[[App[None]], AbstractAsyncContextManager[object]]
 
 
 class Show:
     """One run of the demo on the store of a URL; `running_world` says what `faults` and `token_lifetime` are.
 
-    `database` and `folder` are the settings of these names: where the tables are, and the key and the journal.
+    `database` and `folder` are the settings of these names: where the tables are, and the key and the journal. `beside`
+    is open while the worker works, such as a server of the app.
     """
 
     def __init__(
@@ -37,10 +39,12 @@ class Show:
         folder: Path | None = None,
         faults: bool | Sequence[Cue] = True,
         token_lifetime: int | None = None,
+        beside: Beside = lambda _: nullcontext(),
     ) -> None:
         self._settings = Settings(store=url, database=database, folder=folder, grace=GRACE)
         self._faults = faults
         self._token_lifetime = token_lifetime
+        self._beside = beside
         self.watch = Watch()
 
     async def run(self, seen: Seen, started: Started) -> Summary:
@@ -52,6 +56,7 @@ class Show:
             world = await stack.enter_async_context(running_world(self._faults, token_lifetime=self._token_lifetime))
             await stack.enter_async_context(app)
             await settle(tokens.service, world.url)
+            await stack.enter_async_context(self._beside(app))
             worker = await stack.enter_async_context(app.worker())
             started(worker, world.url)
             while not worker.is_stopping:

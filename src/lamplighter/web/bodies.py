@@ -13,6 +13,7 @@ from lamplighter.core.draft import LONGEST_NAME
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # of names: some stores refuse a NUL, and some end a text at it
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=PRINTABLE)]
+Name = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 Queue = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 
 

@@ -54,7 +54,7 @@ def login_router(door: Door) -> APIRouter:
     tries = Tries()
 
     async def come_in(request: Request) -> Response:
-        response = RedirectResponse(_above(request) or "/", 303)
+        response = RedirectResponse(f"{_above(request)}/", 303)
         await door.sessions.begin(request, response, ADMIN)
         return response
 

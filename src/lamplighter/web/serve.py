@@ -1,15 +1,19 @@
-"""A server of our own for an ASGI app: uvicorn on a socket that is open before it says so, ended by whoever runs it."""
+"""A server of our own: uvicorn on a socket that is open before it says so, ended by whoever runs it."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from lamplighter.app import App
 from lamplighter.core.errors import ConfigError
+from lamplighter.web.site import Site, open_site
 
 LAST_REQUESTS = 5  # seconds that requests under way may take once it is told to stop
 
@@ -39,6 +43,24 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Nothing is captured here."""
         yield
+
+
+@asynccontextmanager
+async def serving(app: App[Any], *, host: str, port: int) -> AsyncIterator[Site]:
+    """The site of an open app, for as long as the block lasts; port 0 is one that is free.
+
+    Raises:
+        ConfigError: what `open_site` and `listening` raise.
+    """
+    with listening(host, port) as listener:
+        async with open_site(app, host=host, port=listener.getsockname()[1]) as site:
+            server = Server(site.asgi)
+            served = asyncio.create_task(server.serve([listener]), name="lamplighter-web")
+            try:
+                yield site
+            finally:
+                server.stop()
+                await served
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from lamplighter.app import App
@@ -33,9 +35,11 @@ PAGES = "/admin/queues"
 
 
 class Site(NamedTuple):
-    """What is served; and a link by which somebody can sign in once, if browsers can find it."""
+    """What is served, and where; and a link by which somebody can sign in once, if browsers can find it."""
 
     asgi: ASGIApp
+    host: str
+    port: int
     login_link: Secret | None
 
 
@@ -68,7 +72,18 @@ async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Sit
         pages = dashboard(app, identify=identify, tokens=tokens, door=door, trusted_origins=trusted)
         await stack.enter_async_context(pages.state.history.sampling())  # the app is open already
         link = None if url is None else Secret(f"{url}{PAGES}/login?once={once.make().reveal()}")
-        yield Site(Starlette(routes=[Mount(PAGES, pages), Mount("", api)]), link)
+        yield Site(
+            Starlette(routes=[*map(_to_pages, ("/", PAGES)), Mount(PAGES, pages), Mount("", api)]), host, port, link
+        )
+
+
+def _to_pages(path: str) -> Route:
+    """Whoever types the address of the server means the dashboard."""
+
+    async def redirect(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{PAGES}/", 303)
+
+    return Route(path, redirect)
 
 
 def _tokens(app: App[Any], url: str | None) -> TokenFamily | None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from lamplighter.app.crons import CronView
 from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.auth import LONGEST_ID, Admission
-from lamplighter.web.bodies import PRINTABLE
+from lamplighter.web.auth import Admission
+from lamplighter.web.bodies import Name
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
 from lamplighter.web.shows import shows
 
 SLOTS = 10  # that are told of each
-
-Name = Annotated[str, Path(max_length=LONGEST_ID, pattern=PRINTABLE)]
 
 router = APIRouter()
 

@@ -1,16 +1,18 @@
-"""`/crons`: which schedules there are, and when they fire."""
+"""`/crons`: which schedules there are, and when they fire; run one now, pause it, let it go on."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from lamplighter.core.clock import from_us, maybe_from_us
-from lamplighter.engine.tick import KIND, read_told
+from lamplighter.integrations.audit import Resource
 from lamplighter.web.auth import Admission
+from lamplighter.web.bodies import Name
 from lamplighter.web.given import TheApp
-from lamplighter.web.rendering import render
+from lamplighter.web.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
+
+COMING = 3  # slots that are shown of each
 
 router = APIRouter()
 
@@ -18,11 +20,33 @@ router = APIRouter()
 @router.get("/crons")
 @needs(Right.READ)
 async def list_crons(request: Request, admitted: Admission, app: TheApp) -> Response:
-    """All that workers have told of."""
-    told = [(one.name, read_told(one)) for one in await app.store.records(KIND, now=app.clock())]
-    crons = [
-        {"name": name, "told": one, "last": maybe_from_us(one.fired), "next": from_us(one.next)}
-        for name, one in told
-        if one is not None
-    ]
-    return render(request, "crons.html", admitted.caller, crons=crons)
+    """This app's, and all that workers have told of."""
+    own = {entry.name for entry in app.schedules}
+    return render(request, "crons.html", admitted.caller, crons=await app.crons.look(slots=COMING), own=own)
+
+
+@router.post("/crons/{name}/run")
+@needs(Right.OPERATE)
+async def run(request: Request, name: Name, admitted: Admission, app: TheApp) -> Response:
+    """Enqueue its job now."""
+    async with admitted.noting("cron.run", Resource("cron", name, None)):
+        handle = await app.run_cron(name)
+    return back(request, place("jobs", handle.id), "enqueued" if handle.created else "nothing")
+
+
+@router.post("/crons/{name}/pause")
+@needs(Right.OPERATE)
+async def pause(request: Request, name: Name, admitted: Admission, app: TheApp) -> Response:
+    """Let its slots pass."""
+    async with admitted.noting("cron.pause", Resource("cron", name, None)):
+        await app.crons.pause(name)
+    return back(request, "crons", "cron-paused")
+
+
+@router.post("/crons/{name}/resume")
+@needs(Right.OPERATE)
+async def resume(request: Request, name: Name, admitted: Admission, app: TheApp) -> Response:
+    """Let it go on with its next slot."""
+    async with admitted.noting("cron.resume", Resource("cron", name, None)):
+        await app.crons.resume(name)
+    return back(request, "crons", "cron-resumed")

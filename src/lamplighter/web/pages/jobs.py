@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from lamplighter.core.draft import LONGEST_NAME
 from lamplighter.core.model import LIVE, MOVES, State, Where
+from lamplighter.integrations.audit import Resource
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
@@ -84,7 +85,8 @@ async def see_job(request: Request, admitted: Admission, app: TheApp) -> Respons
 async def retry(request: Request, admitted: Admission, app: TheApp) -> Response:
     """Run an ended job again, or a scheduled one now."""
     job = admitted.job
-    done = await app.store.retry(Where(ids=(job.id,)), limit=1, now=app.clock())
+    async with admitted.noting("job.retry", Resource("job", job.id, job.tenant)):
+        done = await app.store.retry(Where(ids=(job.id,)), limit=1, now=app.clock())
     did = "promoted" if job.state is State.SCHEDULED else "retried"
     return back(request, place("jobs", job.id), did if done else "nothing")
 
@@ -93,8 +95,10 @@ async def retry(request: Request, admitted: Admission, app: TheApp) -> Response:
 @needs(Right.TEND)
 async def cancel(request: Request, admitted: Admission, app: TheApp) -> Response:
     """Cancel it if it waits, ask it to stop if it runs."""
-    done = await app.cancel(admitted.job.id)
-    return back(request, place("jobs", admitted.job.id), "cancelled" if done else "nothing")
+    job = admitted.job
+    async with admitted.noting("job.cancel", Resource("job", job.id, job.tenant)):
+        done = await app.cancel(job.id)
+    return back(request, place("jobs", job.id), "cancelled" if done else "nothing")
 
 
 def _some(text: str) -> tuple[str, ...]:

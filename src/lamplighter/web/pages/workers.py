@@ -1,4 +1,4 @@
-"""`/workers`: who is alive, where, and what they run."""
+"""`/workers`: who is alive, where, and what they run; drain one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from fastapi.responses import Response
 
 from lamplighter.core.model import State, Where
 from lamplighter.engine.lease import KIND, Presence
+from lamplighter.integrations.audit import Resource
 from lamplighter.web.auth import Admission
+from lamplighter.web.bodies import Name
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.newest import newest
-from lamplighter.web.rendering import render
+from lamplighter.web.rendering import back, render
 from lamplighter.web.roles import Right, needs
 
 RUNNING = 50  # jobs that run now
@@ -36,6 +38,15 @@ async def list_workers(request: Request, admitted: Admission, app: TheApp) -> Re
         workers.append({"name": record.name, "told": told, **moments})
     running = await newest(app.store, Where(states=(State.RUNNING,)), await app.store.stats(), limit=RUNNING)
     return render(request, "workers.html", admitted.caller, workers=workers, running=running, most=RUNNING)
+
+
+@router.post("/workers/{name}/drain")
+@needs(Right.OPERATE)
+async def drain(request: Request, name: Name, admitted: Admission, app: TheApp) -> Response:
+    """Have it finish what it runs, and end."""
+    async with admitted.noting("worker.drain", Resource("worker", name, None)):
+        await app.drain(name)
+    return back(request, "workers", "draining")
 
 
 def _moment(text: str | None) -> datetime | None:
