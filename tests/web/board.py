@@ -23,7 +23,7 @@ from lamplighter.core.config import Settings
 from lamplighter.core.model import JobView, State, Where
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.web import Caller, Role, dashboard
-from lamplighter.web.history import History
+from lamplighter.web.pages.history import History
 
 AT = "/admin/queues"
 OTHER = "tidewater-clinic"

@@ -14,9 +14,9 @@ from lamplighter.app import App
 from lamplighter.core.clock import utcnow
 from lamplighter.core.secret import Secret
 from lamplighter.testing import FakeClock
-from lamplighter.web.keys import Keys
-from lamplighter.web.password import AdminPassword
 from lamplighter.web.roles import Role
+from lamplighter.web.signin.keys import Keys
+from lamplighter.web.signin.password import AdminPassword
 from lamplighter.web.site import PAGES, open_site
 
 PASSWORD = "four words that are random"

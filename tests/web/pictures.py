@@ -21,7 +21,7 @@ from lamplighter.core.model import QueueStats, State, Where
 from lamplighter.demo.settle import settle
 from lamplighter.demo.world import World, running_world
 from lamplighter.families.health import check_now
-from lamplighter.web.history import History
+from lamplighter.web.pages.history import History
 
 TENANTS = (TENANT, OTHER, "north-pier")
 NAMES = ("overview", "queues", "jobs", "failures", "crons", "workers", "limits", "tenants")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from lamplighter.web.allowance import Allowance, TooMany, address_of
+from lamplighter.web.signin.allowance import Allowance, TooMany, address_of
 
 
 class Stopwatch:

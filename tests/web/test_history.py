@@ -12,7 +12,7 @@ from lamplighter.core.model import QueueStats
 from lamplighter.store.base import Store
 from lamplighter.store.memory import MemoryStore
 from lamplighter.testing import FakeClock
-from lamplighter.web.history import History, Span
+from lamplighter.web.pages.history import History, Span
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -25,8 +25,8 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.testing import FakeClock
 from lamplighter.web import Caller, Role
-from lamplighter.web.jwks import FRESH, LONGEST, PATIENCE, Jwks, NoKeys
-from lamplighter.web.jwt import LEEWAY, Issuer, Jwt, issuer_of
+from lamplighter.web.signin.jwks import FRESH, LONGEST, PATIENCE, Jwks, NoKeys
+from lamplighter.web.signin.jwt import LEEWAY, Issuer, Jwt, issuer_of
 
 ROLES = "https://lamps.example/roles"
 

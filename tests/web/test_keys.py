@@ -13,8 +13,8 @@ from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
 from lamplighter.testing import FakeClock
 from lamplighter.web import Caller, Role
-from lamplighter.web.keys import EVERY, KIND, USED, Keys, UnknownKey
-from lamplighter.web.recalled import KNOWN
+from lamplighter.web.signin.keys import EVERY, KIND, USED, Keys, UnknownKey
+from lamplighter.web.signin.recalled import KNOWN
 
 
 @pytest.fixture

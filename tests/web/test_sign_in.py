@@ -12,9 +12,9 @@ from tests.web.own_site import LOGIN, LOGOUT, PASSWORD, STATS, OwnSite, clock_of
 from lamplighter.app import App
 from lamplighter.core.config import Settings
 from lamplighter.testing import FakeClock
-from lamplighter.web import sessions
-from lamplighter.web.once import LIFE as LINK_LIFE
-from lamplighter.web.recalled import KNOWN
+from lamplighter.web.signin import sessions
+from lamplighter.web.signin.once import LIFE as LINK_LIFE
+from lamplighter.web.signin.recalled import KNOWN
 from lamplighter.web.site import PAGES
 
 

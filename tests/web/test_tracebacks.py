@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.web.tracebacks import last_frame, read_traceback
+from lamplighter.web.pages.tracebacks import last_frame, read_traceback
 
 TEXT = """Traceback (most recent call last):
   File "/venv/lib/python3.11/site-packages/lib/run.py", line 12, in run

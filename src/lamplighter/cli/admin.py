@@ -38,8 +38,8 @@ def set_password(*, store: StoreUrl = None, json: Json = False) -> None:
 
 
 async def _set(store: Store, password: Secret) -> None:
-    from lamplighter.web.password import AdminPassword  # noqa: PLC0415 - optional, and slow to import
-    from lamplighter.web.sessions import Sessions  # noqa: PLC0415
+    from lamplighter.web.signin.password import AdminPassword  # noqa: PLC0415 - optional, and slow to import
+    from lamplighter.web.signin.sessions import Sessions  # noqa: PLC0415
 
     await AdminPassword(store, clock=utcnow).set(password)
     await Sessions(store, clock=utcnow, secure=True).end_all()

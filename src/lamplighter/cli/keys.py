@@ -18,8 +18,8 @@ from lamplighter.core.setting import span
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from lamplighter.web.keys import Key, Keys
     from lamplighter.web.roles import Role
+    from lamplighter.web.signin.keys import Key, Keys
 
 LIFE = span("1m", "3650d")
 
@@ -89,7 +89,7 @@ def revoke(
 
 def _with_keys(url: str | None, act: Callable[[Keys], Awaitable[T]]) -> T:
     need("web", "lamplighter keys")
-    from lamplighter.web.keys import Keys  # noqa: PLC0415 - optional, and slow to import
+    from lamplighter.web.signin.keys import Keys  # noqa: PLC0415 - optional, and slow to import
 
     return with_store(url, lambda store: act(Keys(store, clock=utcnow)))
 

@@ -47,7 +47,7 @@ from lamplighter.web.api import (
 from lamplighter.web.auth import admit, pass_by
 from lamplighter.web.bounds import LARGEST_BATCH, Bounds
 from lamplighter.web.cross_site import SameOrigin
-from lamplighter.web.description import ABOUT, describe, routes_of
+from lamplighter.web.describing.describe import ABOUT, describe, routes_of
 from lamplighter.web.given import Given, Identify, Integrating
 from lamplighter.web.watch import Watches
 

@@ -20,14 +20,11 @@ from starlette.types import Scope
 
 from lamplighter.app import App
 from lamplighter.families.tokens import TokenFamily
-from lamplighter.web import refused_pages
 from lamplighter.web.actions import Actions
 from lamplighter.web.auth import admit_staff
 from lamplighter.web.bounds import Bounds
 from lamplighter.web.cross_site import SameOrigin
 from lamplighter.web.given import Given, Identify, Integrating
-from lamplighter.web.history import History
-from lamplighter.web.login import Door, login_router
 from lamplighter.web.page_headers import PageHeaders
 from lamplighter.web.pages import (
     audit,
@@ -42,6 +39,9 @@ from lamplighter.web.pages import (
     tenants,
     workers,
 )
+from lamplighter.web.pages import refused as refused_pages
+from lamplighter.web.pages.history import History
+from lamplighter.web.signin.login import Door, login_router
 
 NOUNS = (overview, queues, jobs, failures, crons, workers, limits, tenants)
 WITH_INTEGRATIONS = (integrations, notifications, audit)

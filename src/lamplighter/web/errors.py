@@ -33,9 +33,7 @@ from lamplighter.integrations.outcome import Busy, Gone, NotNow
 from lamplighter.integrations.registrations import UnknownProvider
 from lamplighter.integrations.vault import VaultError
 from lamplighter.web import answers
-from lamplighter.web.allowance import TooMany
 from lamplighter.web.auth import Forbidden, NoSuchJob, NotFound, Unauthorized
-from lamplighter.web.jwks import NoKeys
 from lamplighter.web.refusals import (
     ActionOver,
     HasEnded,
@@ -45,6 +43,8 @@ from lamplighter.web.refusals import (
     TooManyActions,
     UnknownName,
 )
+from lamplighter.web.signin.allowance import TooMany
+from lamplighter.web.signin.jwks import NoKeys
 from lamplighter.web.watch import TooManyListen
 
 TOO_LARGE = 413

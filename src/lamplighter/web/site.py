@@ -19,17 +19,17 @@ from lamplighter.core.secret import Secret
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.safe_url import is_loopback, is_safe
-from lamplighter.web.allowance import Allowance
 from lamplighter.web.app import http_api
 from lamplighter.web.dashboard import dashboard
-from lamplighter.web.identify import identify_by, paced
-from lamplighter.web.jwks import Jwks
-from lamplighter.web.jwt import Jwt, issuer_of
-from lamplighter.web.keys import Keys
-from lamplighter.web.login import Door
-from lamplighter.web.once import Once
-from lamplighter.web.password import AdminPassword
-from lamplighter.web.sessions import Sessions
+from lamplighter.web.signin.allowance import Allowance
+from lamplighter.web.signin.identify import identify_by, paced
+from lamplighter.web.signin.jwks import Jwks
+from lamplighter.web.signin.jwt import Jwt, issuer_of
+from lamplighter.web.signin.keys import Keys
+from lamplighter.web.signin.login import Door
+from lamplighter.web.signin.once import Once
+from lamplighter.web.signin.password import AdminPassword
+from lamplighter.web.signin.sessions import Sessions
 
 PAGES = "/admin/queues"
 

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.auth import Admission, check_token_reader
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Ours
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 MOST_VERSIONS = 2**31 - 1
 

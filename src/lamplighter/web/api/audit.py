@@ -14,9 +14,9 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import LONGEST_ID, Admission, visible_tenants
 from lamplighter.web.bodies import PRINTABLE
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Ours
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 router = APIRouter()
 

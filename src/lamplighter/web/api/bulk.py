@@ -21,9 +21,9 @@ from lamplighter.web.action import HOW, Action, Deed, Standing
 from lamplighter.web.answers import Shown
 from lamplighter.web.auth import Admission, Admitted
 from lamplighter.web.bodies import Body, Queue, Text
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Given, TheGiven
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 MOST = 1_000_000  # jobs that one action does anything to
 COUNTED = 100_000  # of those that match a preview

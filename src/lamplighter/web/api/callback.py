@@ -19,9 +19,9 @@ from lamplighter.core.secret import Secret
 from lamplighter.integrations.connecting.authorizations import LIFETIME
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectError, ConnectFailed, ConnectRefused
 from lamplighter.web import answers
+from lamplighter.web.describing.shows import redirects
 from lamplighter.web.errors import kind_of
 from lamplighter.web.given import Ours, integrating
-from lamplighter.web.shows import redirects
 
 PATH = "/oauth/callback"
 

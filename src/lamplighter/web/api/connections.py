@@ -12,9 +12,9 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.api import callback
 from lamplighter.web.auth import Admission
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Ours, integrating
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 router = APIRouter()
 

@@ -23,10 +23,10 @@ from lamplighter.web.answers import Shown
 from lamplighter.web.api.idempotency import Key, answered, keyed
 from lamplighter.web.auth import Admission, Forbidden, visible_tenants
 from lamplighter.web.bodies import Body, Text
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Given, TheGiven
 from lamplighter.web.refusals import UnknownName
 from lamplighter.web.roles import Caller, Right, Role, needs
-from lamplighter.web.shows import shows
 
 MOST_TOGETHER = 1000  # jobs: one round trip to the store
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)

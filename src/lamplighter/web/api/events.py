@@ -20,9 +20,9 @@ from lamplighter.web.api.queues import shown as shown_queue
 from lamplighter.web.api.showing import ShownJob
 from lamplighter.web.api.showing import shown as shown_job
 from lamplighter.web.auth import Admission
+from lamplighter.web.describing.shows import shows_events
 from lamplighter.web.event_stream import KEEP_ALIVE, RETRY, EventStream, event
 from lamplighter.web.roles import Caller, Right, needs
-from lamplighter.web.shows import shows_events
 from lamplighter.web.watch import Watch, watch_of
 
 SILENCE = 15.0  # seconds, after which something is sent, lest a proxy takes the stream for dead

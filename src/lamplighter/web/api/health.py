@@ -14,9 +14,9 @@ from lamplighter.integrations.health.history import History, Incident
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.auth import Admission
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Ours, Tokens
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 AN_INTEGRATION = "/tenants/{tenant_id}/integrations/{integration_id}"
 

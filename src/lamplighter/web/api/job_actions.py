@@ -13,10 +13,10 @@ from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.api.showing import ShownJob, shown
 from lamplighter.web.auth import Admission, NoSuchJob, visible_tenants
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
 from lamplighter.web.refusals import HasEnded, NotPossible
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 IN_LINE = "it is in line already: wait, or ask why it waits."
 RUNS = "it runs: wait for it, or cancel it."

@@ -16,9 +16,9 @@ from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.api.showing import ShownJob, WholeJob, is_insider, shown, whole
 from lamplighter.web.auth import Admission, visible_tenants
 from lamplighter.web.bodies import Text
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 Filter = Annotated[list[Text], Query(max_length=50)]
 States = Annotated[list[State], Query(max_length=len(State))]

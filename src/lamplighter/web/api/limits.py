@@ -18,9 +18,9 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Limit, Shown
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import PRINTABLE
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 LONGEST_KEY = 250  # characters
 LONGEST = 365 * 24 * 3600  # seconds

@@ -13,9 +13,9 @@ from lamplighter.integrations.transition import Event
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import LONGEST_ID
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Ours
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 router = APIRouter()
 

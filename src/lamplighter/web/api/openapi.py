@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lamplighter.web import answers
-from lamplighter.web.shows import shows
+from lamplighter.web.describing.shows import shows
 
 PATH = "/openapi.json"
 

@@ -20,8 +20,8 @@ from lamplighter.engine import tick
 from lamplighter.integrations import migrate
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Given, given
-from lamplighter.web.shows import shows
 
 PATIENCE = 2.0  # seconds for the store to answer
 GOOD_FOR = 1.0  # seconds

@@ -12,9 +12,9 @@ from lamplighter.integrations.outage import left_alone
 from lamplighter.integrations.provider import Provider
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Ours
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 router = APIRouter()
 

@@ -11,9 +11,9 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Queue
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 router = APIRouter()
 

@@ -15,9 +15,9 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.api.showing import is_insider, raw
 from lamplighter.web.auth import Admission, NoSuchJob
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 LONGEST_WAIT = 60  # seconds: what stands between may cut off a connection on which nothing is said for longer
 

@@ -9,9 +9,9 @@ from lamplighter.core.flow_control import ShareView
 from lamplighter.web import answers
 from lamplighter.web.answers import Limit, Shown
 from lamplighter.web.bodies import Queue
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 router = APIRouter()
 

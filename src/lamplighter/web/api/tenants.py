@@ -19,9 +19,9 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import LONGEST_ID, Admission
 from lamplighter.web.bodies import PRINTABLE
+from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp, given
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.shows import shows
 
 MOST_LINES = 500  # of each queue whose backlog is told
 MOST_QUEUES = 100

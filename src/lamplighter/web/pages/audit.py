@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import LONGEST_ID, Admission
 from lamplighter.web.given import Ours
-from lamplighter.web.rendering import render
+from lamplighter.web.pages.rendering import render
 from lamplighter.web.roles import Right, needs
 
 PAGE = 50

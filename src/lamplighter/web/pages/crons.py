@@ -9,7 +9,7 @@ from lamplighter.integrations.audit import Resource
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Name
 from lamplighter.web.given import TheApp
-from lamplighter.web.rendering import back, place, render
+from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
 
 COMING = 3  # slots that are shown of each

@@ -23,9 +23,9 @@ from lamplighter.store.base import Store
 from lamplighter.web.auth import Admission, NoSuchJob
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.newest import newest
-from lamplighter.web.rendering import back, render
+from lamplighter.web.pages.rendering import back, render
+from lamplighter.web.pages.tracebacks import last_frame
 from lamplighter.web.roles import Right, needs
-from lamplighter.web.tracebacks import last_frame
 
 LOOKED_AT = 1000  # jobs
 READ = 100  # tracebacks

@@ -16,7 +16,7 @@ from lamplighter.integrations.integration import Status
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import LONGEST_ID, Admission
 from lamplighter.web.given import Ours, Tokens
-from lamplighter.web.rendering import back, place, render
+from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
 
 PAGE = 50

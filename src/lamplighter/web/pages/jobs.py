@@ -15,7 +15,7 @@ from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.newest import newest
-from lamplighter.web.rendering import back, place, render
+from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
 
 PAGE = 50

@@ -11,7 +11,7 @@ from lamplighter.core.draft import LONGEST_NAME
 from lamplighter.integrations.audit import Resource
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
-from lamplighter.web.rendering import back, render
+from lamplighter.web.pages.rendering import back, render
 from lamplighter.web.roles import Right, needs
 
 GATES = 200

@@ -19,9 +19,9 @@ from lamplighter.store.base import Store
 from lamplighter.web import answers
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
-from lamplighter.web.history import History, Span
+from lamplighter.web.pages.history import History, Span
 from lamplighter.web.pages.newest import newest
-from lamplighter.web.rendering import place, render
+from lamplighter.web.pages.rendering import place, render
 from lamplighter.web.roles import Right, needs
 
 FAILED = 6  # jobs that failed lately

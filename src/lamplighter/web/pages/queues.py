@@ -14,7 +14,7 @@ from lamplighter.store.rules import read_rule
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Queue
 from lamplighter.web.given import TheApp
-from lamplighter.web.rendering import back, place, render
+from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
 
 LINES = 50  # of tenants

@@ -15,7 +15,7 @@ from lamplighter.store.rules import read_rule
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp, given
-from lamplighter.web.rendering import render
+from lamplighter.web.pages.rendering import render
 from lamplighter.web.roles import Right, needs
 
 LINES = 100  # of each queue

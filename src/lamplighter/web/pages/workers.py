@@ -15,7 +15,7 @@ from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Name
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.newest import newest
-from lamplighter.web.rendering import back, render
+from lamplighter.web.pages.rendering import back, render
 from lamplighter.web.roles import Right, needs
 
 RUNNING = 50  # jobs that run now

@@ -21,8 +21,8 @@ from lamplighter.core.errors import ConfigError, LamplighterError
 from lamplighter.core.model import Record
 from lamplighter.core.secret import Secret
 from lamplighter.store.base import Store
-from lamplighter.web.recalled import Recalled
 from lamplighter.web.roles import Caller, Role
+from lamplighter.web.signin.recalled import Recalled
 
 KIND = "api_key"
 USED = "api_key_used"

@@ -14,12 +14,12 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
 from lamplighter.core.secret import Secret
-from lamplighter.web.allowance import Allowance, TooMany, address_of
-from lamplighter.web.once import Once
-from lamplighter.web.password import AdminPassword
-from lamplighter.web.rendering import render
+from lamplighter.web.pages.rendering import render
 from lamplighter.web.roles import Caller, Role
-from lamplighter.web.sessions import Sessions
+from lamplighter.web.signin.allowance import Allowance, TooMany, address_of
+from lamplighter.web.signin.once import Once
+from lamplighter.web.signin.password import AdminPassword
+from lamplighter.web.signin.sessions import Sessions
 
 ADMIN = Caller(user_id="admin", role=Role.SUPERADMIN)
 WRONG = "That is not the password."

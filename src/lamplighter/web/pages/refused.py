@@ -15,7 +15,7 @@ from lamplighter.core.errors import LamplighterError
 from lamplighter.web import answers
 from lamplighter.web.auth import Unauthorized
 from lamplighter.web.errors import PLAIN, kind_of
-from lamplighter.web.rendering import render
+from lamplighter.web.pages.rendering import render
 
 TITLES = {
     400: "That cannot be",

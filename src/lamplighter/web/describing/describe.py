@@ -15,10 +15,10 @@ from lamplighter.core.errors import BadArguments
 from lamplighter.web.answers import PROBLEM, problem_of
 from lamplighter.web.auth import LONGEST_ID, Forbidden, Unauthorized
 from lamplighter.web.bodies import PRINTABLE
+from lamplighter.web.describing.sample import sample
+from lamplighter.web.describing.shows import EVENTS, JSON, Shows, shows_of
 from lamplighter.web.errors import KINDS, UNFORESEEN, Kind
 from lamplighter.web.roles import needs_of
-from lamplighter.web.sample import sample
-from lamplighter.web.shows import EVENTS, JSON, Shows, shows_of
 
 REF = "#/components/schemas/{name}"
 BEARER = "bearer"

@@ -21,8 +21,8 @@ from markupsafe import Markup, escape
 from lamplighter.core.duration import rough_duration
 from lamplighter.web import answers
 from lamplighter.web.given import given
+from lamplighter.web.pages.tracebacks import read_traceback
 from lamplighter.web.roles import RIGHTS, Caller
-from lamplighter.web.tracebacks import read_traceback
 
 LONGEST_JSON = 20_000  # characters of arguments or a result that a page shows
 

@@ -18,8 +18,8 @@ from msgspec import Struct
 from lamplighter.core.clock import Clock
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError
-from lamplighter.web.jwks import Jwks
 from lamplighter.web.roles import Caller, Role
+from lamplighter.web.signin.jwks import Jwks
 
 LEEWAY = timedelta(seconds=30)  # that clocks may differ by
 LONGEST = 8192  # characters of a token

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from lamplighter.web.allowance import Allowance, address_of
 from lamplighter.web.given import Identify
-from lamplighter.web.jwt import Jwt
-from lamplighter.web.keys import PREFIX, Keys
 from lamplighter.web.roles import Caller
-from lamplighter.web.sessions import Sessions
+from lamplighter.web.signin.allowance import Allowance, address_of
+from lamplighter.web.signin.jwt import Jwt
+from lamplighter.web.signin.keys import PREFIX, Keys
+from lamplighter.web.signin.sessions import Sessions
 
 
 def identify_by(keys: Keys, *, jwt: Jwt | None = None, sessions: Sessions | None = None) -> Identify:

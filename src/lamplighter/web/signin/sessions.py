@@ -18,8 +18,8 @@ from starlette.responses import Response
 from lamplighter.core.clock import Clock
 from lamplighter.core.model import Record
 from lamplighter.store.base import Store
-from lamplighter.web.recalled import Recalled
 from lamplighter.web.roles import Caller, Role
+from lamplighter.web.signin.recalled import Recalled
 
 KIND = "web_session"
 LIFE = timedelta(hours=12)
