@@ -32,7 +32,7 @@ from lamplighter.demo.settle import registered
 from lamplighter.demo.world import World, running_world
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.integration import NewIntegration
-from lamplighter.integrations.tables import integrations
+from lamplighter.integrations.storage.tables import integrations
 from lamplighter.integrations.tenants import Tenant
 
 ROOT = Path(__file__).parents[1]

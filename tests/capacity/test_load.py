@@ -16,8 +16,8 @@ from lamplighter.capacity.plan import Tokens
 from lamplighter.capacity.window import Window
 from lamplighter.core.clock import EPOCH
 from lamplighter.core.errors import ConfigError
-from lamplighter.integrations.breaker import pace_of
-from lamplighter.integrations.schedule import refresh_at
+from lamplighter.integrations.refreshing.breaker import pace_of
+from lamplighter.integrations.refreshing.schedule import refresh_at
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

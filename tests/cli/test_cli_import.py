@@ -12,8 +12,8 @@ from tests.cli.program import Program
 
 from lamplighter.core.config import Settings
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.planner import NoPlanner
 from lamplighter.integrations.provider import load_facts
+from lamplighter.integrations.refreshing.planner import NoPlanner
 from lamplighter.integrations.service import open_service
 from lamplighter.integrations.vault import MWAP_DEFAULT_KEY, MwapCipher
 

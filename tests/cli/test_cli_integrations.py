@@ -13,7 +13,7 @@ from lamplighter.core.config import Settings
 from lamplighter.demo.settle import settle
 from lamplighter.demo.world import running_world
 from lamplighter.integrations.integration import Integration
-from lamplighter.integrations.planner import NoPlanner
+from lamplighter.integrations.refreshing.planner import NoPlanner
 from lamplighter.integrations.service import open_service
 from lamplighter.integrations.vault import new_key
 

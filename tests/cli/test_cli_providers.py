@@ -8,8 +8,8 @@ from tests.cli.program import Program
 from tests.counterparts.oidc.oidc_server import OidcServer
 
 from lamplighter.core.config import Settings
-from lamplighter.integrations.planner import NoPlanner
 from lamplighter.integrations.provider import Provider
+from lamplighter.integrations.refreshing.planner import NoPlanner
 from lamplighter.integrations.service import open_service
 
 STORE = "sqlite:///lamplighter.db"

@@ -10,7 +10,7 @@ from tests.cli.program import PROGRAM, SOON, Program, environment
 
 from lamplighter.core.config import Settings
 from lamplighter.integrations.notices.recipients import Recipient
-from lamplighter.integrations.planner import NoPlanner
+from lamplighter.integrations.refreshing.planner import NoPlanner
 from lamplighter.integrations.service import open_service
 from lamplighter.integrations.tenants import Tenant
 

@@ -40,8 +40,8 @@ from lamplighter.integrations.oauth import (
     TokenClient,
     TokenError,
 )
-from lamplighter.integrations.outcome import Gone, Wait
 from lamplighter.integrations.provider import ClientAuth, Provider
+from lamplighter.integrations.refreshing.outcome import Gone, Wait
 from lamplighter.integrations.tenants import Tenant, Tenants
 
 RATED = {"error": {"errors": [{"reason": "userRateLimitExceeded"}]}}

@@ -24,7 +24,7 @@ from lamplighter.families.health import HealthFamily
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.health.health import HealthView
 from lamplighter.integrations.integration import Integration
-from lamplighter.integrations.tables import health, notices
+from lamplighter.integrations.storage.tables import health, notices
 
 LANTERN, HARBOR = "lantern-drive", "harbor-files"
 GRANTS = [DemoGrant("copper-bakery", LANTERN, "ada"), DemoGrant("copper-bakery", HARBOR, "ada")]

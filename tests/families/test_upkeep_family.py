@@ -19,7 +19,7 @@ from lamplighter.integrations.health.span import Seen
 from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.provider import load_facts
 from lamplighter.integrations.service import Service
-from lamplighter.integrations.tables import audit, deliveries, health_spans, messages, notices
+from lamplighter.integrations.storage.tables import audit, deliveries, health_spans, messages, notices
 from lamplighter.integrations.tenants import Tenant
 
 HEALTHS: tuple[Health, ...] = ("unauthorized", "healthy", "error", "healthy")

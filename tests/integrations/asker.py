@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lamplighter.core.config import Settings
-from lamplighter.integrations.planner import NoPlanner
+from lamplighter.integrations.refreshing.planner import NoPlanner
 from lamplighter.integrations.service import open_service
 
 

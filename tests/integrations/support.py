@@ -21,17 +21,17 @@ from lamplighter.core.errors import TransactionUnsupported
 from lamplighter.core.secret import Secret
 from lamplighter.demo.catalog import find_provider
 from lamplighter.demo.client import connect
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.integration import Integration, NewIntegration
 from lamplighter.integrations.integrations import Integrations
-from lamplighter.integrations.journal import Journal
-from lamplighter.integrations.migrate import upgrade
 from lamplighter.integrations.oauth import TokenClient
-from lamplighter.integrations.outcome import Refreshed
 from lamplighter.integrations.provider import Provider
-from lamplighter.integrations.refresher import Refresher
+from lamplighter.integrations.refreshing.journal import Journal
+from lamplighter.integrations.refreshing.outcome import Refreshed
+from lamplighter.integrations.refreshing.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
-from lamplighter.integrations.tables import integrations
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.migrate import upgrade
+from lamplighter.integrations.storage.tables import integrations
 from lamplighter.integrations.tenants import Tenant, Tenants
 from lamplighter.integrations.vault import Vault, new_key
 

@@ -20,10 +20,10 @@ from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.integration import NewIntegration
-from lamplighter.integrations.planner import NoPlanner
 from lamplighter.integrations.provider import Provider
+from lamplighter.integrations.refreshing.planner import NoPlanner
 from lamplighter.integrations.service import Service, open_service
-from lamplighter.integrations.tables import deliveries, messages, notices
+from lamplighter.integrations.storage.tables import deliveries, messages, notices
 from lamplighter.integrations.tenants import Tenant
 from lamplighter.integrations.transition import Event, Transition, record
 

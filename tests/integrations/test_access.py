@@ -19,10 +19,10 @@ from tests.integrations.support import Home, Plans
 
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import Settings
-from lamplighter.integrations.access import ForeignHost
 from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.oauth import GrantRevoked, ProviderDown
-from lamplighter.integrations.outcome import Gone
+from lamplighter.integrations.refreshing.access import ForeignHost
+from lamplighter.integrations.refreshing.outcome import Gone
 from lamplighter.integrations.service import Service, open_service
 from lamplighter.integrations.tenants import Tenant
 

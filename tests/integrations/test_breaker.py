@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.breaker import OUTAGES_TO_OPEN, PROBE_LIMIT, Breaker, BreakerState, Gate
-from lamplighter.integrations.pace import Pace
 from lamplighter.integrations.provider import Provider
+from lamplighter.integrations.refreshing.breaker import OUTAGES_TO_OPEN, PROBE_LIMIT, Breaker, BreakerState, Gate
+from lamplighter.integrations.refreshing.pace import Pace
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

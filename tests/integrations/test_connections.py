@@ -26,14 +26,14 @@ from lamplighter.demo.client import cause
 from lamplighter.demo.faults import Outage
 from lamplighter.demo.settle import registered
 from lamplighter.demo.world import World
-from lamplighter.integrations import row
 from lamplighter.integrations.audit import Actor, acting
 from lamplighter.integrations.connecting.authorizations import LIFETIME
 from lamplighter.integrations.connecting.connections import Begun
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
-from lamplighter.integrations.outcome import Gone
+from lamplighter.integrations.refreshing import row
+from lamplighter.integrations.refreshing.outcome import Gone
 from lamplighter.integrations.service import Service, open_service
-from lamplighter.integrations.tables import authorizations
+from lamplighter.integrations.storage.tables import authorizations
 from lamplighter.integrations.tenants import Tenant
 
 TENANT, USER, LANTERN = "copper-bakery", "auth|1", "lantern-drive"

@@ -17,14 +17,14 @@ from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from tests.integrations.support import Home
 
 from lamplighter.core.errors import ConfigError, StoreDamaged, StoreUnavailable
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.migrate import current, options, upgrade
-from lamplighter.integrations.tables import integrations, metadata, tenants
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.migrate import current, options, upgrade
+from lamplighter.integrations.storage.tables import integrations, metadata, tenants
 
 STARTER = """
 import asyncio, sys
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.migrate import upgrade
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.migrate import upgrade
 async def main():
     print("ready", flush=True)
     sys.stdin.readline()

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.util import await_only
 
 from lamplighter.core.errors import StoreDamaged, StoreUnavailable
-from lamplighter.integrations.database import Database, Work
-from lamplighter.integrations.migrate import upgrade
-from lamplighter.integrations.tables import tenants
+from lamplighter.integrations.storage.database import Database, Work
+from lamplighter.integrations.storage.migrate import upgrade
+from lamplighter.integrations.storage.tables import tenants
 from lamplighter.testing.servers import private_pgbouncer, private_postgres
 
 

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, delete, select
 from tests.integrations.support import Home, Timer
 from tests.integrations.telling import connected, happens, noticed, sent, telling
 
-from lamplighter.integrations.database import Database, Work
 from lamplighter.integrations.notices.digest import MOST_MESSAGES, PERIOD, decide
 from lamplighter.integrations.notices.dispatch import Composed, Dispatcher
 from lamplighter.integrations.service import Service
-from lamplighter.integrations.tables import deliveries, recipients
+from lamplighter.integrations.storage.database import Database, Work
+from lamplighter.integrations.storage.tables import deliveries, recipients
 from lamplighter.integrations.transition import Event
 
 ADA, BEA, OPERATOR = "ada@example.com", "bea@example.com", "operator@example.com"

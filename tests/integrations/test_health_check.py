@@ -23,8 +23,8 @@ from lamplighter.integrations.health.health import Health
 from lamplighter.integrations.health.healths import RECHECK, RECHECK_ERROR
 from lamplighter.integrations.health.span import Seen
 from lamplighter.integrations.integration import NewIntegration
-from lamplighter.integrations.outcome import Gone
 from lamplighter.integrations.provider import Provider, load_facts
+from lamplighter.integrations.refreshing.outcome import Gone
 from lamplighter.integrations.service import Service, open_service
 from lamplighter.integrations.tenants import Tenant
 

@@ -19,10 +19,10 @@ from lamplighter.integrations.imports import importer
 from lamplighter.integrations.imports.report import MOST_TOLD, Report
 from lamplighter.integrations.imports.run import choose, run
 from lamplighter.integrations.integrations import Due
-from lamplighter.integrations.planner import NoPlanner
 from lamplighter.integrations.provider import load_facts
+from lamplighter.integrations.refreshing.planner import NoPlanner
 from lamplighter.integrations.service import Service, open_service
-from lamplighter.integrations.tables import integrations, providers, tenants
+from lamplighter.integrations.storage.tables import integrations, providers, tenants
 from lamplighter.integrations.vault import MwapCipher
 
 MWAP_KEY = "a-secret-of-mwap-that-is-long-enough"

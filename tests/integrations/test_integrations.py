@@ -14,11 +14,11 @@ from tests.integrations.support import KEY, NOW, TENANT, Endpoint, Home, Service
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
-from lamplighter.integrations import row
 from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.integrations import Integrations, overdue_after, page_of, refreshable_after
-from lamplighter.integrations.many import Read, Write
-from lamplighter.integrations.tables import providers
+from lamplighter.integrations.refreshing import row
+from lamplighter.integrations.storage.many import Read, Write
+from lamplighter.integrations.storage.tables import providers
 from lamplighter.integrations.tenants import Tenant, Tenants
 from lamplighter.integrations.vault import MwapCipher, Unreadable, Vault
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamplighter.integrations.journal import Journal, JournalError
+from lamplighter.integrations.refreshing.journal import Journal, JournalError
 from lamplighter.integrations.vault import Vault, VaultError, new_key
 
 KEY = new_key()
@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 OWNER = """
 import resource, sys
 from pathlib import Path
-from lamplighter.integrations.journal import Journal, JournalError
+from lamplighter.integrations.refreshing.journal import Journal, JournalError
 from lamplighter.integrations.vault import Vault
 folder, key, limit = sys.argv[1:]
 journal = Journal(Path(folder), Vault.from_text(key))
@@ -196,7 +196,7 @@ def test_any_payload_comes_back(payload: bytes, tmp_path_factory: pytest.TempPat
 def test_a_file_under_constant_load_is_followed_by_another_and_removed_when_settled(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamplighter.integrations.journal.LARGEST", 2000)
+    monkeypatch.setattr("lamplighter.integrations.refreshing.journal.LARGEST", 2000)
     folder = tmp_path / "journal"
     last = journal.record("i-0", 1, b"x" * 100)
     for number in range(1, 200):  # there is always an open entry

@@ -10,11 +10,11 @@ import pytest
 from tests.integrations.support import NOW, TENANT, Endpoint, Home, Service, Timer, service
 
 from lamplighter.core.secret import Secret
-from lamplighter.integrations import outage
-from lamplighter.integrations.breaker import OUTAGES_TO_OPEN
 from lamplighter.integrations.integration import Integration, NewIntegration
 from lamplighter.integrations.oauth import ProviderDown
-from lamplighter.integrations.outcome import Shut
+from lamplighter.integrations.refreshing import outage
+from lamplighter.integrations.refreshing.breaker import OUTAGES_TO_OPEN
+from lamplighter.integrations.refreshing.outcome import Shut
 from lamplighter.integrations.tenants import Tenant, Tenants
 
 SECOND = timedelta(seconds=1)

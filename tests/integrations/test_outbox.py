@@ -23,11 +23,11 @@ from lamplighter.core.draft import Draft
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.flow_control import QueueRule
 from lamplighter.core.model import Added, NewJob, Where
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.migrate import upgrade
-from lamplighter.integrations.outbox import Outbox, Waiting
-from lamplighter.integrations.relay import BATCH, Held
-from lamplighter.integrations.tables import outbox as table
+from lamplighter.integrations.refreshing.outbox import Outbox, Waiting
+from lamplighter.integrations.refreshing.relay import BATCH, Held
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.migrate import upgrade
+from lamplighter.integrations.storage.tables import outbox as table
 from lamplighter.store.memory import MemoryStore
 from lamplighter.store.rules import record_of
 

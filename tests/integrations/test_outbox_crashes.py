@@ -18,10 +18,10 @@ from tests.integrations.support import Home
 from lamplighter import App, Ctx
 from lamplighter.core.config import Settings
 from lamplighter.core.draft import Draft
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.fault import AFTER_RELAY, VARIABLE
-from lamplighter.integrations.migrate import upgrade
-from lamplighter.integrations.outbox import Outbox, Waiting
+from lamplighter.integrations.refreshing.fault import AFTER_RELAY, VARIABLE
+from lamplighter.integrations.refreshing.outbox import Outbox, Waiting
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.migrate import upgrade
 
 JOBS, AT_ONCE = 1_200, 40
 KILLS = 10
@@ -31,8 +31,8 @@ RELAY = """
 import asyncio, sys
 from lamplighter import App
 from lamplighter.core.config import Settings
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.outbox import Outbox
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.refreshing.outbox import Outbox
 
 async def main():
     app = App(sys.argv[1], settings=Settings())

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.breaker import BreakerState, Gate
-from lamplighter.integrations.pace import KEPT, Pace
 from lamplighter.integrations.provider import Provider
+from lamplighter.integrations.refreshing.breaker import BreakerState, Gate
+from lamplighter.integrations.refreshing.pace import KEPT, Pace
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -20,7 +20,7 @@ from lamplighter.integrations.notices.dispatch import Dispatcher
 from lamplighter.integrations.notices.recipients import FOR_OPERATORS, FOR_TENANTS, MOST, Added
 from lamplighter.integrations.reencrypt import Reencrypted, reencrypt
 from lamplighter.integrations.service import Service
-from lamplighter.integrations.tables import deliveries, recipients
+from lamplighter.integrations.storage.tables import deliveries, recipients
 from lamplighter.integrations.vault import Vault, new_key
 
 HOOK = "https://hooks.example.com/services/T0/very-secret-path?key=42"

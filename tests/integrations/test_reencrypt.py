@@ -10,7 +10,7 @@ from tests.integrations.support import KEY, Endpoint, Service
 
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.reencrypt import Reencrypted, reencrypt
-from lamplighter.integrations.tables import integrations, providers
+from lamplighter.integrations.storage.tables import integrations, providers
 from lamplighter.integrations.vault import Vault, new_key
 
 

@@ -14,10 +14,10 @@ from lamplighter.core.secret import Secret
 from lamplighter.demo.client import cause, count_requests
 from lamplighter.demo.faults import Outage, Revocation
 from lamplighter.demo.world import World
-from lamplighter.integrations import row
-from lamplighter.integrations.gates import SHORT
 from lamplighter.integrations.oauth import BadAnswer, GrantRevoked, IncompleteAnswer, OperatorFault, ProviderDown
-from lamplighter.integrations.outcome import Busy, Gone, Shut, Wait
+from lamplighter.integrations.refreshing import row
+from lamplighter.integrations.refreshing.gates import SHORT
+from lamplighter.integrations.refreshing.outcome import Busy, Gone, Shut, Wait
 from lamplighter.integrations.vault import UnknownKey
 
 ROTATING, KEEPING, BASIC = "lantern-drive", "meadow-box", "harbor-files"

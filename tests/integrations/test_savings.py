@@ -14,11 +14,11 @@ from tests.integrations.support import KEY, Endpoint, Home, Service, Timer, serv
 
 from lamplighter.demo.client import count_requests
 from lamplighter.demo.world import World
-from lamplighter.integrations.fault import AFTER_TOKEN_RESPONSE, VARIABLE
-from lamplighter.integrations.journal import Journal
-from lamplighter.integrations.outcome import Busy
-from lamplighter.integrations.savings import Unsaved
-from lamplighter.integrations.tables import integrations
+from lamplighter.integrations.refreshing.fault import AFTER_TOKEN_RESPONSE, VARIABLE
+from lamplighter.integrations.refreshing.journal import Journal
+from lamplighter.integrations.refreshing.outcome import Busy
+from lamplighter.integrations.refreshing.savings import Unsaved
+from lamplighter.integrations.storage.tables import integrations
 from lamplighter.integrations.vault import UnknownKey, Vault, new_key
 
 SLUG = "lantern-drive"
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 OTHER = """
 import asyncio, sys
 from pathlib import Path
-from lamplighter.integrations.outcome import Busy
+from lamplighter.integrations.refreshing.outcome import Busy
 from tests.integrations import support
 home = support.Home(Path(sys.argv[1]), sys.argv[2])
 support.KEY, integration_id, times = sys.argv[3], sys.argv[4], int(sys.argv[5])
@@ -112,7 +112,7 @@ class Heard(logging.Handler):
 
 async def test_a_database_that_is_locked_during_the_save_loses_nothing(endpoint: Endpoint, home: Home) -> None:
     heard = Heard()
-    logger = logging.getLogger("lamplighter.integrations.savings")
+    logger = logging.getLogger("lamplighter.integrations.refreshing.savings")
     async with service(home.impatient) as ours:
         connected, refresh = await ours.begin_refresh(endpoint)
         logger.addHandler(heard)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamplighter.integrations.schedule import outage_delay, pause_limit, refresh_at
+from lamplighter.integrations.refreshing.schedule import outage_delay, pause_limit, refresh_at
 
 ISSUED = datetime(2026, 1, 1, tzinfo=UTC)
 DICE = st.floats(0, 1, exclude_max=True)

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.integrations.together import Together
+from lamplighter.integrations.refreshing.together import Together
 
 AROUND: ContextVar[str] = ContextVar("around", default="nothing")
 

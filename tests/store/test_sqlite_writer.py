@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.integrations.database import Database
+from lamplighter.integrations.storage.database import Database
 from lamplighter.store.sqlite import SqliteStore
 from lamplighter.store.sqlite.writer import Writer, open_writer
 

@@ -31,7 +31,7 @@ from lamplighter.families.notify import NotifyFamily
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.families.upkeep import UpkeepFamily
 from lamplighter.integrations.connecting.errors import ConnectError
-from lamplighter.integrations.tables import health
+from lamplighter.integrations.storage.tables import health
 from lamplighter.integrations.tenants import Tenant
 from lamplighter.integrations.vault import Vault
 from lamplighter.web import Caller, Role, http_api

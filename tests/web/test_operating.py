@@ -15,7 +15,7 @@ from lamplighter.core.model import Record, Where
 from lamplighter.demo.world import World
 from lamplighter.engine.tick import KIND, tell
 from lamplighter.integrations.integration import Integration
-from lamplighter.integrations.outage import shut
+from lamplighter.integrations.refreshing.outage import shut
 
 C = Ctx[None]
 

@@ -13,7 +13,7 @@ from tests.web.site import Site
 
 from lamplighter import App, StoreUnavailable
 from lamplighter.core.config import Settings
-from lamplighter.integrations import migrate
+from lamplighter.integrations.storage import migrate
 from lamplighter.web import http_api
 from lamplighter.web.api import probes
 

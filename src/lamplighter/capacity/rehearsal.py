@@ -30,10 +30,10 @@ from lamplighter.core.secret import Secret
 from lamplighter.core.verdict import Snooze
 from lamplighter.engine.context import Ctx
 from lamplighter.engine.worker import WorkerOptions
-from lamplighter.integrations.gates import Gates
-from lamplighter.integrations.outcome import Wait
 from lamplighter.integrations.provider import MOST_AT_ONCE, Provider
-from lamplighter.integrations.schedule import refresh_at
+from lamplighter.integrations.refreshing.gates import Gates
+from lamplighter.integrations.refreshing.outcome import Wait
+from lamplighter.integrations.refreshing.schedule import refresh_at
 from lamplighter.store.memory import MemoryStore
 from lamplighter.testing.clock import NEW_YEAR
 from lamplighter.testing.simulation.crew import InTask

@@ -15,7 +15,7 @@ from lamplighter.capacity.first import First
 from lamplighter.capacity.lateness import Lateness
 from lamplighter.capacity.plan import Crowd, Plan
 from lamplighter.capacity.window import Window
-from lamplighter.integrations.breaker import pace_of
+from lamplighter.integrations.refreshing.breaker import pace_of
 
 
 class Stream:

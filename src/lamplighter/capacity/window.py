@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import NamedTuple, Self
 
 from lamplighter.core.clock import EPOCH
-from lamplighter.integrations.schedule import refresh_at
+from lamplighter.integrations.refreshing.schedule import refresh_at
 
 ALMOST_ONE = 1 - 2**-53
 SECOND = timedelta(seconds=1)

@@ -22,8 +22,8 @@ from lamplighter.observe.log import set_up_logging
 if TYPE_CHECKING:
     from lamplighter.families.tokens import TokenFamily
     from lamplighter.integrations.integration import Integration
-    from lamplighter.integrations.outcome import Refreshed
     from lamplighter.integrations.reencrypt import Reencrypted
+    from lamplighter.integrations.refreshing.outcome import Refreshed
     from lamplighter.integrations.service import Service
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ def with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) -> 
 def with_service(url: str | None, act: Callable[[Service], Awaitable[T]]) -> T:
     """What `act(service)` returns, with the database that the flag or the settings name."""
     settings = _looked_at(url)
-    from lamplighter.integrations.planner import NoPlanner  # noqa: PLC0415 - optional
+    from lamplighter.integrations.refreshing.planner import NoPlanner  # noqa: PLC0415 - optional
     from lamplighter.integrations.service import open_service  # noqa: PLC0415 - optional
 
     async def run() -> T:

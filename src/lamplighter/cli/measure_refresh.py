@@ -30,7 +30,7 @@ from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.integrations import Due
 from lamplighter.integrations.provider import MOST_AT_ONCE, Provider
-from lamplighter.integrations.tables import integrations
+from lamplighter.integrations.storage.tables import integrations
 from lamplighter.integrations.tenants import Tenant
 from lamplighter.integrations.vault import new_key
 

@@ -82,7 +82,7 @@ def _integrations(settings: Settings, *, check: bool) -> list[Line]:
     url = _service_url(settings)
     if url is None:
         return []
-    from lamplighter.integrations.migrate import steps  # noqa: PLC0415 - optional
+    from lamplighter.integrations.storage.migrate import steps  # noqa: PLC0415 - optional
 
     before = _service_version(url)
     if not check:
@@ -101,7 +101,7 @@ def _service_url(settings: Settings) -> str | None:
     """Where the service's tables are; None if they are not wanted, or cannot be where the jobs are."""
     if not has("integrations"):
         return None
-    from lamplighter.integrations.database import Database  # noqa: PLC0415 - optional
+    from lamplighter.integrations.storage.database import Database  # noqa: PLC0415 - optional
 
     try:
         Database(settings.database or settings.store)
@@ -113,8 +113,8 @@ def _service_url(settings: Settings) -> str | None:
 
 
 def _migrate_service(url: str) -> None:
-    from lamplighter.integrations.database import Database  # noqa: PLC0415 - optional
-    from lamplighter.integrations.migrate import upgrade  # noqa: PLC0415 - optional
+    from lamplighter.integrations.storage.database import Database  # noqa: PLC0415 - optional
+    from lamplighter.integrations.storage.migrate import upgrade  # noqa: PLC0415 - optional
 
     async def run() -> None:
         async with Database(url) as database:
@@ -134,8 +134,8 @@ def _service_version(url: str) -> str | None:
 
 
 async def _current(url: str) -> str | None:
-    from lamplighter.integrations.database import Database  # noqa: PLC0415 - optional
-    from lamplighter.integrations.migrate import current  # noqa: PLC0415 - optional
+    from lamplighter.integrations.storage.database import Database  # noqa: PLC0415 - optional
+    from lamplighter.integrations.storage.migrate import current  # noqa: PLC0415 - optional
 
     async with Database(url) as database:
         return await current(database)

@@ -16,7 +16,7 @@ from lamplighter.core.retry import exponential
 from lamplighter.core.verdict import Cancel, Snooze
 from lamplighter.engine.context import Ctx
 from lamplighter.families.tokens import TokenFamily
-from lamplighter.integrations.outcome import Gone, NotNow
+from lamplighter.integrations.refreshing.outcome import Gone, NotNow
 
 QUEUE = "health"
 SWEEP_EVERY = timedelta(seconds=15)

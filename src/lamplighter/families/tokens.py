@@ -23,13 +23,13 @@ from lamplighter.core.model import Priority, State, Where
 from lamplighter.core.retry import exponential
 from lamplighter.core.verdict import Cancel, Discard, Snooze
 from lamplighter.engine.context import Ctx
-from lamplighter.integrations.breaker import pace_of
 from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.integrations import Due
 from lamplighter.integrations.oauth import BadAnswer, GrantRevoked, OperatorFault, ProviderDown
-from lamplighter.integrations.outbox import Outbox
-from lamplighter.integrations.outcome import Gone, NotNow, Refreshed, Shut
-from lamplighter.integrations.relay import Held
+from lamplighter.integrations.refreshing.breaker import pace_of
+from lamplighter.integrations.refreshing.outbox import Outbox
+from lamplighter.integrations.refreshing.outcome import Gone, NotNow, Refreshed, Shut
+from lamplighter.integrations.refreshing.relay import Held
 from lamplighter.integrations.service import Service, is_with_jobs, open_service
 
 QUEUE = "tokens"

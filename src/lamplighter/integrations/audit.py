@@ -22,8 +22,8 @@ from sqlalchemy import Connection, Row, insert, select
 from lamplighter.core.clock import Clock, from_us, to_us, utcnow
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.ids import new_id
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.tables import audit
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.tables import audit
 
 MOST_CHARS = 500  # of what a caller says of itself
 SYSTEM = "system"

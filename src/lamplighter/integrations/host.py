@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.integrations.database import Work
+from lamplighter.integrations.storage.database import Work
 
 T = TypeVar("T")
 

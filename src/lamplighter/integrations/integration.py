@@ -13,7 +13,7 @@ from sqlalchemy import Row
 from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.audit import Resource
-from lamplighter.integrations.tables import integrations
+from lamplighter.integrations.storage.tables import integrations
 
 Status = Literal["pending", "active", "expired", "revoked", "error"]
 Before = Literal["active", "expired", "revoked", "error"]  # what became of an integration elsewhere

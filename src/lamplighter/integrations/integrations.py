@@ -15,7 +15,6 @@ from lamplighter.core.clock import Clock, from_us, maybe_from_us, maybe_to_us, t
 from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
 from lamplighter.integrations import audit
-from lamplighter.integrations.database import Database, insert_into, insert_new
 from lamplighter.integrations.integration import (
     SHOWN,
     Access,
@@ -26,10 +25,11 @@ from lamplighter.integrations.integration import (
     from_row,
     place,
 )
-from lamplighter.integrations.planner import NoPlanner, Planner, plan_after, planned_within
-from lamplighter.integrations.row import REFRESHABLE
-from lamplighter.integrations.schedule import Dice, refresh_at
-from lamplighter.integrations.tables import health, integrations, providers
+from lamplighter.integrations.refreshing.planner import NoPlanner, Planner, plan_after, planned_within
+from lamplighter.integrations.refreshing.row import REFRESHABLE
+from lamplighter.integrations.refreshing.schedule import Dice, refresh_at
+from lamplighter.integrations.storage.database import Database, insert_into, insert_new
+from lamplighter.integrations.storage.tables import health, integrations, providers
 from lamplighter.integrations.transition import Transition, record
 from lamplighter.integrations.vault import Vault
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from sqlalchemy import Column, Connection, bindparam, select, update
 
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.integration import place
 from lamplighter.integrations.notices.recipients import place as recipient_place
 from lamplighter.integrations.registrations import secret_place
-from lamplighter.integrations.tables import integrations, providers, recipients
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.tables import integrations, providers, recipients
 from lamplighter.integrations.vault import Vault, VaultError
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from lamplighter.core.clock import Clock, from_us, to_us, utcnow
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.audit import Resource, record
-from lamplighter.integrations.database import Database, insert_into
 from lamplighter.integrations.provider import Provider, ProviderFacts
-from lamplighter.integrations.tables import providers
+from lamplighter.integrations.storage.database import Database, insert_into
+from lamplighter.integrations.storage.tables import providers
 from lamplighter.integrations.vault import Vault
 
 

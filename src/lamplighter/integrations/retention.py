@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Delete, Table, delete, exists, select, tuple_
 
 from lamplighter.core.clock import to_us
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.tables import audit, deliveries, health_spans, messages, notices
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.tables import audit, deliveries, health_spans, messages, notices
 
 BATCH = 500  # rows in one transaction: refreshes wait for no more
 

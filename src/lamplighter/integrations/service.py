@@ -13,24 +13,24 @@ from typing import NamedTuple
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError
-from lamplighter.integrations.access import TokenAccess
 from lamplighter.integrations.audit import AuditLog
 from lamplighter.integrations.connecting.connections import Connections
 from lamplighter.integrations.connecting.disconnect import Disconnecting
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.gates import Gates
 from lamplighter.integrations.health.checker import Checker
 from lamplighter.integrations.health.healths import Healths
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.integrations import Integrations
-from lamplighter.integrations.journal import Journal
-from lamplighter.integrations.migrate import upgrade
 from lamplighter.integrations.notices.notices import Notices
 from lamplighter.integrations.notices.recipients import Recipients
 from lamplighter.integrations.oauth import TokenClient
-from lamplighter.integrations.planner import Planner
-from lamplighter.integrations.refresher import Refresher
+from lamplighter.integrations.refreshing.access import TokenAccess
+from lamplighter.integrations.refreshing.gates import Gates
+from lamplighter.integrations.refreshing.journal import Journal
+from lamplighter.integrations.refreshing.planner import Planner
+from lamplighter.integrations.refreshing.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.migrate import upgrade
 from lamplighter.integrations.tenants import Tenants
 from lamplighter.integrations.vault import KeyRing, MwapCipher, Vault, check_keys
 

@@ -11,8 +11,8 @@ from sqlalchemy import Row, select, update
 
 from lamplighter.core.clock import Clock, from_us, to_us, utcnow
 from lamplighter.core.errors import ConfigError
-from lamplighter.integrations.database import Database, insert_new
-from lamplighter.integrations.tables import tenants
+from lamplighter.integrations.storage.database import Database, insert_new
+from lamplighter.integrations.storage.tables import tenants
 
 SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(minutes=1), timedelta(days=365)
 

@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 from lamplighter.core.clock import to_us
 from lamplighter.core.ids import new_id
 from lamplighter.integrations import audit
-from lamplighter.integrations.database import insert_into
 from lamplighter.integrations.health import span
 from lamplighter.integrations.health.health import Health
-from lamplighter.integrations.tables import notices
+from lamplighter.integrations.storage.database import insert_into
+from lamplighter.integrations.storage.tables import notices
 
 Event = Literal[
     "integration.connected",

@@ -27,9 +27,9 @@ from lamplighter.core.errors import (
     UnknownWorker,
 )
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
-from lamplighter.integrations.journal import JournalError
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
-from lamplighter.integrations.outcome import Busy, Gone, NotNow
+from lamplighter.integrations.refreshing.journal import JournalError
+from lamplighter.integrations.refreshing.outcome import Busy, Gone, NotNow
 from lamplighter.integrations.registrations import UnknownProvider
 from lamplighter.integrations.vault import VaultError
 from lamplighter.web import answers

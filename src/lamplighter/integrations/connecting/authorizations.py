@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from lamplighter.core.clock import to_us
 from lamplighter.core.secret import Secret
-from lamplighter.integrations.tables import authorizations, tenants
+from lamplighter.integrations.storage.tables import authorizations, tenants
 from lamplighter.integrations.vault import Vault
 
 LIFETIME = timedelta(minutes=10)

@@ -26,13 +26,13 @@ from lamplighter.integrations.answer import CODE
 from lamplighter.integrations.connecting import authorizations
 from lamplighter.integrations.connecting.authorizations import Keys, Request, Taken
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.integration import Integration, NewIntegration
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.oauth import GrantRevoked, TokenClient, TokenError, Tokens
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.safe_url import is_safe
+from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.vault import Vault
 
 log = logging.getLogger(__name__)

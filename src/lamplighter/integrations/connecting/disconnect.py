@@ -13,14 +13,14 @@ from msgspec import Struct
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.secret import Secret
-from lamplighter.integrations import row
-from lamplighter.integrations.access import TokenAccess
 from lamplighter.integrations.connecting.revocation import Held, revoke
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.http_pool import Http
 from lamplighter.integrations.integration import place
-from lamplighter.integrations.outcome import Busy, Gone
+from lamplighter.integrations.refreshing import row
+from lamplighter.integrations.refreshing.access import TokenAccess
+from lamplighter.integrations.refreshing.outcome import Busy, Gone
 from lamplighter.integrations.registrations import Registrations
+from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.vault import Vault, VaultError
 
 LOCK_TIME = timedelta(seconds=30)

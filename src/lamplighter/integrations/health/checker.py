@@ -10,13 +10,13 @@ import httpx2
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.answer import HEADERS, Answer, ask
-from lamplighter.integrations.gates import Gates, Permit
 from lamplighter.integrations.health.health import Health
 from lamplighter.integrations.health.span import Seen
 from lamplighter.integrations.http_pool import Http
 from lamplighter.integrations.integrations import Integrations
-from lamplighter.integrations.outcome import Gone, Shut
 from lamplighter.integrations.provider import Provider
+from lamplighter.integrations.refreshing.gates import Gates, Permit
+from lamplighter.integrations.refreshing.outcome import Gone, Shut
 from lamplighter.integrations.registrations import Registrations
 
 TIMEOUT = 10.0  # seconds

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from lamplighter.core.clock import Clock, from_us, maybe_from_us, to_us, utcnow
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.health import span
 from lamplighter.integrations.health.health import HealthView
 from lamplighter.integrations.health.history import History, Span, history
 from lamplighter.integrations.health.spread import next_check
-from lamplighter.integrations.row import REFRESHABLE
-from lamplighter.integrations.tables import health, health_spans, integrations, providers, tenants
+from lamplighter.integrations.refreshing.row import REFRESHABLE
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.tables import health, health_spans, integrations, providers, tenants
 
 BATCH = 500  # rows at a time
 LATER = timedelta(hours=4)  # where a provider does not say how often

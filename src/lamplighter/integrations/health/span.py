@@ -8,10 +8,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, insert, select, update
 
 from lamplighter.core.clock import to_us
-from lamplighter.integrations.database import insert_into
 from lamplighter.integrations.health.health import Health
-from lamplighter.integrations.tables import health as now_table
-from lamplighter.integrations.tables import health_spans
+from lamplighter.integrations.storage.database import insert_into
+from lamplighter.integrations.storage.tables import health as now_table
+from lamplighter.integrations.storage.tables import health_spans
 
 LONGEST_MESSAGE = 500  # characters
 

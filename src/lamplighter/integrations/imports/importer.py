@@ -21,7 +21,7 @@ from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.integrations import Due
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.service import Service
-from lamplighter.integrations.tables import integrations, providers, tenants
+from lamplighter.integrations.storage.tables import integrations, providers, tenants
 from lamplighter.integrations.tenants import Tenant
 
 T = TypeVar("T")

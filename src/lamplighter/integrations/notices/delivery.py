@@ -9,11 +9,11 @@ from typing import Literal
 
 from lamplighter.core.clock import Clock
 from lamplighter.core.errors import LamplighterError
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.notices.address import Channel
 from lamplighter.integrations.notices.channel import Refused, Sender, Undelivered
 from lamplighter.integrations.notices.message import Envelope, Message, end, read
 from lamplighter.integrations.notices.wording import tell
+from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.vault import Vault
 
 GIVE_UP_AFTER = timedelta(days=1)  # by then whoever it was for has found out, or nobody mends it

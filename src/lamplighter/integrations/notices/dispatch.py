@@ -29,9 +29,9 @@ from sqlalchemy import (
 
 from lamplighter.core.clock import Clock, to_us, utcnow
 from lamplighter.core.ids import new_id
-from lamplighter.integrations.database import Database, insert_new
 from lamplighter.integrations.notices.digest import MOST_MESSAGES, PERIOD, Decision, decide
-from lamplighter.integrations.tables import deliveries, messages, notices, recipients
+from lamplighter.integrations.storage.database import Database, insert_new
+from lamplighter.integrations.storage.tables import deliveries, messages, notices, recipients
 
 BATCH = 200  # notices addressed in one transaction, or messages listed
 TOPICS = 20  # composed in one transaction: refreshes wait for no more

@@ -12,7 +12,7 @@ from lamplighter.core.clock import from_us, to_us
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.notices.address import Channel
 from lamplighter.integrations.notices.recipients import place
-from lamplighter.integrations.tables import deliveries, messages, notices, providers, recipients, tenants
+from lamplighter.integrations.storage.tables import deliveries, messages, notices, providers, recipients, tenants
 from lamplighter.integrations.transition import Event
 from lamplighter.integrations.vault import Vault
 

@@ -10,8 +10,8 @@ from msgspec import Struct
 from sqlalchemy import Row, Select, func, select, update
 
 from lamplighter.core.clock import Clock, from_us, maybe_from_us, to_us, utcnow
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.tables import notices
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.tables import notices
 from lamplighter.integrations.transition import Event
 
 _row = notices.c

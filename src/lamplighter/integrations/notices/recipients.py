@@ -16,7 +16,6 @@ from lamplighter.core.config import Settings
 from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
 from lamplighter.integrations import audit
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.notices.address import (
     BadRecipient,
     Channel,
@@ -26,7 +25,8 @@ from lamplighter.integrations.notices.address import (
     shown,
 )
 from lamplighter.integrations.notices.signature import new_secret
-from lamplighter.integrations.tables import deliveries, messages, recipients, tenants
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.tables import deliveries, messages, recipients, tenants
 from lamplighter.integrations.transition import Event
 from lamplighter.integrations.vault import Vault, VaultError
 

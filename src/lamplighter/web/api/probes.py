@@ -17,7 +17,7 @@ from fastapi.responses import Response
 
 from lamplighter.core.errors import LamplighterError
 from lamplighter.engine import tick
-from lamplighter.integrations import migrate
+from lamplighter.integrations.storage import migrate
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.describing.shows import shows

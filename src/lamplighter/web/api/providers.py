@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from lamplighter.core.secret import REDACTED
-from lamplighter.integrations.outage import left_alone
 from lamplighter.integrations.provider import Provider
+from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.describing.shows import shows

@@ -17,14 +17,14 @@ from sqlalchemy import Connection
 from lamplighter.core.clock import Clock, from_us, maybe_from_us, to_us
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.secret import Secret
-from lamplighter.integrations import fault, row
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.integration import place
-from lamplighter.integrations.journal import Entry, Journal, JournalError
 from lamplighter.integrations.oauth import Tokens
-from lamplighter.integrations.planner import Planner, plan_after, planned_within
-from lamplighter.integrations.schedule import Dice, refresh_at
-from lamplighter.integrations.together import Together
+from lamplighter.integrations.refreshing import fault, row
+from lamplighter.integrations.refreshing.journal import Entry, Journal, JournalError
+from lamplighter.integrations.refreshing.planner import Planner, plan_after, planned_within
+from lamplighter.integrations.refreshing.schedule import Dice, refresh_at
+from lamplighter.integrations.refreshing.together import Together
+from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.vault import Unreadable, Vault, VaultError
 
 log = logging.getLogger(__name__)

@@ -25,11 +25,7 @@ from typing import Literal, NamedTuple, Self
 from lamplighter.core.clock import Clock, maybe_from_us, to_us, utcnow
 from lamplighter.core.errors import StoreError
 from lamplighter.core.secret import Secret
-from lamplighter.integrations import outage, row
-from lamplighter.integrations.database import Database
-from lamplighter.integrations.gates import Gates, Permit
 from lamplighter.integrations.integration import place
-from lamplighter.integrations.journal import Journal
 from lamplighter.integrations.oauth import (
     Ambiguous,
     BadAnswer,
@@ -40,13 +36,17 @@ from lamplighter.integrations.oauth import (
     TokenClient,
     Tokens,
 )
-from lamplighter.integrations.outcome import Busy, Gone, Refreshed, Shut, Wait
-from lamplighter.integrations.planner import Planner
 from lamplighter.integrations.provider import Provider
+from lamplighter.integrations.refreshing import outage, row
+from lamplighter.integrations.refreshing.gates import Gates, Permit
+from lamplighter.integrations.refreshing.journal import Journal
+from lamplighter.integrations.refreshing.outcome import Busy, Gone, Refreshed, Shut, Wait
+from lamplighter.integrations.refreshing.planner import Planner
+from lamplighter.integrations.refreshing.savings import Obtained, Recovered, Savings, Unsaved
+from lamplighter.integrations.refreshing.schedule import Dice, outage_delay
+from lamplighter.integrations.refreshing.together import Together
 from lamplighter.integrations.registrations import Registrations
-from lamplighter.integrations.savings import Obtained, Recovered, Savings, Unsaved
-from lamplighter.integrations.schedule import Dice, outage_delay
-from lamplighter.integrations.together import Together
+from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.vault import UnknownKey, Vault, VaultError
 
 __all__ = ["Busy", "Gone", "Recovered", "Refreshed", "Refresher", "Shut", "Unsaved", "Wait"]

@@ -120,11 +120,11 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
 def _side(url: str) -> Side:
     match urlsplit(url).scheme:
         case "sqlite":
-            from lamplighter.integrations.database_sqlite import SqliteSide  # noqa: PLC0415 - only what is used
+            from lamplighter.integrations.storage.sqlite import SqliteSide  # noqa: PLC0415 - only what is used
 
             return SqliteSide(url)
         case "postgresql" | "postgres":
-            from lamplighter.integrations.database_postgres import PostgresSide  # noqa: PLC0415 - its driver is optional
+            from lamplighter.integrations.storage.postgres import PostgresSide  # noqa: PLC0415 - its driver is optional
 
             return PostgresSide(url)
         case _:

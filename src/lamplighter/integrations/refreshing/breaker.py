@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lamplighter.core.clock import EPOCH
-from lamplighter.integrations.pace import Pace
 from lamplighter.integrations.provider import Provider
-from lamplighter.integrations.schedule import LONGEST_PAUSE, pause_limit
+from lamplighter.integrations.refreshing.pace import Pace
+from lamplighter.integrations.refreshing.schedule import LONGEST_PAUSE, pause_limit
 
 OUTAGES_TO_OPEN = 5
 PROBE_LIMIT = timedelta(seconds=30)  # longer than any request: a cancelled probe must not shut the door forever

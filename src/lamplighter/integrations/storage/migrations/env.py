@@ -1,10 +1,10 @@
-"""What Alembic runs: the steps, on the connection that `lamplighter.integrations.migrate` hands over."""
+"""What Alembic runs: the steps, on the connection that `lamplighter.integrations.storage.migrate` hands over."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from lamplighter.integrations.migrate import options
+from lamplighter.integrations.storage.migrate import options
 
 context.configure(connection=context.config.attributes["connection"], **options())
 with context.begin_transaction():

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
-from lamplighter.integrations.database import Work
+from lamplighter.integrations.storage.database import Work
 from lamplighter.store.sqlite.connection import explain
 from lamplighter.store.sqlite.thread import SqliteThread
 from lamplighter.store.sqlite.url import parse, show

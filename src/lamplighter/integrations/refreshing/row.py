@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, case, func, null, or_, select, update
 
 from lamplighter.core.clock import from_us, maybe_from_us, to_us
-from lamplighter.integrations.many import Read, Write, dicts
-from lamplighter.integrations.tables import integrations, outages, providers
+from lamplighter.integrations.storage.many import Read, Write, dicts
+from lamplighter.integrations.storage.tables import integrations, outages, providers
 from lamplighter.integrations.transition import Transition, record
 
 REFRESHABLE = ("active", "expired", "error")

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Self
 
 from lamplighter.core.clock import Clock
-from lamplighter.integrations.breaker import BreakerState, Gate
-from lamplighter.integrations.outcome import Shut, Wait
 from lamplighter.integrations.provider import Provider
-from lamplighter.integrations.schedule import LONGEST_PAUSE, Dice
+from lamplighter.integrations.refreshing.breaker import BreakerState, Gate
+from lamplighter.integrations.refreshing.outcome import Shut, Wait
+from lamplighter.integrations.refreshing.schedule import LONGEST_PAUSE, Dice
 
 SHORT = timedelta(seconds=0.25)  # a wait up to this is slept here: to give a job back and claim it again costs more
 ROUNDS = 3  # of sleeping, before a wait counts as long

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, case, delete, select, update
 
 from lamplighter.core.clock import from_us, to_us
-from lamplighter.integrations.breaker import PROBE_LIMIT
-from lamplighter.integrations.database import insert_into
-from lamplighter.integrations.tables import outages
+from lamplighter.integrations.refreshing.breaker import PROBE_LIMIT
+from lamplighter.integrations.storage.database import insert_into
+from lamplighter.integrations.storage.tables import outages
 
 PROBE_EVERY = timedelta(seconds=4)  # at the latest: one request of all processes, while tokens may have seconds left
 

@@ -29,10 +29,10 @@ from lamplighter.app import App
 from lamplighter.app.handle import Handle
 from lamplighter.core.clock import to_us
 from lamplighter.core.draft import Draft
-from lamplighter.integrations.database import Database
 from lamplighter.integrations.host import HostDatabase
-from lamplighter.integrations.relay import Held, Relay
-from lamplighter.integrations.tables import outbox as table
+from lamplighter.integrations.refreshing.relay import Held, Relay
+from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.tables import outbox as table
 
 R = TypeVar("R")
 

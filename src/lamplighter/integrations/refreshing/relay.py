@@ -21,9 +21,9 @@ from lamplighter.core.clock import Clock, to_us
 from lamplighter.core.errors import QueueFull, StoreDamaged, StoreUnavailable
 from lamplighter.core.model import Added, NewJob
 from lamplighter.engine.patience import until_available
-from lamplighter.integrations import fault
-from lamplighter.integrations.database import Transactions
-from lamplighter.integrations.tables import outbox
+from lamplighter.integrations.refreshing import fault
+from lamplighter.integrations.storage.database import Transactions
+from lamplighter.integrations.storage.tables import outbox
 from lamplighter.store.alarm import Alarm
 from lamplighter.store.base import Store
 

@@ -21,9 +21,9 @@ from lamplighter.core.errors import LamplighterError
 from lamplighter.integrations.integration import Access
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.oauth import ProviderDown
-from lamplighter.integrations.outcome import Busy, Gone, NotNow, Refreshed
-from lamplighter.integrations.planner import Planner
-from lamplighter.integrations.refresher import Refresher
+from lamplighter.integrations.refreshing.outcome import Busy, Gone, NotNow, Refreshed
+from lamplighter.integrations.refreshing.planner import Planner
+from lamplighter.integrations.refreshing.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.safe_url import is_safe
 

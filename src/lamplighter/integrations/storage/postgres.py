@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from lamplighter.core.errors import ConfigError, StoreUnavailable
-from lamplighter.integrations.database import Work
+from lamplighter.integrations.storage.database import Work
 from lamplighter.store.per_loop import PerLoop
 from lamplighter.store.postgres.url import Place, parse
 

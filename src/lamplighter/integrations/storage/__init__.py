@@ -1,0 +1,1 @@
+"""The database of the service's own tables, and how it comes to have them."""
