@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+KEY = "a key of the shop"
 SOON = 60  # seconds that anything may take on a machine under load
 
 
@@ -31,6 +32,8 @@ def run(name: str, folder: Path) -> str:
 def test_each_example_is_tested_here() -> None:
     tested = {
         "breaker.py",
+        "client.mjs",
+        "dashboard_in_a_web_app.py",
         "fair_shares.py",
         "flows.py",
         "full_queue.py",
@@ -43,7 +46,7 @@ def test_each_example_is_tested_here() -> None:
         "why_it_waits.py",
         "with_your_data.py",
     }
-    assert {path.name for path in EXAMPLES.glob("*.py")} == tested
+    assert {path.name for path in EXAMPLES.glob("*.*")} == tested
 
 
 def test_hello_greets(tmp_path: Path) -> None:
@@ -133,7 +136,7 @@ def serving(name: str, folder: Path, listener: socket.socket) -> Iterator[httpx2
     server = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", f"{name.removesuffix('.py')}:web", "--fd", str(listener.fileno())],
         cwd=folder,
-        env=os.environ | {"PUBLIC_URL": url},
+        env=os.environ | {"PUBLIC_URL": url, "SHOP_KEY": KEY},
         pass_fds=[listener.fileno()],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -169,3 +172,23 @@ def test_a_tenant_connects_in_a_web_app_and_services_call_its_provider(tmp_path:
         assert http.post(path, headers=ada).status_code == 403
         assert http.post(path, headers={"User": "indexer"}).json()["data"]["accessToken"]
         assert http.get(f"/files/{integration['id']}").json()["files"]
+
+
+@pytest.mark.usefixtures("node_modules")
+def test_a_program_in_another_language_has_a_job_done_and_people_see_it(
+    tmp_path: Path, listener: socket.socket
+) -> None:
+    with serving("dashboard_in_a_web_app.py", tmp_path, listener) as http:
+        told = subprocess.run(
+            [shutil.which("node") or "node", EXAMPLES / "client.mjs", "the lamps are lit"],
+            env=os.environ | {"LAMPLIGHTER_URL": f"{http.base_url}/lamplighter", "LAMPLIGHTER_KEY": KEY},
+            capture_output=True,
+            text=True,
+            timeout=SOON,
+            check=False,
+        )
+        assert (told.stdout, told.stderr) == ("4 words\n", "")
+        assert "count_words" in http.get("/admin/queues/jobs").text.replace("<wbr>", "")
+        assert http.post("/admin/queues/queues/reports/pause").status_code == 403, "visitors only look"
+        refused = http.post("/lamplighter/api/v1/jobs", json={"name": "count_words", "args": {"text": ""}})
+        assert refused.json()["error"]["code"] == "auth/insufficient-permissions"
