@@ -15,6 +15,7 @@ from lamplighter.core.errors import (
     JobFailed,
     LamplighterError,
     NoResult,
+    NotScheduledHere,
     QueueFull,
     ResultTimeout,
     StoreDamaged,
@@ -23,6 +24,8 @@ from lamplighter.core.errors import (
     TooLarge,
     TransactionUnsupported,
     UnknownJob,
+    UnknownSchedule,
+    UnknownWorker,
 )
 from lamplighter.core.events import Event
 from lamplighter.core.flow import Flow, chain, group
@@ -61,6 +64,7 @@ __all__ = [
     "LamplighterError",
     "Misfire",
     "NoResult",
+    "NotScheduledHere",
     "Options",
     "Priority",
     "QueueFull",
@@ -77,6 +81,8 @@ __all__ = [
     "TooLarge",
     "TransactionUnsupported",
     "UnknownJob",
+    "UnknownSchedule",
+    "UnknownWorker",
     "__version__",
     "chain",
     "exponential",
