@@ -11,6 +11,10 @@ from playwright.async_api import Browser, Page, expect
 from tests.counterparts.npm import HERE, install_once
 from tests.web.board import PAGES, WITH_INTEGRATIONS, Board, running_board
 from tests.web.browser import DESK, PHONE, Scheme, looking, running_browser
+from tests.web.own_site import PASSWORD, running_own_site
+
+from lamplighter import App, Ctx
+from lamplighter.core.config import Settings
 
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -82,6 +86,34 @@ async def test_a_viewer_sees_no_buttons_and_is_told_no(board: Board, browser: Br
     async with looking(browser, board.url, "tenant") as page:
         await page.goto(f"{board.url}/")
         await expect(page.get_by_role("heading")).to_have_text("Not for you")
+
+
+async def test_the_admin_signs_in_runs_a_schedule_and_signs_out(own_settings: Settings, browser: Browser) -> None:
+    app = App(settings=own_settings)
+    greet = app.job("greet")(_greet)
+    app.cron("0 7 * * *", greet.draft("early birds"), name="greet.daily")
+    async with running_own_site(app) as own, looking(browser, own.url, "nobody") as page:
+        await own.set_password()
+        await page.goto(own.url)
+        await expect(page).to_have_title("Sign in · Lamplighter")
+        await page.get_by_label("Password of the admin").fill("a guess")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_have_text("That is not the password.")
+        await page.get_by_label("Password of the admin").fill(PASSWORD)
+        await page.keyboard.press("Enter")
+        await page.get_by_role("link", name="Crons").click()
+        await page.get_by_role("button", name="Run now").click()
+        await expect(page.locator(".headline .state")).to_have_text("queued")
+        async with app.worker():
+            await expect(page.locator(".headline .state")).to_have_text("done")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page).to_have_title("Sign in · Lamplighter")
+        await page.goto(f"{own.url}/admin/queues/jobs")
+        await expect(page).to_have_title("Sign in · Lamplighter")
+
+
+async def _greet(ctx: Ctx[None], name: str) -> str:
+    return f"Good evening, {name}"
 
 
 async def test_what_was_opened_and_focused_stays_so_when_the_page_is_made_fresh(board: Board, browser: Browser) -> None:
