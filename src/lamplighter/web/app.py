@@ -44,7 +44,7 @@ from lamplighter.web.api import (
     tenants,
     workers,
 )
-from lamplighter.web.auth import admit, pass_by
+from lamplighter.web.auth import ADMIT, pass_by
 from lamplighter.web.bounds import LARGEST_BATCH, Bounds
 from lamplighter.web.cross_site import SameOrigin
 from lamplighter.web.describing.describe import ABOUT, describe, routes_of
@@ -100,7 +100,7 @@ def http_api(
     api.state.watches = Watches()
     api.state.given = Given(app, identify, integrating, allowed, Actions(app))
     for noun in NOUNS if integrating is None else (*NOUNS, *WITH_INTEGRATIONS):
-        api.include(noun.router, prefix, Depends(admit))
+        api.include(noun.router, prefix, ADMIT)
     if integrating is not None:
         api.include(callback.router, prefix, Depends(pass_by))
     api.include(openapi.router, prefix)

@@ -7,7 +7,7 @@ that tenant's, and a `job_id` one of a tenant whose jobs the caller sees.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, Any, NamedTuple
 
@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.model import JobView, Where
-from lamplighter.integrations.audit import Actor, AuditLog, Resource, acting
+from lamplighter.integrations.audit import Actor, Resource, acting
 from lamplighter.integrations.integration import Integration
 from lamplighter.web.given import given, integrating
 from lamplighter.web.roles import Caller, Needs, Role, needs_of
@@ -45,7 +45,7 @@ class Admitted(NamedTuple):
     caller: Caller
     named_integration: Integration | None
     named_job: JobView | None
-    audit: AuditLog | None
+    metadata: dict[str, Any]  # what else the audit record of this request tells
 
     @property
     def integration(self) -> Integration:
@@ -59,10 +59,6 @@ class Admitted(NamedTuple):
         assert self.named_job is not None, "the path of this route has a job_id"
         return self.named_job
 
-    def noting(self, action: str, resource: Resource) -> AbstractAsyncContextManager[dict[str, Any]]:
-        """One audit record of what is done inside, as `AuditLog.noting`; none where the app keeps no such log."""
-        return nullcontext({}) if self.audit is None else self.audit.noting(action, resource)
-
 
 async def admit(request: Request) -> AsyncIterator[Admitted]:
     """Let the request through if its caller may do that; what it does is the caller's doing."""
@@ -74,7 +70,8 @@ async def admit(request: Request) -> AsyncIterator[Admitted]:
     integration = None if integration_id is None else await _integration(request, tenant_id, integration_id)
     job = None if job_id is None else await _job(request, caller, job_id)
     with acting(_actor(request, caller.user_id)):
-        yield Admitted(caller, integration, job, _audit(request))
+        async with _noting(request, integration, job) as metadata:
+            yield Admitted(caller, integration, job, metadata)
 
 
 async def pass_by(request: Request) -> AsyncIterator[None]:
@@ -83,7 +80,8 @@ async def pass_by(request: Request) -> AsyncIterator[None]:
         yield
 
 
-Admission = Annotated[Admitted, Depends(admit)]
+ADMIT = Depends(admit, scope="function")  # so that it is noted what was done before that is answered
+Admission = Annotated[Admitted, ADMIT]
 
 
 async def admit_staff(admitted: Admission) -> None:
@@ -149,9 +147,24 @@ async def _job(request: Request, caller: Caller, job_id: str) -> JobView:
     return found[0]
 
 
-def _audit(request: Request) -> AuditLog | None:
-    found = given(request).integrating
-    return None if found is None else found.tokens.service.audit
+def _noting(
+    request: Request, integration: Integration | None, job: JobView | None
+) -> AbstractAsyncContextManager[dict[str, Any]]:
+    """The audit record of this request; none where the app keeps no such log."""
+    action, found = _needs(request).notes, given(request).integrating
+    if action is None or found is None:
+        return nullcontext({})
+    return found.tokens.service.audit.noting(action, _resource(action, request.path_params, integration, job))
+
+
+def _resource(action: str, named: Mapping[str, str], integration: Integration | None, job: JobView | None) -> Resource:
+    """What the path is about: the last that it names, or many."""
+    if integration is not None:
+        return integration.resource
+    if job is not None:
+        return Resource("job", job.id, job.tenant)
+    last = list(named.values())[-1] if named else "many"
+    return Resource(action.partition(".")[0], last[:LONGEST_ID], named.get("tenant_id"))
 
 
 def _is_id(text: str) -> bool:

@@ -93,7 +93,7 @@ def dashboard(
     pages.state.history = History(app.store, app.clock)
     app.lifespan(pages.state.history.sampling)
     for noun in NOUNS if tokens is None else (*NOUNS, *WITH_INTEGRATIONS):
-        pages.include_router(noun.router, dependencies=[Depends(admit_staff)])
+        pages.include_router(noun.router, dependencies=[Depends(admit_staff, scope="function")])
     if door is not None:
         pages.include_router(login_router(door))
     pages.mount("/static", _Static(directory=STATIC))

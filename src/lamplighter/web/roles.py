@@ -71,21 +71,28 @@ class Caller(Struct, frozen=True, kw_only=True):
 
 
 class Needs(NamedTuple):
-    """What a route asks for. `sorts`: it looks itself at whose things it shows, so tenants may call it too."""
+    """What a route asks for.
+
+    `sorts`: it looks itself at whose things it shows, so tenants may call it too. `notes`: what the audit log calls it,
+    such as `queue.pause`.
+    """
 
     right: Right
     sorts: bool = False
+    notes: str | None = None
 
 
-def needs(right: Right, *, sorts: bool = False) -> Callable[[F], F]:
+def needs(right: Right, *, sorts: bool = False, notes: str | None = None) -> Callable[[F], F]:
     """Says what a route asks for; one that does not say so lets nobody in.
+
+    What it `notes` is in the audit log, with how it ended, before it is answered; about what, its path says.
 
     A route with a `tenant_id` or `job_id` in its path is for the tenant of that. Others show everybody's things, and
     are not for tenants, unless they sort them.
     """
 
     def mark(endpoint: F) -> F:
-        endpoint.__dict__["needs"] = Needs(right, sorts)
+        endpoint.__dict__["needs"] = Needs(right, sorts, notes)
         return endpoint
 
     return mark

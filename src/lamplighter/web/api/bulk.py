@@ -11,11 +11,9 @@ from pydantic import Field
 
 from lamplighter.app.bulk import count_matching
 from lamplighter.core.clock import to_us
-from lamplighter.core.draft import LONGEST_NAME
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.ids import new_id
 from lamplighter.core.model import State, Where
-from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.action import HOW, Action, Deed, Standing
 from lamplighter.web.answers import Shown
@@ -97,12 +95,13 @@ class ShownAction(Shown, frozen=True, kw_only=True):
 
 
 @router.post("/jobs/bulk")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="jobs.bulk")
 @shows(ShownCount, also={202: ShownAction})
 async def do_to_many(wish: Wish, admitted: Admission, given: TheGiven) -> Response:
     """202 with an action to look at; a preview only counts, up to 100,000."""
     where = _where(wish.where)
     if wish.preview:
+        admitted.metadata.update(preview=True, where=_told(where))
         matching = await count_matching(given.app.store, where, HOW[wish.action].among, min(wish.limit, COUNTED + 1))
         return answers.data(ShownCount(matching=min(matching, COUNTED), is_more=matching > COUNTED))
     if wish.per_second is not None and wish.action != "retry":
@@ -111,7 +110,7 @@ async def do_to_many(wish: Wish, admitted: Admission, given: TheGiven) -> Respon
 
 
 @router.post("/queues/{queue}/purge")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="queue.purge")
 @shows(ShownAction, status=202)
 async def purge(queue: Queue, confirmation: Confirmation, admitted: Admission, given: TheGiven) -> Response:
     """Cancel all that waits in the queue; 202 with an action to look at. What runs goes on."""
@@ -137,12 +136,11 @@ async def get_action(action_id: str, given: TheGiven) -> Response:
 
 
 @router.post("/actions/{action_id}/stop")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="action.stop")
 @shows(ShownAction, status=202)
-async def stop(action_id: str, admitted: Admission, given: TheGiven) -> Response:
+async def stop(action_id: str, given: TheGiven) -> Response:
     """Have it end after the jobs that it is at; 202, for that may take a moment."""
-    async with admitted.noting("action.stop", Resource("action", action_id[:LONGEST_NAME], None)):
-        return answers.data(_shown(await given.actions.stop(action_id)), status=202)
+    return answers.data(_shown(await given.actions.stop(action_id)), status=202)
 
 
 async def _start(
@@ -159,9 +157,8 @@ async def _start(
         started_at=now,
         beat_at=now,
     )
-    async with admitted.noting(f"action.{deed}", Resource("action", action.id, None)) as metadata:
-        metadata["where"] = _told(where)
-        await given.actions.start(action)
+    admitted.metadata.update(action=action.id, deed=deed, where=_told(where))
+    await given.actions.start(action)
     return answers.data(_shown(action), status=202)
 
 

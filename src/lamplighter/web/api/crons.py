@@ -8,10 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from lamplighter.app.crons import CronView
-from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Name
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
@@ -53,32 +51,29 @@ async def list_crons(app: TheApp) -> Response:
 
 
 @router.post("/crons/{name}/run")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="cron.run")
 @shows(ShownRun)
-async def run(name: Name, admitted: Admission, app: TheApp) -> Response:
+async def run(name: Name, app: TheApp) -> Response:
     """Enqueue its job now, beside its slots, and even while it is paused; 409 if it is another app's."""
-    async with admitted.noting("cron.run", Resource("cron", name, None)):
-        handle = await app.run_cron(name)
+    handle = await app.run_cron(name)
     return answers.data(ShownRun(id=handle.id, created=handle.created))
 
 
 @router.post("/crons/{name}/pause")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="cron.pause")
 @shows()
-async def pause(name: Name, admitted: Admission, app: TheApp) -> Response:
+async def pause(name: Name, app: TheApp) -> Response:
     """Let its slots pass; they are not made up for."""
-    async with admitted.noting("cron.pause", Resource("cron", name, None)):
-        await app.crons.pause(name)
+    await app.crons.pause(name)
     return answers.nothing()
 
 
 @router.post("/crons/{name}/resume")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="cron.resume")
 @shows()
-async def resume(name: Name, admitted: Admission, app: TheApp) -> Response:
+async def resume(name: Name, app: TheApp) -> Response:
     """Let it go on with its next slot."""
-    async with admitted.noting("cron.resume", Resource("cron", name, None)):
-        await app.crons.resume(name)
+    await app.crons.resume(name)
     return answers.nothing()
 
 

@@ -71,12 +71,11 @@ async def get_history(admitted: Admission, ours: Ours, days: Annotated[int, Quer
 
 
 @router.post(f"{AN_INTEGRATION}/test")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="integration.check")
 @shows(ShownHealth)
 async def test(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
     """Ask the provider now; what does not work any more is refreshed at once."""
-    async with ours.audit.noting("integration.check", admitted.integration.resource):
-        await check_now(tokens, admitted.integration.id)
+    await check_now(tokens, admitted.integration.id)
     return answers.data(await _health(ours, admitted.integration.id))
 
 

@@ -88,25 +88,23 @@ async def get_integration(admitted: Admission) -> Response:
 
 
 @router.delete("/tenants/{tenant_id}/integrations/{integration_id}")
-@needs(Right.OWN)
+@needs(Right.OWN, notes="integration.disconnect")
 @shows()
 async def disconnect(admitted: Admission, ours: Ours) -> Response:
     """Give its tokens back to the provider where that can be done, and delete them. Its row and id stay."""
-    async with ours.audit.noting("integration.disconnect", admitted.integration.resource) as metadata:
-        disconnected = await ours.disconnecting.disconnect(admitted.integration.id)
-        if disconnected.not_revoked is not None:
-            metadata["not_revoked"] = disconnected.not_revoked
+    disconnected = await ours.disconnecting.disconnect(admitted.integration.id)
+    if disconnected.not_revoked is not None:
+        admitted.metadata["not_revoked"] = disconnected.not_revoked
     return answers.nothing()
 
 
 @router.post("/oauth/tenants/{tenant_id}/integrations/{integration_id}/refresh")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="integration.refresh")
 @shows(ShownIntegration)
 async def refresh(admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
     """Refresh its tokens now, due or not; what it is like afterwards."""
     known = admitted.integration
-    async with ours.audit.noting("integration.refresh", known.resource):
-        await tokens.refresh_now(known.id, force=True)
+    await tokens.refresh_now(known.id, force=True)
     return answers.data(_shown(await ours.integrations.get(known.id) or known))
 
 

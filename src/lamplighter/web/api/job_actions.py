@@ -31,25 +31,23 @@ router = APIRouter()
 
 
 @router.post("/jobs/{job_id}/retry")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="job.retry")
 @shows(ShownJob)
 async def retry(admitted: Admission, app: TheApp) -> Response:
     """Run it now: an ended one again, a scheduled one early. Its failures are forgiven."""
-    async with admitted.noting("job.retry", _resource(admitted.job)):
-        return await _run_now(admitted, app, MOVES["be retried"].sources, NOT_RETRIED)
+    return await _run_now(admitted, app, MOVES["be retried"].sources, NOT_RETRIED)
 
 
 @router.post("/jobs/{job_id}/promote")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="job.promote")
 @shows(ShownJob)
 async def promote(admitted: Admission, app: TheApp) -> Response:
     """Run a scheduled one now."""
-    async with admitted.noting("job.promote", _resource(admitted.job)):
-        return await _run_now(admitted, app, MOVES["come due"].sources, NOT_PROMOTED)
+    return await _run_now(admitted, app, MOVES["come due"].sources, NOT_PROMOTED)
 
 
 @router.post("/jobs/{job_id}/cancel")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="job.cancel")
 @shows(ShownJob)
 async def cancel(
     admitted: Admission,
@@ -59,28 +57,26 @@ async def cancel(
     """Cancel it if it waits, ask it to stop if it runs. `tree`: and all that is below it, even if it has ended."""
     job, now = admitted.job, app.clock()
     keep_until = now + app.settings.keep_failed
-    async with admitted.noting("job.cancel", _resource(job)) as metadata:
-        if tree:
-            metadata["tree"] = True
-            tenants = tuple(visible_tenants(admitted.caller, None) or ())
-            gone = await cancel_tree(app.store, job.id, now=now, keep_until=keep_until, tenants=tenants)
-        else:
-            gone = await app.store.cancel(Where(ids=(job.id,)), limit=1, now=now, keep_until=keep_until)
-        if not (gone.ended or gone.asked):
-            raise await _refusal(app, job, NOT_CANCELLED)
-        return answers.data(shown(await _seen(app, job), admitted.caller))
+    if tree:
+        admitted.metadata["tree"] = True
+        tenants = tuple(visible_tenants(admitted.caller, None) or ())
+        gone = await cancel_tree(app.store, job.id, now=now, keep_until=keep_until, tenants=tenants)
+    else:
+        gone = await app.store.cancel(Where(ids=(job.id,)), limit=1, now=now, keep_until=keep_until)
+    if not (gone.ended or gone.asked):
+        raise await _refusal(app, job, NOT_CANCELLED)
+    return answers.data(shown(await _seen(app, job), admitted.caller))
 
 
 @router.delete("/jobs/{job_id}")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="job.delete")
 @shows()
 async def forget(admitted: Admission, app: TheApp) -> Response:
     """Cancel one that has not begun, and forget it at once."""
     job, now = admitted.job, app.clock()
     which = Where(ids=(job.id,), states=tuple(MOVES["be cancelled"].sources))
-    async with admitted.noting("job.delete", _resource(job)):
-        if not (await app.store.cancel(which, limit=1, now=now, keep_until=now)).ended:
-            raise await _why_it_stays(app, job)
+    if not (await app.store.cancel(which, limit=1, now=now, keep_until=now)).ended:
+        raise await _why_it_stays(app, job)
     return answers.nothing()
 
 

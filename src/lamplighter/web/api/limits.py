@@ -13,10 +13,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lamplighter.core.flow_control import GateState, GateView
-from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.answers import Limit, Shown
-from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import PRINTABLE
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
@@ -67,32 +65,29 @@ async def list_limits(app: TheApp, key: Keys = [], limit: Limit = 100) -> Respon
 
 
 @router.post("/limits/{key:path}/open")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="limit.open")
 @shows()
-async def open_(key: Key, admitted: Admission, app: TheApp, lasting: Lasting | None = None) -> Response:
+async def open_(key: Key, app: TheApp, lasting: Lasting | None = None) -> Response:
     """Open its breaker: its jobs wait until one of them may try, or without a body, until it is closed."""
-    async with admitted.noting("limit.open", Resource("limit", key, None)):
-        await app.gates.open(key, None if lasting is None else timedelta(seconds=lasting.seconds))
+    await app.gates.open(key, None if lasting is None else timedelta(seconds=lasting.seconds))
     return answers.nothing()
 
 
 @router.post("/limits/{key:path}/close")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="limit.close")
 @shows()
-async def close(key: Key, admitted: Admission, app: TheApp) -> Response:
+async def close(key: Key, app: TheApp) -> Response:
     """Close its breaker, and end a penalty: its jobs go on."""
-    async with admitted.noting("limit.close", Resource("limit", key, None)):
-        await app.gates.close(key)
+    await app.gates.close(key)
     return answers.nothing()
 
 
 @router.post("/limits/{key:path}/penalize")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="limit.penalize")
 @shows()
-async def penalize(key: Key, lasting: Lasting, admitted: Admission, app: TheApp) -> Response:
+async def penalize(key: Key, lasting: Lasting, app: TheApp) -> Response:
     """Let none of its jobs start for a while, as after an answer that says Retry-After."""
-    async with admitted.noting("limit.penalize", Resource("limit", key, None)):
-        await app.gates.penalize(key, timedelta(seconds=lasting.seconds))
+    await app.gates.penalize(key, timedelta(seconds=lasting.seconds))
     return answers.nothing()
 
 

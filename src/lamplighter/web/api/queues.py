@@ -6,10 +6,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from lamplighter.core.model import QueueStats
-from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Queue
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
@@ -41,22 +39,20 @@ async def list_queues(app: TheApp) -> Response:
 
 
 @router.post("/queues/{queue}/pause")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="queue.pause")
 @shows()
-async def pause(queue: Queue, admitted: Admission, app: TheApp) -> Response:
+async def pause(queue: Queue, app: TheApp) -> Response:
     """Let no worker take jobs from it; running ones go on."""
-    async with admitted.noting("queue.pause", Resource("queue", queue, None)):
-        await app.pause(queue)
+    await app.pause(queue)
     return answers.nothing()
 
 
 @router.post("/queues/{queue}/resume")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="queue.resume")
 @shows()
-async def resume(queue: Queue, admitted: Admission, app: TheApp) -> Response:
+async def resume(queue: Queue, app: TheApp) -> Response:
     """Let it go on."""
-    async with admitted.noting("queue.resume", Resource("queue", queue, None)):
-        await app.resume(queue)
+    await app.resume(queue)
     return answers.nothing()
 
 

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from lamplighter.app import App
 from lamplighter.core.flow_control import TENANT, TenantRule
 from lamplighter.core.limit import HEAVIEST
-from lamplighter.integrations.audit import Resource
 from lamplighter.store.rules import read_rule
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
@@ -62,7 +61,7 @@ async def list_tenants(request: Request, app: TheApp, limit: Limit = 100, after:
 
 
 @router.post("/tenants/{tenant_id}/weight")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="tenant.weigh")
 @shows()
 async def weigh(
     tenant_id: Annotated[str, Path(max_length=LONGEST_ID, pattern=PRINTABLE)],
@@ -71,9 +70,8 @@ async def weigh(
     app: TheApp,
 ) -> Response:
     """How many turns it has, in every queue, from the next claim on."""
-    async with admitted.noting("tenant.weigh", Resource("tenant", tenant_id, tenant_id)) as metadata:
-        metadata["weight"] = weight.weight
-        await app.weigh(tenant_id, weight.weight)
+    admitted.metadata["weight"] = weight.weight
+    await app.weigh(tenant_id, weight.weight)
     return answers.nothing()
 
 

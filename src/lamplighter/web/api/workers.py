@@ -8,10 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from lamplighter.app.why.sight import WorkerSeen
-from lamplighter.integrations.audit import Resource
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Name
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
@@ -45,12 +43,11 @@ async def list_workers(app: TheApp) -> Response:
 
 
 @router.post("/workers/{name}/drain")
-@needs(Right.OPERATE)
+@needs(Right.OPERATE, notes="worker.drain")
 @shows()
-async def drain(name: Name, admitted: Admission, app: TheApp) -> Response:
+async def drain(name: Name, app: TheApp) -> Response:
     """Have it claim nothing more, finish what runs, and end, as SIGTERM does; it hears of it within seconds."""
-    async with admitted.noting("worker.drain", Resource("worker", name, None)):
-        await app.drain(name)
+    await app.drain(name)
     return answers.nothing()
 
 

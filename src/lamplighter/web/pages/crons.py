@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from lamplighter.integrations.audit import Resource
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Name
 from lamplighter.web.given import TheApp
@@ -26,27 +25,24 @@ async def list_crons(request: Request, admitted: Admission, app: TheApp) -> Resp
 
 
 @router.post("/crons/{name}/run")
-@needs(Right.OPERATE)
-async def run(request: Request, name: Name, admitted: Admission, app: TheApp) -> Response:
+@needs(Right.OPERATE, notes="cron.run")
+async def run(request: Request, name: Name, app: TheApp) -> Response:
     """Enqueue its job now."""
-    async with admitted.noting("cron.run", Resource("cron", name, None)):
-        handle = await app.run_cron(name)
+    handle = await app.run_cron(name)
     return back(request, place("jobs", handle.id), "enqueued" if handle.created else "nothing")
 
 
 @router.post("/crons/{name}/pause")
-@needs(Right.OPERATE)
-async def pause(request: Request, name: Name, admitted: Admission, app: TheApp) -> Response:
+@needs(Right.OPERATE, notes="cron.pause")
+async def pause(request: Request, name: Name, app: TheApp) -> Response:
     """Let its slots pass."""
-    async with admitted.noting("cron.pause", Resource("cron", name, None)):
-        await app.crons.pause(name)
+    await app.crons.pause(name)
     return back(request, "crons", "cron-paused")
 
 
 @router.post("/crons/{name}/resume")
-@needs(Right.OPERATE)
-async def resume(request: Request, name: Name, admitted: Admission, app: TheApp) -> Response:
+@needs(Right.OPERATE, notes="cron.resume")
+async def resume(request: Request, name: Name, app: TheApp) -> Response:
     """Let it go on with its next slot."""
-    async with admitted.noting("cron.resume", Resource("cron", name, None)):
-        await app.crons.resume(name)
+    await app.crons.resume(name)
     return back(request, "crons", "cron-resumed")

@@ -18,7 +18,6 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from lamplighter.core.model import Failure, JobView, State, Where
-from lamplighter.integrations.audit import Resource
 from lamplighter.store.base import Store
 from lamplighter.web.auth import Admission, NoSuchJob
 from lamplighter.web.given import TheApp
@@ -61,16 +60,15 @@ async def list_failures(request: Request, admitted: Admission, app: TheApp) -> R
 
 
 @router.post("/failures/{fingerprint}/retry")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="failures.retry")
 async def retry_group(request: Request, fingerprint: Fingerprint, admitted: Admission, app: TheApp) -> Response:
     """Run those again that are in it now."""
     group = next((one for one in await _groups(app.store) if one.fingerprint == fingerprint), None)
     if group is None:
         raise NoSuchJob("no job has failed of that (any more): look at the failures again.")
     which = Where(ids=tuple(one.id for one in group.jobs), states=(State.FAILED,))
-    async with admitted.noting("failures.retry", Resource("failures", fingerprint, None)) as metadata:
-        done = await app.store.retry(which, limit=len(group.jobs), now=app.clock())
-        metadata["jobs"] = len(done)
+    done = await app.store.retry(which, limit=len(group.jobs), now=app.clock())
+    admitted.metadata["jobs"] = len(done)
     return back(request, "failures", "retried" if done else "nothing")
 
 

@@ -89,22 +89,20 @@ async def see_integration(request: Request, admitted: Admission, ours: Ours) -> 
 
 
 @router.post(f"{AN_INTEGRATION}/refresh")
-@needs(Right.TEND)
-async def refresh(request: Request, admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
+@needs(Right.TEND, notes="integration.refresh")
+async def refresh(request: Request, admitted: Admission, tokens: Tokens) -> Response:
     """Refresh its tokens now, due or not."""
     known = admitted.integration
-    async with ours.audit.noting("integration.refresh", known.resource):
-        await tokens.refresh_now(known.id, force=True)
+    await tokens.refresh_now(known.id, force=True)
     return back(request, place("tenants", known.tenant_id, "integrations", known.id), "refreshed")
 
 
 @router.post(f"{AN_INTEGRATION}/check")
-@needs(Right.TEND)
-async def check(request: Request, admitted: Admission, ours: Ours, tokens: Tokens) -> Response:
+@needs(Right.TEND, notes="integration.check")
+async def check(request: Request, admitted: Admission, tokens: Tokens) -> Response:
     """Ask the provider now."""
     known = admitted.integration
-    async with ours.audit.noting("integration.check", known.resource):
-        await check_now(tokens, known.id)
+    await check_now(tokens, known.id)
     return back(request, place("tenants", known.tenant_id, "integrations", known.id), "checked")
 
 

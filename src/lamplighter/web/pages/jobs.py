@@ -10,7 +10,6 @@ from fastapi.responses import Response
 
 from lamplighter.core.draft import LONGEST_NAME
 from lamplighter.core.model import LIVE, MOVES, State, Where
-from lamplighter.integrations.audit import Resource
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
@@ -81,23 +80,21 @@ async def see_job(request: Request, admitted: Admission, app: TheApp) -> Respons
 
 
 @router.post("/jobs/{job_id}/retry")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="job.retry")
 async def retry(request: Request, admitted: Admission, app: TheApp) -> Response:
     """Run an ended job again, or a scheduled one now."""
     job = admitted.job
-    async with admitted.noting("job.retry", Resource("job", job.id, job.tenant)):
-        done = await app.store.retry(Where(ids=(job.id,)), limit=1, now=app.clock())
+    done = await app.store.retry(Where(ids=(job.id,)), limit=1, now=app.clock())
     did = "promoted" if job.state is State.SCHEDULED else "retried"
     return back(request, place("jobs", job.id), did if done else "nothing")
 
 
 @router.post("/jobs/{job_id}/cancel")
-@needs(Right.TEND)
+@needs(Right.TEND, notes="job.cancel")
 async def cancel(request: Request, admitted: Admission, app: TheApp) -> Response:
     """Cancel it if it waits, ask it to stop if it runs."""
     job = admitted.job
-    async with admitted.noting("job.cancel", Resource("job", job.id, job.tenant)):
-        done = await app.cancel(job.id)
+    done = await app.cancel(job.id)
     return back(request, place("jobs", job.id), "cancelled" if done else "nothing")
 
 

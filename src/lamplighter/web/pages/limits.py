@@ -8,7 +8,6 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from lamplighter.core.draft import LONGEST_NAME
-from lamplighter.integrations.audit import Resource
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.rendering import back, render
@@ -30,18 +29,16 @@ async def list_limits(request: Request, admitted: Admission, app: TheApp) -> Res
 
 
 @router.post("/limits/{key:path}/open")
-@needs(Right.OPERATE)
-async def open_(request: Request, key: Key, admitted: Admission, app: TheApp) -> Response:
+@needs(Right.OPERATE, notes="limit.open")
+async def open_(request: Request, key: Key, app: TheApp) -> Response:
     """Have its jobs wait until it is closed."""
-    async with admitted.noting("limit.open", Resource("limit", key, None)):
-        await app.gates.open(key)
+    await app.gates.open(key)
     return back(request, "limits", "opened")
 
 
 @router.post("/limits/{key:path}/close")
-@needs(Right.OPERATE)
-async def close(request: Request, key: Key, admitted: Admission, app: TheApp) -> Response:
+@needs(Right.OPERATE, notes="limit.close")
+async def close(request: Request, key: Key, app: TheApp) -> Response:
     """Let its jobs go on."""
-    async with admitted.noting("limit.close", Resource("limit", key, None)):
-        await app.gates.close(key)
+    await app.gates.close(key)
     return back(request, "limits", "closed")

@@ -9,7 +9,6 @@ from fastapi.responses import Response
 
 from lamplighter.core.flow_control import QUEUE, QueueRule
 from lamplighter.core.model import LIVE, QueueStats, Where
-from lamplighter.integrations.audit import Resource
 from lamplighter.store.rules import read_rule
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Queue
@@ -47,18 +46,16 @@ async def see_queue(request: Request, queue: Queue, admitted: Admission, app: Th
 
 
 @router.post("/queues/{queue}/pause")
-@needs(Right.OPERATE)
-async def pause(request: Request, queue: Queue, admitted: Admission, app: TheApp) -> Response:
+@needs(Right.OPERATE, notes="queue.pause")
+async def pause(request: Request, queue: Queue, app: TheApp) -> Response:
     """Let no worker take jobs from it."""
-    async with admitted.noting("queue.pause", Resource("queue", queue, None)):
-        await app.pause(queue)
+    await app.pause(queue)
     return back(request, place("queues", queue), "paused")
 
 
 @router.post("/queues/{queue}/resume")
-@needs(Right.OPERATE)
-async def resume(request: Request, queue: Queue, admitted: Admission, app: TheApp) -> Response:
+@needs(Right.OPERATE, notes="queue.resume")
+async def resume(request: Request, queue: Queue, app: TheApp) -> Response:
     """Let it go on."""
-    async with admitted.noting("queue.resume", Resource("queue", queue, None)):
-        await app.resume(queue)
+    await app.resume(queue)
     return back(request, place("queues", queue), "resumed")

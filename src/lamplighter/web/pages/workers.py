@@ -10,7 +10,6 @@ from fastapi.responses import Response
 
 from lamplighter.core.model import State, Where
 from lamplighter.engine.lease import KIND, Presence
-from lamplighter.integrations.audit import Resource
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Name
 from lamplighter.web.given import TheApp
@@ -41,11 +40,10 @@ async def list_workers(request: Request, admitted: Admission, app: TheApp) -> Re
 
 
 @router.post("/workers/{name}/drain")
-@needs(Right.OPERATE)
-async def drain(request: Request, name: Name, admitted: Admission, app: TheApp) -> Response:
+@needs(Right.OPERATE, notes="worker.drain")
+async def drain(request: Request, name: Name, app: TheApp) -> Response:
     """Have it finish what it runs, and end."""
-    async with admitted.noting("worker.drain", Resource("worker", name, None)):
-        await app.drain(name)
+    await app.drain(name)
     return back(request, "workers", "draining")
 
 
