@@ -21,7 +21,7 @@ from lamplighter.integrations.service import Service
 
 WORKERS = 3
 KILLS = 12
-LIFETIME = 40  # seconds: a refresh is due halfway, and twelve kills in a row must be over well before the end
+LIFETIME = 60  # seconds: a refresh is due halfway, and twelve kills in a row must be over well before the end
 
 
 @pytest.mark.timeout(300)

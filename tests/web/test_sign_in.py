@@ -26,7 +26,7 @@ def clock() -> FakeClock:
 async def test_a_link_lets_one_browser_in_once(own: OwnSite) -> None:
     async with own.browser() as first, own.browser() as second:
         came = await first.get(own.link)
-        assert (came.status_code, came.headers["Location"]) == (303, PAGES)
+        assert (came.status_code, came.headers["Location"]) == (303, f"{PAGES}/")
         assert (await first.get(STATS)).status_code == 200
         late = await second.get(own.link)
         assert (late.status_code, "used already" in late.text) == (403, True)
@@ -45,7 +45,7 @@ async def test_the_right_password_lets_somebody_in_and_logging_out_lets_them_out
     async with own.browser() as browser:
         assert (await browser.get(LOGIN)).status_code == 200
         came = await log_in(browser)
-        assert (came.status_code, came.headers["Location"]) == (303, PAGES)
+        assert (came.status_code, came.headers["Location"]) == (303, f"{PAGES}/")
         assert (await browser.get(STATS)).status_code == 200
         id_ = browser.cookies["lamplighter"]
         went = await browser.post(LOGOUT)
