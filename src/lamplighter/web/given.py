@@ -49,19 +49,24 @@ def integrating(request: Request) -> Integrating:
     return found
 
 
-def _app(request: Request) -> App[Any]:
+# Asynchronous, though they wait for nothing: the framework takes others to a thread and back, for every request.
+async def _given(request: Request) -> Given:
+    return given(request)
+
+
+async def _app(request: Request) -> App[Any]:
     return given(request).app
 
 
-def _tokens(request: Request) -> TokenFamily:
+async def _tokens(request: Request) -> TokenFamily:
     return integrating(request).tokens
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     return integrating(request).tokens.service
 
 
-TheGiven = Annotated[Given, Depends(given)]
+TheGiven = Annotated[Given, Depends(_given)]
 TheApp = Annotated[App[Any], Depends(_app)]
 Tokens = Annotated[TokenFamily, Depends(_tokens)]
 Ours = Annotated[Service, Depends(_service)]
