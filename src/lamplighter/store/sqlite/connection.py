@@ -72,6 +72,11 @@ def when_free(step: Callable[[], T], patience: float) -> T:
             time.sleep(random.uniform(longest / 10, longest))  # noqa: S311
 
 
+def was_closed(path: Path) -> StoreUnavailable:
+    """What whoever asks after the end is told."""
+    return StoreUnavailable(f"the database file {path} was closed: open the store again.")
+
+
 def is_busy(error: Exception) -> bool:
     """Whether another process merely holds the file."""
     return _code(error) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

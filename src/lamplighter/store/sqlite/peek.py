@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from lamplighter.core.errors import StoreUnavailable
-from lamplighter.store.sqlite.connection import connect, explain, is_busy
+from lamplighter.store.sqlite.connection import connect, explain, is_busy, was_closed
 from lamplighter.store.sqlite.thread import refuse_fork
 
 T = TypeVar("T")
@@ -36,7 +35,7 @@ class Peek:
         refuse_fork(self._process, self._path)
         with self._lock:
             if self._connection is None:
-                raise StoreUnavailable(f"the database file {self._path} was closed: open the store again.")
+                raise was_closed(self._path)
             try:
                 return at(self._connection)
             except sqlite3.Error as error:

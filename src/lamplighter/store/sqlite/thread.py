@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.store.sqlite.connection import connect, explain, is_busy, when_free
+from lamplighter.store.sqlite.connection import connect, explain, is_busy, was_closed, when_free
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -90,7 +90,7 @@ class SqliteThread:
         refuse_fork(self._process, self.path)
         with self._door:
             if self._closed:
-                raise StoreUnavailable(f"the database file {self.path} was closed: open the store again.")
+                raise was_closed(self.path)
             self._requests.put(request)
 
     def _serve(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from lamplighter.core.errors import StoreUnavailable
+from lamplighter.store.sqlite.connection import was_closed
 from lamplighter.store.sqlite.thread import SqliteThread, Work
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Writer:
     async def run(self, work: Work[T]) -> T:
         """As `SqliteThread.run`."""
         if self._closed:
-            raise StoreUnavailable(f"the database file {self.path} was closed: open the store again.")
+            raise was_closed(self.path)
         return await self._thread.run(work)
 
     def close(self) -> None:
