@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -13,6 +13,7 @@ from lamplighter.core.draft import LONGEST_NAME
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # of names: some stores refuse a NUL, and some end a text at it
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=PRINTABLE)]
+Search = Annotated[str, Query(max_length=LONGEST_NAME)]  # of a page's form, which sends what was left empty, too
 Name = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 Queue = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lamplighter.families.health import check_now
@@ -14,7 +14,8 @@ from lamplighter.integrations.health.health import Health
 from lamplighter.integrations.health.history import History
 from lamplighter.integrations.integration import Status
 from lamplighter.web.answers import Cursor
-from lamplighter.web.auth import LONGEST_ID, Admission
+from lamplighter.web.auth import Admission
+from lamplighter.web.bodies import Search
 from lamplighter.web.given import Ours, Tokens
 from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
@@ -25,7 +26,6 @@ PAST = timedelta(days=30)
 CELLS = 60  # of the bar that shows the past: half a day each
 
 AN_INTEGRATION = "/tenants/{tenant_id}/integrations/{integration_id}"
-Text = Annotated[str, Query(max_length=LONGEST_ID)]
 
 router = APIRouter()
 
@@ -46,8 +46,8 @@ async def list_integrations(
     ours: Ours,
     *,
     status: Status | Literal[""] = "",
-    provider: Text = "",
-    tenant: Text = "",
+    provider: Search = "",
+    tenant: Search = "",
     after: Cursor = "",
 ) -> Response:
     """By id; how many are in each status; and of those that are shown, which expire next."""

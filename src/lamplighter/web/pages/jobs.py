@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from lamplighter.core.draft import LONGEST_NAME
 from lamplighter.core.model import LIVE, MOVES, State, Where
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
+from lamplighter.web.bodies import Search
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.newest import newest
 from lamplighter.web.pages.rendering import back, place, render
@@ -21,7 +21,6 @@ PAGE = 50
 CHILDREN = 50
 RETRIED, CANCELLED = MOVES["be retried"].sources, LIVE
 
-Text = Annotated[str, Query(max_length=LONGEST_NAME)]
 
 router = APIRouter()
 
@@ -33,10 +32,10 @@ async def list_jobs(
     admitted: Admission,
     app: TheApp,
     *,
-    queue: Text = "",
-    name: Text = "",
+    queue: Search = "",
+    name: Search = "",
     state: State | Literal[""] = "",
-    tenant: Text = "",
+    tenant: Search = "",
     before: Cursor = "",
 ) -> Response:
     """Those that match every filter, the newest first. What is left empty filters nothing."""

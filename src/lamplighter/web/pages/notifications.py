@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lamplighter.web.answers import Cursor
-from lamplighter.web.auth import LONGEST_ID, Admission
+from lamplighter.web.auth import Admission
+from lamplighter.web.bodies import Search
 from lamplighter.web.given import Ours
 from lamplighter.web.pages.rendering import render
 from lamplighter.web.roles import Right, needs
@@ -25,7 +24,7 @@ async def list_notifications(
     request: Request,
     admitted: Admission,
     ours: Ours,
-    tenant: Annotated[str, Query(max_length=LONGEST_ID)] = "",
+    tenant: Search = "",
     before: Cursor = "",
 ) -> Response:
     """Those of one tenant, the newest first: they are kept for each, and of no use all together."""
