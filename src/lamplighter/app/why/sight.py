@@ -40,6 +40,16 @@ class WorkerSeen(Struct, frozen=True):
         return not self.told.queues or queue in self.told.queues
 
     @property
+    def started_at(self) -> datetime:
+        """Since when it works."""
+        return datetime.fromisoformat(self.told.started_at)
+
+    @property
+    def claimed_at(self) -> datetime | None:
+        """When it last claimed; None: not yet."""
+        return None if self.told.claimed_at is None else datetime.fromisoformat(self.told.claimed_at)
+
+    @property
     def has_room(self) -> bool:
         """Whether a slot is free."""
         return self.told.running < self.told.concurrency

@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from lamplighter.app.why.sight import WorkerSeen
 from lamplighter.core.flow_control import GateView
-from lamplighter.core.model import JobView, QueueStats, Record, State, Where
-from lamplighter.engine import lease
-from lamplighter.engine.lease import Presence
+from lamplighter.core.model import JobView, QueueStats, State, Where
 from lamplighter.store.base import Store
 from lamplighter.web import answers
 from lamplighter.web.auth import Admission
@@ -71,13 +69,13 @@ async def overview(request: Request, admitted: Admission, app: TheApp, span: Spa
     stats = await store.stats()
     history: History = request.app.state.history
     history.note(stats, now)
-    records, gates, failed, oldest = await asyncio.gather(
-        store.records(lease.KIND, now=now),
+    workers, gates, failed, oldest = await asyncio.gather(
+        app.workers(),
         store.gates(limit=GATES, now=now),
         newest(store, Where(states=(State.FAILED,)), stats, limit=FAILED),
         _oldest(store, stats),
     )
-    crew = _crew(records)
+    crew = _crew(workers)
     return render(
         request,
         "overview.html",
@@ -110,8 +108,8 @@ def _totals(stats: Sequence[QueueStats]) -> Totals:
     )
 
 
-def _crew(records: Sequence[Record]) -> Crew:
-    told = [msgspec.json.decode(record.value, type=Presence) for record in records]
+def _crew(workers: Sequence[WorkerSeen]) -> Crew:
+    told = [one.told for one in workers]
     return Crew(len(told), sum(one.running for one in told), sum(one.concurrency for one in told))
 
 
