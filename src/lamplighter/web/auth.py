@@ -66,11 +66,12 @@ async def admit(request: Request) -> AsyncIterator[Admitted]:
     if caller is None:
         raise Unauthorized("nobody is signed in: sign in, or send what proves who you are.")
     tenant_id, integration_id, job_id = map(request.path_params.get, ("tenant_id", "integration_id", "job_id"))
-    _check(caller, _needs(request), tenant_id, is_of_job=job_id is not None)
+    needs = _needs(request)
+    _check(caller, needs, tenant_id, is_of_job=job_id is not None)
     integration = None if integration_id is None else await _integration(request, tenant_id, integration_id)
     job = None if job_id is None else await _job(request, caller, job_id)
     with acting(_actor(request, caller.user_id)):
-        async with _noting(request, integration, job) as metadata:
+        async with _noting(request, needs.notes, integration, job) as metadata:
             yield Admitted(caller, integration, job, metadata)
 
 
@@ -148,10 +149,10 @@ async def _job(request: Request, caller: Caller, job_id: str) -> JobView:
 
 
 def _noting(
-    request: Request, integration: Integration | None, job: JobView | None
+    request: Request, action: str | None, integration: Integration | None, job: JobView | None
 ) -> AbstractAsyncContextManager[dict[str, Any]]:
     """The audit record of this request; none where the app keeps no such log."""
-    action, found = _needs(request).notes, given(request).integrating
+    found = given(request).integrating
     if action is None or found is None:
         return nullcontext({})
     return found.tokens.service.audit.noting(action, _resource(action, request.path_params, integration, job))
