@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from lamplighter import App, Ctx, Event, JobCancelled, JobFailed, ResultTimeout, State, UnknownJob, never
 from lamplighter.core.config import Settings
-from lamplighter.core.model import Keep
+from lamplighter.core.model import Beat, Beaten, Keep
 from lamplighter.testing import FakeClock
 
 C = Ctx[None]
@@ -115,8 +116,15 @@ async def test_a_running_job_is_asked_to_stop_and_says_when_it_has(app: App[None
     assert await handle.failures() == []
 
 
-async def test_a_job_that_is_done_before_it_hears_of_its_cancellation_is_done(app: App[None]) -> None:
+async def test_a_job_that_is_done_before_it_hears_of_its_cancellation_is_done(
+    app: App[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hear_nothing(beats: Sequence[Beat], **_: object) -> Beaten:
+        return Beaten([], [])
+
+    monkeypatch.setattr(app.store, "beat", hear_nothing)  # or a beat could come between the two
 
     @app.job()
     async def wait(ctx: C) -> str:
