@@ -177,3 +177,27 @@ def test_a_page_goes_on_from_its_last_id_without_sorting(connection: sqlite3.Con
     steps = plan(connection, view(table, ["before"]), {"before": "z", "limit": 10})
     assert [step for step in steps if "PRIMARY KEY (id<?)" in step], steps
     assert sorts(steps) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "filters", "index"),
+    [
+        ("live_view", ["tenant"], "lamp_jobs_of_tenant (tenant=? AND id<?)"),
+        ("live_view", ["tenant", "queues", "names"], "lamp_jobs_of_tenant (tenant=? AND id<?)"),
+        ("ended_view", ["tenant", "state"], "lamp_ended_of_tenant (tenant=? AND state=? AND id<?)"),
+        ("ended_view", ["tenant", "state", "queues"], "lamp_ended_of_tenant (tenant=? AND state=? AND id<?)"),
+        ("ended_view", ["queue", "state"], "lamp_ended_by_queue (queue=? AND state=? AND id<?)"),
+    ],
+)
+def test_jobs_of_a_tenant_or_queue_are_paged_by_an_index_without_sorting(
+    connection: sqlite3.Connection, table: str, filters: list[str], index: str
+) -> None:
+    binds = {"tenant": "a", "queue": "a", "state": "done", "queues": IDS, "names": IDS, "before": "z", "limit": 10}
+    steps = plan(connection, view(table, [*filters, "before"]), binds)
+    assert any(index in step for step in steps), steps
+    assert sorts(steps) == []
+
+
+def test_running_jobs_are_not_looked_for_among_all_that_wait(connection: sqlite3.Connection) -> None:
+    steps = plan(connection, view("live_view", ["running"]), {"limit": 10})
+    assert any("lamp_jobs_running" in step for step in steps), steps

@@ -15,6 +15,7 @@ from lamplighter.app import App
 from lamplighter.core.errors import ConfigError
 from lamplighter.web.site import Site, open_site
 
+IDLE = 75  # seconds that a connection is kept without a request: longer than clients do, or it closes as they send one
 LAST_REQUESTS = 5  # seconds that requests under way may take once it is told to stop
 
 
@@ -31,6 +32,7 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 server_header=False,
                 timeout_graceful_shutdown=LAST_REQUESTS,
+                timeout_keep_alive=IDLE,
                 ws="none",
             )
         )

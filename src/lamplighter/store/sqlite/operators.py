@@ -9,9 +9,9 @@ from lamplighter.store.sqlite.batch import run
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.keys import KeyMove
 from lamplighter.store.sqlite.moves import Moves, Moving
+from lamplighter.store.sqlite.page import page
 from lamplighter.store.sqlite.queries import SQL
 from lamplighter.store.sqlite.tally import tally
-from lamplighter.store.sqlite.views import page
 
 MOST_FORGOTTEN = 10_000  # lines, and gates, in one go: some 20 ms
 MOST_PAGES = 1000  # given back to the disk in one go, some 4 MB: it holds the file against other processes

@@ -13,6 +13,10 @@ _FILTERS = {
     "tenants": "tenant IN (SELECT value FROM json_each(:tenants))",
     "states": "state IN (SELECT value FROM json_each(:states))",
     "group": "child_of = :group",
+    "tenant": "tenant = :tenant",
+    "queue": "queue = :queue",
+    "state": "state = :state",
+    "running": "state = 'running'",
     "before": "id < :before",
 }
 
@@ -20,4 +24,5 @@ _FILTERS = {
 def view(table: str, filters: list[str]) -> str:
     """The newest jobs of a table that pass the named filters. Binds the filters' values by name, and :limit."""
     where = " WHERE " + " AND ".join(_FILTERS[name] for name in filters) if filters else ""
-    return f"{SQL[table]}{where} ORDER BY id DESC LIMIT max(:limit, 0)"
+    order = "+id" if "running" in filters else "id"  # few: rather sorted than looked for in the order of all ids
+    return f"{SQL[table]}{where} ORDER BY {order} DESC LIMIT max(:limit, 0)"

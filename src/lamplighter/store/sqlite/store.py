@@ -36,6 +36,7 @@ from lamplighter.store.sqlite.batch import run
 from lamplighter.store.sqlite.children import any_settled
 from lamplighter.store.sqlite.claim import Lease, claim, is_needed
 from lamplighter.store.sqlite.connection import explain
+from lamplighter.store.sqlite.page import page
 from lamplighter.store.sqlite.peek import Peek, version
 from lamplighter.store.sqlite.schema import SqliteSchema
 from lamplighter.store.sqlite.settle import order
@@ -182,7 +183,7 @@ class SqliteStore:
         return await self._at().writer.run(lambda connection: operators.prune(connection, keep, limit, to_us(now)))
 
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
-        return await self._at().reader.run(lambda connection: views.page(connection, where, limit, before=before))
+        return await self._at().reader.run(lambda connection: page(connection, where, limit, before=before))
 
     async def failures(self, job: str) -> list[Failure]:
         return await self._at().reader.run(lambda connection: views.failures(connection, job))

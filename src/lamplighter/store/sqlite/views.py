@@ -1,74 +1,17 @@
-"""Jobs and queues as people see them."""
+"""Queues, and what holds jobs up, as people see them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
-
-from lamplighter.core.clock import from_us, maybe_from_us
+from lamplighter.core.clock import from_us
 from lamplighter.core.flow_control import GateView, ShareView
-from lamplighter.core.model import ENDED, LIVE, Children, Failure, JobView, QueueStats, State, Unique, Where
+from lamplighter.core.model import Failure, QueueStats
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.flow_control import FlowControl
-from lamplighter.store.sqlite.queries import SQL, view
-
-_TABLES = (("live_view", LIVE - {State.HELD}), ("held_view", frozenset({State.HELD})), ("ended_view", ENDED))
-_MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
-
-
-def page(
-    connection: Connection,
-    where: Where,
-    limit: int,
-    *,
-    before: str | None = None,
-    among: frozenset[State] = LIVE | ENDED,
-) -> list[JobView]:
-    """The newest jobs that match, and are in one of these states."""
-    states = among.intersection(where.states) if where.states else among
-    found: list[JobView] = []
-    for table, those_in_it in _TABLES:
-        wanted = states & those_in_it
-        if wanted:
-            of_states = () if wanted == those_in_it else tuple(wanted)
-            for groups in _apart(where.groups):
-                some = msgspec.structs.replace(where, states=of_states, groups=groups)
-                found += _select(connection, table, some, limit, before)
-    return sorted(found, key=lambda job: job.id, reverse=True)[: max(limit, 0)]
-
-
-def _apart(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """One by one, so that each is read in the order of its index."""
-    return [(group,) for group in dict.fromkeys(groups)] or [()]
-
-
-def _select(connection: Connection, table: str, where: Where, limit: int, before: str | None) -> list[JobView]:
-    several = msgspec.structs.asdict(where).items()
-    binds: dict[str, Any] = {name: pack(names) for name, names in several if names and name != "groups"}
-    if where.groups:
-        [binds["group"]] = where.groups
-    if before is not None:
-        binds["before"] = before
-    return [_view(*row) for row in connection.execute(view(table, list(binds)), {**binds, "limit": limit})]
-
-
-def _view(*row: Any) -> JobView:
-    named = dict(zip(JobView.__struct_fields__, row, strict=True))
-    for moment in _MOMENTS:
-        named[moment] = maybe_from_us(named[moment])
-    named["state"] = State(named["state"])
-    named["stopping"] = bool(named["stopping"])
-    named["limits"] = tuple(json.loads(named["limits"])) if named["limits"] else ()
-    key, mode, until = json.loads(named["unique"])
-    counted = named["children"]
-    named["children"] = None if counted is None else msgspec.json.decode(counted, type=Children)
-    named["unique"] = None if key is None else Unique(key, mode, maybe_from_us(until))
-    return JobView(**named)
+from lamplighter.store.sqlite.queries import SQL
 
 
 def failures(connection: Connection, job: str) -> list[Failure]:
