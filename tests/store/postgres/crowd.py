@@ -33,11 +33,11 @@ DO $$ BEGIN
     EXECUTE (SELECT string_agg(format('DROP INDEX SCHEMA.%I', indexname), ';') FROM dropped);
 END $$;
 INSERT INTO SCHEMA.ended (id, queue, name, state, priority, run_at, created_at, args, fence, failures, crashes, worker,
-                          started_at, ended_at, keep_until, result, child_of)
+                          started_at, ended_at, keep_until, result, child_of, tenant)
 SELECT 'e-' || lpad(n::text, 8, '0'), 'q-' || n % {QUEUES}, 'send',
        CASE WHEN n % 1001 = 0 THEN 'failed' ELSE 'done' END, 0, NOW - n, NOW - n, '{{}}', 1, 0, 0, 'w-1', NOW - n,
        NOW - n, NOW + n * 1000000::bigint, 'null',
-       CASE WHEN n > {ENDED - CHILDREN} THEN '{PARENT}' END
+       CASE WHEN n > {ENDED - CHILDREN} THEN '{PARENT}' END, 't-' || n % 50
 FROM generate_series(1, {ENDED}) AS n;
 INSERT INTO SCHEMA.jobs (id, queue, name, state, priority, run_at, created_at, args, worker, started_at, lease_until,
                          unique_key, unique_mode, tenant, limits, waits_on, place)

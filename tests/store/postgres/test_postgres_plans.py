@@ -18,7 +18,7 @@ from lamplighter.store.postgres.queries import Queries
 from lamplighter.testing.conformance._make import NOW, children_of, job, parent, unique
 
 BATCH = 100
-A_JOB = 75  # buffers that one job of a batch may cost: entries of seven indexes, the row, its key, its counts
+A_JOB = 75  # buffers that one job of a batch may cost: entries of eight indexes, the row, its key, its counts
 CALL = 300  # what any call may cost
 NEVER = 10**9
 SECONDS = 10**6
@@ -99,6 +99,9 @@ PAGES: dict[str, tuple[Any, ...]] = {
     "failed of a queue": (Where(queues=("q-3",), states=(State.FAILED,)),),
     "running of a queue": (Where(queues=("q-3",), states=(State.RUNNING,)),),
     "failed ones to retry": (Where(states=(State.FAILED,)), MOVES["be retried"].sources),
+    "of a tenant": (Where(tenants=("t-3", "none")),),
+    "of a tenant, further on": (Where(tenants=("t-3",)), LIVE | ENDED, "e-00950000"),
+    "failed of a tenant in a queue": (Where(tenants=("t-3",), queues=("q-3",), states=(State.FAILED,)),),
     "children": (Where(groups=(PARENT,)),),
     "children, further on": (Where(groups=(PARENT, "none")), LIVE | ENDED, "e-00950000"),
     "children of nobody": (Where(groups=("none",)),),

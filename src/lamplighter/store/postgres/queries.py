@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from lamplighter.core.model import State
 from lamplighter.store.named_sql import load
 
 _SQL = load(__package__)
@@ -36,31 +37,40 @@ class Queries:
         places = {name: _FILTERS[name].format(place) for place, name in enumerate(filters, start=1)}
         limit = f"LIMIT ${len(filters) + 1}"
         found = " UNION ALL ".join(f"({self._newest(table, places, limit)})" for table in tables)
-        return f"SELECT * FROM ({found}) AS found ORDER BY id DESC {limit}"  # noqa: S608 - fixed text
+        newest = f"SELECT * FROM ({found}) AS found ORDER BY id DESC {limit}"  # noqa: S608 - fixed text
+        return self["with_children"].replace("NEWEST", newest)
 
     def _newest(self, table: str, filters: dict[str, str], limit: str) -> str:
-        """By id, unless that might walk past a million jobs of other queues and states: then the newest of each queue
-        and state, which an index has side by side. Only that one has the order of `~>~`, or the planner might still
-        walk by id."""
-        if "groups" in filters and "ids" not in filters:
-            return self._newest_children(table, filters, limit)
-        if "ids" in filters or not filters.keys() & {"queues", "states"}:
+        """By id, unless that might walk past a million other jobs: then the newest of each part that an index has side
+        by side. Only those indexes have the order of `~>~`, or the planner might still walk by id."""
+        if "ids" in filters or not filters.keys() & {"groups", "tenants", "queues", "states"}:
             wanted = " AND ".join(filters.values())
             return f"{self[table]}{wanted and f' WHERE {wanted}'} ORDER BY id DESC {limit}"
-        lines = " AND ".join(filters[name] for name in ("queues", "states") if name in filters)
-        rest = "".join(f" AND {text}" for name, text in filters.items() if name not in {"queues", "states"})
+        if "groups" in filters:
+            parts, each, answered = _groups(filters), "child_of = part.id", {"groups"}
+        elif "tenants" in filters:
+            parts, each, answered = (
+                _tenants(filters),
+                "tenant = part.name AND state = part.state",
+                {"tenants", "states"},
+            )
+        else:
+            lines = " AND ".join([self["lines"], *(filters[name] for name in ("queues", "states") if name in filters)])
+            parts, each, answered = lines, "queue = part.queue AND state = part.state", {"queues", "states"}
+        rest = [text.replace("id < ", "id ~<~ ") for name, text in filters.items() if name not in answered]
         return (
-            f"SELECT one.* FROM ({self['lines']} AND {lines}) AS line CROSS JOIN LATERAL "  # noqa: S608 - fixed text
-            f"({self[table]} WHERE queue = line.queue AND state = line.state{rest.replace('id < ', 'id ~<~ ')} "
-            f"ORDER BY id USING ~>~ {limit}) AS one ORDER BY id DESC {limit}"
+            f"SELECT one.* FROM ({parts}) AS part CROSS JOIN LATERAL "  # noqa: S608 - fixed text
+            f"({self[table]} WHERE {' AND '.join([each, *rest])} ORDER BY id USING ~>~ {limit}) AS one "
+            f"ORDER BY id DESC {limit}"
         )
 
-    def _newest_children(self, table: str, filters: dict[str, str], limit: str) -> str:
-        """Likewise: the newest of each group."""
-        groups = filters["groups"].removeprefix("child_of = ANY")
-        rest = "".join(f" AND {text}" for name, text in filters.items() if name != "groups")
-        return (
-            f"SELECT one.* FROM unnest{groups} AS parent (id) CROSS JOIN LATERAL "  # noqa: S608 - fixed text
-            f"({self[table]} WHERE child_of = parent.id{rest.replace('id < ', 'id ~<~ ')} "
-            f"ORDER BY id USING ~>~ {limit}) AS one ORDER BY id DESC {limit}"
-        )
+
+def _groups(filters: Mapping[str, str]) -> str:
+    return f"SELECT id FROM unnest{filters['groups'].removeprefix('child_of = ANY')} AS id"  # noqa: S608 - fixed text
+
+
+def _tenants(filters: Mapping[str, str]) -> str:
+    names = f"unnest{filters['tenants'].removeprefix('tenant = ANY')}"
+    states = f"unnest(ARRAY{[str(state) for state in State]}) AS state"
+    only = f" WHERE {filters['states']}" if "states" in filters else ""
+    return f"SELECT name, state FROM {names} AS name, {states}{only}"  # noqa: S608 - fixed text

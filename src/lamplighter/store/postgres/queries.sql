@@ -8,6 +8,9 @@ SELECT id FROM SCHEMA.about
 -- bound that they would break.
 SELECT job, holder, replaced, no_room::text FROM SCHEMA.add($1::jsonb, $2::bigint, $3::uuid, $4::integer, $5::text)
 
+-- :fold Put together what was counted.
+SELECT SCHEMA.fold_counts(500)
+
 -- :claim Take queued jobs for a worker.
 SELECT * FROM SCHEMA.claim($1::text[], $2::integer, $3::text, $4::bigint, $5::bigint)
 
@@ -32,16 +35,17 @@ SELECT SCHEMA.prune($1::bigint, $2::bigint, $3::integer, $4::bigint)
 -- :jobs What people see of a live job. (The store adds the filters.)
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
        unique_mode, unique_until, limits, waits_on, worker, started_at, lease_until, stopping, progress,
-       NULL::bigint AS ended_at, NULL::bigint AS keep_until, NULL AS result, NULL AS reason, child_of,
-       SCHEMA.children_of(id) AS children
+       NULL::bigint AS ended_at, NULL::bigint AS keep_until, NULL AS result, NULL AS reason, child_of
 FROM SCHEMA.jobs
 
 -- :ended What people see of an ended job.
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
        unique_mode, unique_until, limits, NULL AS waits_on, worker, started_at, NULL::bigint AS lease_until,
-       false AS stopping, NULL AS progress, ended_at, keep_until, result, reason, child_of,
-       SCHEMA.children_of(id) AS children
+       false AS stopping, NULL AS progress, ended_at, keep_until, result, reason, child_of
 FROM SCHEMA.ended
+
+-- :with_children The same, with how far those are that a job is held for. (The store adds which jobs.)
+SELECT page.*, SCHEMA.children_of(page.id) AS children FROM (NEWEST) AS page ORDER BY page.id DESC
 
 -- :lines Which queues hold jobs in which states. (The store adds the filters.)
 SELECT queue, state FROM SCHEMA.totals WHERE n > 0

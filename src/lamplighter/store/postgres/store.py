@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -41,6 +41,8 @@ from lamplighter.store.postgres.transaction import fetch_in, fetch_within
 from lamplighter.store.postgres.url import Place, parse
 from lamplighter.store.rules import plain_rule
 
+FOLD_AFTER = 5000  # jobs: a fold takes twice as many changes
+
 
 class PostgresStore:
     """Jobs in one schema of a PostgreSQL database (see `base.Store`).
@@ -55,6 +57,7 @@ class PostgresStore:
         self._queries = Queries(place.schema)
         self._connections = PerLoop(self._connected)
         self._bell = Bell(place)
+        self._unfolded = 0  # jobs that were added here since what is counted was put together
         self._inside = 0  # how often it was entered
         self._id: UUID | None = None  # of the database, which a caller's transaction must be open on
 
@@ -92,6 +95,7 @@ class PostgresStore:
         refused = await self._fetch("add", rows.jobs(jobs), to_us(now), self._id, self._place.lock_timeout, None)
         added = views.added(jobs, refused)
         await self._ring()
+        await self._fold(len(jobs))
         return added
 
     def add_within(self, tx: object, jobs: Sequence[NewJob], *, now: datetime) -> list[Added]:
@@ -222,6 +226,14 @@ class PostgresStore:
     async def _run(self, statement: str, *args: Any) -> list[Any]:
         self._refuse_closed()
         return await (await self._connections.here()).fetch(statement, *args)
+
+    async def _fold(self, added: int) -> None:
+        """Workers put together what was counted; while none is alive, whoever adds must, or it would grow for ever."""
+        self._unfolded += added
+        if self._unfolded >= FOLD_AFTER:
+            self._unfolded = 0
+            with suppress(StoreUnavailable):  # the jobs are in, whatever becomes of this
+                await self._fetch("fold")
 
     async def _ring(self) -> None:
         self._bell.ring()

@@ -48,6 +48,7 @@ CREATE INDEX jobs_last_before_gate ON jobs (waits_on, queue, priority, (coalesce
 CREATE INDEX jobs_let_go ON jobs (let_go, queue) WHERE let_go IS NOT NULL;
 CREATE INDEX jobs_scheduled ON jobs (run_at, id) WHERE state = 'scheduled';
 CREATE INDEX jobs_running ON jobs (lease_until, id) WHERE state = 'running';
+CREATE INDEX jobs_of_tenant ON jobs (tenant, state, id text_pattern_ops) WHERE tenant IS NOT NULL;
 CREATE INDEX jobs_children ON jobs (child_of, id text_pattern_ops) WHERE child_of IS NOT NULL;
 
 CREATE TABLE ended (
@@ -77,6 +78,7 @@ CREATE TABLE ended (
 );
 
 CREATE INDEX ended_by_queue ON ended (queue, state, id text_pattern_ops);
+CREATE INDEX ended_of_tenant ON ended (tenant, state, id text_pattern_ops) WHERE tenant IS NOT NULL;
 CREATE INDEX ended_expiry ON ended (keep_until, id) WHERE keep_until IS NOT NULL;
 CREATE INDEX ended_children ON ended (child_of, id text_pattern_ops) WHERE child_of IS NOT NULL;
 CREATE INDEX ended_lost ON ended (child_of, id) WHERE child_of IS NOT NULL AND state IN ('failed', 'cancelled');

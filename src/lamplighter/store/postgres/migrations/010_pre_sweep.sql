@@ -128,7 +128,7 @@ BEGIN
         SELECT oid::regprocedure AS name, prorettype = 'trigger'::regtype AS is_trigger FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace AND (prorettype = 'trigger'::regtype OR proname IN (
             'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates',
-            'children_of'))
+            'children_of', 'fold_counts'))
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one.name, current_schema());
         CONTINUE WHEN one.is_trigger;
