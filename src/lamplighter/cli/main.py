@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -85,8 +86,15 @@ cli.command("simulate")(simulate.simulate)
 cli.command("version")(config.show_version)
 
 
+# New objects before each collection, and how many collections go before one of an older generation. Nearly all that a
+# job leaves behind is freed as soon as it is let go of; with Python's 700 a fifth of a busy worker's time went to
+# looking through what is alive.
+COLLECT_AFTER = (50_000, 20, 100)
+
+
 def main() -> NoReturn:
     """Run a command; every error of ours is one sentence on stderr."""
+    gc.set_threshold(*COLLECT_AFTER)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a name with an accent, on ASCII
     try:
