@@ -25,9 +25,9 @@ class Histogram:
 
     def observe(self, seconds: float) -> None:
         """It took so long. Clocks that were set back make nothing take less than no time."""
-        seconds = max(seconds, 0.0)
         self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.sum += seconds
+        if seconds > 0:  # `max` would be a third of what this costs
+            self.sum += seconds
 
     def copy(self) -> Histogram:
         """The same, which counts no further."""

@@ -18,17 +18,18 @@ Span: TypeAlias = Literal["15m", "24h", "7d"]
 
 
 class _Kept(NamedTuple):
-    """Where a span is read, how long it is, and how long the slots that it is shown in (seconds)."""
+    """Where a span is read, how long it is, and how long the slots that it is shown in, and told in (seconds)."""
 
     step: Step
     lasts: int
     shown: int
+    told: int
 
 
 _SPANS: Mapping[Span, _Kept] = {
-    "15m": _Kept(TENS, 15 * 60, 10),
-    "24h": _Kept(MINUTES, 86_400, 300),
-    "7d": _Kept(HOURS, 7 * 86_400, 3600),
+    "15m": _Kept(TENS, 15 * 60, 10, 60),
+    "24h": _Kept(MINUTES, 86_400, 300, 7200),
+    "7d": _Kept(HOURS, 7 * 86_400, 3600, 86_400),
 }
 
 
@@ -75,14 +76,17 @@ class Past:
         self._clock = clock
         self._read: dict[Span, _Read] = {}
 
-    async def line(self, span: Span, queue: str | None = None) -> Line:
-        """What happened in a queue, or in all of them.
+    async def line(self, span: Span, queue: str | None = None, *, coarse: bool = False) -> Line:
+        """What happened in a queue, or in all of them. `coarse`: in steps so few that people read them as a table.
 
         Raises:
             StoreUnavailable: the store cannot be reached.
         """
         kept, now = _SPANS[span], self._clock()
         slots = await self._slots(span, now)
+        if coarse:
+            kept = kept._replace(shown=kept.told)
+            slots = sums(slots.items(), kept.shown)
         since = now - timedelta(seconds=kept.lasts)
         name = ALL if queue is None else queue
         shown = [at for at in slots if at >= since.timestamp()]

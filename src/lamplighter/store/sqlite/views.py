@@ -10,7 +10,7 @@ import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.flow_control import GateView, ShareView
-from lamplighter.core.model import ENDED, LIVE, Children, Failure, JobView, QueueStats, State, Unique, Where
+from lamplighter.core.model import ENDED, LIVE, MOST_LINES, Children, Failure, JobView, QueueStats, State, Unique, Where
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
@@ -85,7 +85,11 @@ def stats(connection: Connection) -> list[QueueStats]:
     paused = set(counts)
     for queue, state, n in connection.execute(SQL["counts"]):
         counts.setdefault(queue, {})[state] = n
-    return [QueueStats(queue=queue, paused=queue in paused, **counts[queue]) for queue in sorted(counts)]
+    oldest = dict(unpack(connection, "oldest", queues=pack(sorted(counts)), most=MOST_LINES))
+    return [
+        QueueStats(queue=queue, paused=queue in paused, **counts[queue], oldest=maybe_from_us(oldest[queue]))
+        for queue in sorted(counts)
+    ]
 
 
 def gates(connection: Connection, keys: Sequence[str], limit: int, now: int) -> list[GateView]:
