@@ -27,7 +27,7 @@ def of_process(meter: Meter) -> Iterator[Metric]:
     """What this process did since it began. Every process has its own: they add up."""
     yield from _of_jobs(dict(meter.snapshot()))
     yield _counter("jobs_rescued", "Jobs taken back from workers that had vanished.", (), {(): meter.rescued})
-    yield _gauge("jobs_running", "Handlers that run now.", (), {(): sum(one.running for one in meter.workers)})
+    yield _gauge("jobs_running", "Jobs that the process runs now.", (), {(): sum(one.running for one in meter.workers)})
     yield _gauge(
         "worker_slots", "Jobs that the process may run at once.", (), {(): sum(w.slots for w in meter.workers)}
     )
@@ -46,11 +46,14 @@ def of_process(meter: Meter) -> Iterator[Metric]:
         {(name,): one.errors for name, one in operations},
     )
     yield _counter(
-        "refreshes", "Refreshes of access tokens, by what they came to.", ("provider", "outcome"), dict(meter.refreshes)
+        "refreshes",
+        "Refreshes of access tokens that were due, by what they came to.",
+        ("provider", "outcome"),
+        dict(meter.refreshes),
     )
     yield _counter(
         "notifications",
-        "Messages to people, by what became of them.",
+        "Deliveries of messages to people, by what became of them.",
         ("channel", "outcome"),
         dict(meter.notifications),
     )
