@@ -91,8 +91,8 @@ async def _remember(store: Store, now: datetime) -> None:
         slow = max(0, round(9 * sin(step / 11)))
         tally = Tally(
             done,
-            step % 13 == 0,
-            step % 5,
+            int(step % 13 == 0),
+            round(2 + 2 * sin(step / 5)),
             {5: done, 7: slow},
             {2: done, 6 + slow // 4: 3 * slow},
             Levels(waiting, 13, 5),
