@@ -130,6 +130,17 @@ async def test_a_part_that_comes_late_is_added(store: Store, clock: FakeClock) -
     assert await done(store, clock, "24h") == [3]
 
 
+async def test_a_part_that_comes_after_its_hour_is_in_the_hour(store: Store, clock: FakeClock) -> None:
+    one, late = Process(store, clock, "w-1"), Process(store, clock, "w-2")
+    clock.advance(3590)
+    late.did(2)
+    await _adds_up(one, clock)  # at the first moment of the next hour
+    await late.recorder.turn()
+    for _ in range(2 * 60):
+        await _adds_up(one, clock)
+    assert (await done(store, clock, "7d"))[0] == 2
+
+
 async def test_two_workers_of_a_process_write_down_nothing_twice(store: Store, clock: FakeClock) -> None:
     process = Process(store, clock, "w-1")
     since = Since(process.meter)

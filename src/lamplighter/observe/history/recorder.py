@@ -19,7 +19,7 @@ from lamplighter.store.base import Store
 
 MERGER = "history.merger"  # the kind and name of the record that says who adds up
 TERM = timedelta(seconds=25)  # how long whoever added up is left to do it again
-SOON = 30  # seconds
+SOON = 30  # seconds until which nothing is forgotten that a sum is made of
 AT_LAST = 2.0  # seconds for the last part: a store that hangs must not keep a worker from ending
 MOST_PENDING = 20  # parts that the store did not take yet: older ones would come too late to be added
 
@@ -62,7 +62,7 @@ class Recorder:
         try:
             await step
         except (StoreError, TimeoutError) as error:
-            _log.info("What was done cannot be written down for now: %s", error)
+            _log.debug("What was done cannot be written down for now: %s", error)
         except Exception:  # noqa: BLE001 - as it says
             _log.exception("What was done cannot be written down.")
 
@@ -127,19 +127,19 @@ class Recorder:
         for fine, coarse, every in LEVELS:
             if self._added_up.get(coarse, 0) <= at - every:
                 self._added_up[coarse] = at // every * every
-                await self._make(fine, coarse, at)
+                await self._make(fine, coarse, at, at - PARTS.kept - every)
 
-    async def _make(self, fine: Step, coarse: Step, at: float) -> None:
+    async def _make(self, fine: Step, coarse: Step, at: float, settled: float) -> None:
         """Make anew all sums of which nothing is forgotten yet, nor soon will be, and write those that came out new.
 
-        After the first time only those that may still change: of what is older, no part comes any more.
+        After the first time only of what is not `settled`: of what is older no part came since the last time.
         """
         now, known = self._clock(), self._made.get(coarse)
         since = coarse.begin(at - fine.kept + SOON) + coarse.seconds
         if known is None:
             known = {record.name: record.value for record in await self._store.records(coarse.kind, now=now)}
         else:
-            since = max(since, coarse.begin(at - PARTS.kept))
+            since = max(since, coarse.begin(settled))
         slots = slots_of(await self._store.records(fine.kind, now=now), since=since)
         records = [record_of(coarse, begin, write(slot)) for begin, slot in sums(slots, coarse.seconds).items()]
         for record in records:
