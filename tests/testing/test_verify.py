@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 import redis
-from tests.services import _do_without
+from tests.services import do_without
 
 from lamplighter.core.errors import ConfigError
 from lamplighter.testing.servers import MissingServer
@@ -40,7 +40,7 @@ async def test_every_promise_holds_on_a_store_of_the_runs_own(store: str) -> Non
     try:
         report = await run(msgspec.structs.replace(SHORT, store=store, faults=STORES[store]))
     except MissingServer as error:
-        _do_without(error)
+        do_without(error)
     assert holds(report)
     assert [one.kind for one in report.faults] == sorted(STORES[store].split(","))
 

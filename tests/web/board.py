@@ -23,7 +23,6 @@ from lamplighter.core.config import Settings
 from lamplighter.core.model import JobView, State, Where
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.web import Caller, Role, dashboard
-from lamplighter.web.pages.history import History
 
 AT = "/admin/queues"
 OTHER = "tidewater-clinic"
@@ -68,12 +67,11 @@ class Jobs:
 class Board:
     """The dashboard, and its app."""
 
-    def __init__(self, url: str, app: App[None], jobs: Jobs, tokens: TokenFamily | None, history: History) -> None:
+    def __init__(self, url: str, app: App[None], jobs: Jobs, tokens: TokenFamily | None) -> None:
         self.url = url
         self.app = app
         self.jobs = jobs
         self.tokens = tokens
-        self.history = history
 
     async def ask(
         self,
@@ -140,7 +138,7 @@ async def running_board(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with app, served(Starlette(routes=[Mount(at, pages)]), listener):
-            yield Board(url + at, app, jobs, tokens, pages.state.history)
+            yield Board(url + at, app, jobs, tokens)
 
 
 def buttons(page: str) -> list[str]:

@@ -17,11 +17,13 @@ from tests.families.running import TENANT
 from tests.web.board import OTHER, Board, running_board
 from tests.web.browser import PHONE, Scheme, looking, running_browser
 
-from lamplighter.core.model import QueueStats, State, Where
+from lamplighter.core.model import State, Where
 from lamplighter.demo.settle import settle
 from lamplighter.demo.world import World, running_world
 from lamplighter.families.health import check_now
-from lamplighter.web.pages.history import History
+from lamplighter.observe.history.slot import ALL, Levels, Tally, closed, write
+from lamplighter.observe.history.steps import TENS, record_of
+from lamplighter.store.base import Store
 
 TENANTS = (TENANT, OTHER, "north-pier")
 NAMES = ("overview", "queues", "jobs", "failures", "crons", "workers", "limits", "tenants")
@@ -71,24 +73,32 @@ async def _work(board: Board) -> dict[str, str]:
     await app.enqueue([jobs.greet.using(delay=timedelta(hours=3)).draft("Cem")])
     await app.enqueue(jobs.crawl.using(tenant="north-pier").draft(f"https://{n}.example.org") for n in range(3))
     await app.gates.open("provider:lantern")
-    _remember(board.history, app.clock())
+    await _remember(app.store, app.clock())
     await app.enqueue(jobs.export.using(tenant=TENANT).draft(f"outbox-{n}") for n in range(4))
     paths = {name: "/" if name == "overview" else f"/{name}" for name in NAMES}
     return paths | {"queue": "/queues/mail", "job": f"/jobs/{failed[-1].id}"}
 
 
-def _remember(history: History, now: datetime) -> None:
-    """A quarter of an hour, with some minutes in which nobody looked."""
-    for ring in history._rings.values():
-        ring._samples.clear()
-    for step in range(179, 0, -1):
-        if 100 < step < 115:
+async def _remember(store: Store, now: datetime) -> None:
+    """A quarter of an hour, with some minutes in which no worker was there."""
+    for kept in await store.records(TENS.kind, now=now):
+        await store.drop(kept.kind, kept.name)
+    last = TENS.begin(now.timestamp())
+    for step in range(90, 0, -1):
+        if 50 < step < 58:
             continue
-        waiting, active = round(60 + 35 * sin(step / 14) + 8 * sin(step / 3)), round(5 + 3 * sin(step / 9))
-        counts = QueueStats(
-            queue="mail", paused=False, queued=waiting, running=active, scheduled=13, failed=7 - step // 30
+        done, waiting = round(90 + 40 * sin(step / 9)), round(60 + 35 * sin(step / 7) + 8 * sin(step))
+        slow = max(0, round(9 * sin(step / 11)))
+        tally = Tally(
+            done,
+            int(step % 13 == 0),
+            round(2 + 2 * sin(step / 5)),
+            {5: done, 7: slow},
+            {2: done, 6 + slow // 4: 3 * slow},
+            Levels(waiting, 13, 5),
         )
-        history.note([counts], now - timedelta(seconds=5 * step))
+        slot = {ALL: tally, "mail": tally}
+        await store.put(record_of(TENS, last - 10 * step, write(closed(slot, last - 10 * step + 10))))
 
 
 async def _until_running(board: Board) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+TEXTS = {"text/event-stream": "events", "text/plain": "text"}
+
 
 def rows(document: Mapping[str, Any]) -> list[str]:
     """One for each operation, by path."""
@@ -20,7 +22,7 @@ def _answer(says: Mapping[str, Any]) -> str:
     status, answer = next((status, answer) for status, answer in says["responses"].items() if status[0] in "23")
     content = answer.get("content", {}).get("application/json")
     if content is None:
-        return "events" if "content" in answer else status
+        return next((TEXTS[media] for media in answer.get("content", {})), status)
     data = content["schema"].get("properties", {}).get("data", {})
     many, schema = ("list of ", data["items"]) if "items" in data else ("", data)
     return f"{many}`{schema['$ref'].rpartition('/')[2]}`" if "$ref" in schema else "JSON"

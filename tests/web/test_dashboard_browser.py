@@ -148,10 +148,11 @@ async def test_what_is_switched_off_or_hidden_asks_for_nothing(board: Board, bro
         assert asked == []
 
 
-async def test_charts_are_drawn(board: Board, browser: Browser) -> None:
+@pytest.mark.parametrize("path", ["/?span=24h", "/queues/exports"])
+async def test_charts_are_drawn(board: Board, browser: Browser, path: str) -> None:
     async with looking(browser, board.url, "viewer") as page:
-        await page.goto(f"{board.url}/?span=24h")
-        await expect(page.locator(".chart canvas")).to_have_count(2)
+        await page.goto(f"{board.url}{path}")
+        await expect(page.locator(".chart canvas")).to_have_count(4)
 
 
 @pytest.mark.timeout(300)  # some fifteen pages, each looked over whole

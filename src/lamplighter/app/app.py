@@ -27,6 +27,10 @@ from lamplighter.core.model import JobView, Keep
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.timekeeping import keep_time
 from lamplighter.engine.worker import Worker, WorkerOptions
+from lamplighter.observe.history.past import Past
+from lamplighter.observe.history.recorder import Recorder
+from lamplighter.observe.history.since import Since
+from lamplighter.observe.watching import watching
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
 from lamplighter.store.rules import record_of
@@ -75,6 +79,8 @@ class App(Declaring[D]):
         opened = open_store(settings.store) if store is None or isinstance(store, str) else store
         super().__init__(opened, deps=deps, settings=settings, clock=WallClock() if clock is None else clock)
         self.gates = Gates(self.store, self._clock)
+        self.past = Past(self.store, self._clock)
+        self._since = Since(self.meter)
         self._beside: set[asyncio.Task[None]] = set()
         self.crons = Crons(self.store, self._clock, self._entries)
         self._door = asyncio.Lock()  # or two that open it at once would both enter the lifespans
@@ -209,13 +215,15 @@ class App(Declaring[D]):
         """
         self._refuse_unless_open()
         worker = self._worker(self._worker_options(concurrency, queues, grace, lease))
-        task = asyncio.create_task(worker.run(), name="lamplighter-worker")
-        task.add_done_callback(_log_a_failure)
-        try:
-            yield worker
-        finally:
-            worker.stop()
-            await task
+        recorder = Recorder(self.store, self._clock, self._since, name=worker.name)
+        async with recorder.recording(), watching(self.meter, worker):
+            task = asyncio.create_task(worker.run(), name="lamplighter-worker")
+            task.add_done_callback(_log_a_failure)
+            try:
+                yield worker
+            finally:
+                worker.stop()
+                await task
 
     async def work(self, *, until_idle: bool = False, concurrency: int | None = None) -> None:
         """Run jobs here and now: until cancelled, or until nothing is due, which is handy in tests."""
@@ -253,6 +261,7 @@ class App(Declaring[D]):
             clock=self._clock,
             schedules=self.schedules,
             options=options,
+            meter=self.meter,
         )
 
 

@@ -18,6 +18,8 @@ from lamplighter.core.events import Bus, Event, Listener
 from lamplighter.core.flow import Flow
 from lamplighter.core.model import Added, NewJob
 from lamplighter.engine.context import CURRENT_JOB
+from lamplighter.observe.meter import Meter
+from lamplighter.observe.timed_store import TimedStore
 from lamplighter.store.base import Store
 
 D = TypeVar("D")
@@ -30,13 +32,15 @@ class Enqueuing(Generic[D]):
     """The part of an app that adds jobs."""
 
     def __init__(self, store: Store, *, deps: D, settings: Settings, clock: Clock) -> None:
-        self.store = store
+        self.meter = Meter(tenants=settings.metrics_tenants)
+        """What this process did, counted."""
+        self.store: Store = TimedStore(store, self.meter)
         self.deps = deps
         self.settings = settings
         self._clock = clock
         self._bus = Bus()
-        self._rules = Rules(store, clock)
-        self._results = Results(store)
+        self._rules = Rules(self.store, clock)
+        self._results = Results(self.store)
         self._open: list[AsyncExitStack] = []
 
     @property

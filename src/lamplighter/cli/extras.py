@@ -10,6 +10,7 @@ INTEGRATIONS = ("aiosmtplib", "alembic", "authlib", "cryptography", "css_inline"
 WEB = (*INTEGRATIONS, "argon2", "fastapi", "joserfc", "uvicorn")
 EXTRAS = {
     "integrations": INTEGRATIONS,
+    "metrics": ("prometheus_client",),
     "demo": (*WEB, "starlette"),
     "web": WEB,
 }

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lamplighter.cli.extras import need
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, count, print_json, say
 from lamplighter.core.config import load
@@ -32,6 +33,14 @@ def work(
         list[str] | None, typer.Option("--queue", "-q", metavar="QUEUE", help="Only this queue; may be repeated.")
     ] = None,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End once nothing is due.")] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option("--metrics-port", metavar="PORT", min=0, max=65_535, help="Show metrics there; 0: any free port."),
+    ] = None,
+    metrics_host: Annotated[
+        str | None,
+        typer.Option("--metrics-host", metavar="HOST", help="At which address; by default 127.0.0.1."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the jobs of an app.
@@ -39,11 +48,15 @@ def work(
     SIGTERM or Ctrl-C ends it: it takes no more jobs and gives those that run their grace time to finish. A second one
     ends it at once.
     """
-    loaded = load(flags={"concurrency": concurrency, "queues": queue or None})
+    flags = {"concurrency": concurrency, "queues": queue or None}
+    loaded = load(flags={**flags, "metrics_port": metrics_port, "metrics_host": metrics_host})
     set_up_logging(loaded.settings.log_level)
     app = find_app(target)
     chosen = loaded.settings.queues if queue else None  # what no flag says, the app's own settings do
-    ended = run_async(_work(app, concurrency, chosen, until_idle=until_idle, quiet=json))
+    host = app.settings.metrics_host if metrics_host is None else loaded.settings.metrics_host
+    port = app.settings.metrics_port if metrics_port is None else metrics_port
+    with _metrics_of(app, host, port, quiet=json):
+        ended = run_async(_work(app, concurrency, chosen, until_idle=until_idle, quiet=json))
     if json:
         print_json(ended)
     else:
@@ -71,6 +84,21 @@ async def _work(
                 say(f"Working on {app.store.url}: {at_once:,} at once, {served}. Ctrl-C drains and stops.")
             await (app.until_idle(worker) if until_idle else worker.stopped())
     return counts
+
+
+@contextmanager
+def _metrics_of(app: Any, host: str, port: int | None, *, quiet: bool) -> Iterator[None]:
+    """Show them, if somebody said where."""
+    if port is None:
+        yield
+        return
+    need("metrics", "--metrics-port")
+    from lamplighter.observe.exposing import exposed  # noqa: PLC0415 - optional
+
+    with exposed(app.meter, host=host, port=port) as taken:
+        if not quiet:
+            say(f"Metrics are at http://{f'[{host}]' if ':' in host else host}:{taken}/metrics.")
+        yield
 
 
 @contextmanager

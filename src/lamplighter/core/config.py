@@ -83,6 +83,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_failed_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_history: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=90)
     keep_audit: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=400)
+    metrics_host: Annotated[str, HOST] = "127.0.0.1"
+    metrics_port: Annotated[int | None, whole(0, 65_535)] = None
+    metrics_tenants: Annotated[int, whole(0, 1000)] = 0
     log_level: Annotated[LogLevel, choice(*get_args(LogLevel))] = "info"
 
     def shown(self) -> dict[str, str]:

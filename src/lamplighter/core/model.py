@@ -322,8 +322,15 @@ class JobView(Struct, frozen=True, kw_only=True):
     children: Children | None = None
 
 
+MOST_LINES = 100
+
+
 class QueueStats(Struct, frozen=True, kw_only=True):
-    """How many jobs of a queue are in each state (ended ones: as far as they are still kept)."""
+    """How many jobs of a queue are in each state (ended ones: as far as they are still kept).
+
+    `oldest`: since when the job is due that has waited longest in line. Jobs that wait for a limit stand in no line. Of
+    very many lines (one for each tenant and priority), `MOST_LINES` are looked at.
+    """
 
     queue: str
     paused: bool
@@ -334,6 +341,7 @@ class QueueStats(Struct, frozen=True, kw_only=True):
     done: int = 0
     failed: int = 0
     cancelled: int = 0
+    oldest: datetime | None = None
 
 
 class Keep(Struct, frozen=True):

@@ -28,7 +28,7 @@ Asked = Literal["cancel", "release"]
 class Run:
     """A claimed job in this worker, from claim to durable outcome."""
 
-    __slots__ = ("asked", "begun", "ctx", "definition", "job", "last_renewal", "lost", "started", "task")
+    __slots__ = ("asked", "begun", "ctx", "definition", "job", "last_renewal", "lost", "started", "task", "took")
 
     def __init__(
         self, job: Claimed, definition: Definition | None, deps: Any, started: datetime, children: ReadChildren
@@ -51,6 +51,8 @@ class Run:
         self.lost = False
         """Whether its lease is known to be someone else's."""
         self.task: asyncio.Task[None] | None = None
+        self.took = 0.0
+        """How long it ran, in seconds, once it has ended."""
         timeout = definition.timeout if definition else None
         self.last_renewal = None if timeout is None else started + timedelta(seconds=timeout)
         """Past it, a handler that heeds no timeout is given up: its lease may run out, and another worker take over."""

@@ -29,6 +29,7 @@ from lamplighter.engine.listen import listen
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.run import Run, Runner
 from lamplighter.engine.tick import Entry, Ticker
+from lamplighter.observe.meter import UNKNOWN, Attempt, Ended, Meter
 from lamplighter.store.base import Store
 
 _log = logging.getLogger("lamplighter.worker")
@@ -36,7 +37,7 @@ _log = logging.getLogger("lamplighter.worker")
 BEAT_MARGIN = 1.0  # seconds: a beat takes its time too, when all come at once
 LAST_WORDS = 5.0  # seconds that cancelled handlers have to tidy up, when their worker stops
 
-_EVENT_OF: dict[str, EventKind] = {
+_ENDED_AS: dict[str, Ended] = {
     "done": "done",
     "fail": "failed",
     "retry": "retried",
@@ -75,12 +76,14 @@ class Worker:
         clock: Clock,
         schedules: Sequence[Entry] = (),
         options: WorkerOptions,
+        meter: Meter | None = None,
     ) -> None:
         self.name = options.name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._store = store
         self._bus = bus
         self._clock = clock
         self._options = options
+        self._meter = Meter() if meter is None else meter
         self._started_at = clock()
         self._runs: dict[tuple[str, int], Run] = {}  # by id and fence: a lost run may go on beside its successor
         self.begun = 0
@@ -122,6 +125,16 @@ class Worker:
     def is_idle(self) -> bool:
         """Whether no handler runs, every outcome is durable, and no schedule is still to be looked at."""
         return not self._runs and self._ticker.has_ticked
+
+    @property
+    def running(self) -> int:
+        """How many handlers run."""
+        return self._active
+
+    @property
+    def slots(self) -> int:
+        """How many may at once."""
+        return self._options.concurrency
 
     def serves(self, queue: str) -> bool:
         """Whether it takes jobs from a queue."""
@@ -266,9 +279,11 @@ class Worker:
             run.task = self._loop.create_task(self._run(run))
 
     async def _run(self, run: Run) -> None:
+        began = self._loop.time()
         try:
             outcome = await self._runner.run(run)
         finally:
+            run.took = self._loop.time() - began
             self._active -= 1
             self._fetcher.slot_came_free()
             if not self._active:
@@ -276,17 +291,16 @@ class Worker:
         self._finisher.add(run, outcome)
 
     def _settled(self, endings: Sequence[Ending], won: set[str]) -> None:
+        heard, attempts = self._bus.heard, []
         for run, outcome in endings:
             self._runs.pop((run.job.id, run.job.fence), None)
-            if self._bus.heard:
-                self._tell_end(run, outcome, won=outcome.id in won)
+            ended = _ended_as(run, outcome) if outcome.id in won else "lost"
+            attempts.append(_attempt(run, ended))
+            if heard:
+                reason = outcome.reason or (outcome.failure and outcome.failure.message)
+                self._emit(ended, run.job, reason=reason or None)
+        self._meter.ended(attempts)
         self._fetcher.slot_came_free()
-
-    def _tell_end(self, run: Run, outcome: Outcome, *, won: bool) -> None:
-        reason = outcome.reason or (outcome.failure and outcome.failure.message)
-        asked = run.asked == "cancel" and ATTEMPT_ENDS[outcome.verb].target not in {State.DONE, State.FAILED}
-        kind: EventKind = "cancelled" if asked else _EVENT_OF[outcome.verb]
-        self._emit(kind if won else "lost", run.job, reason=reason or None)
 
     def _swept(self, swept: Swept) -> None:
         for key, opened in swept.turned:
@@ -295,6 +309,7 @@ class Worker:
             else:
                 _log.info("The breaker of %s is closed again.", key)
         self._fetcher.ring()
+        self._meter.was_rescued(len(swept.rescued))
         if self._bus.heard:
             for job in swept.rescued:
                 self._bus.emit(Event(kind="rescued", job=job, at=self._clock()))
@@ -351,6 +366,21 @@ class Worker:
             stopping=self.is_stopping,
             jobs=[job for job, _ in list(self._runs)[:MOST_TOLD]],
         )
+
+
+def _ended_as(run: Run, outcome: Outcome) -> Ended:
+    """How an attempt ended whose outcome counted."""
+    if run.asked == "cancel" and ATTEMPT_ENDS[outcome.verb].target not in {State.DONE, State.FAILED}:
+        return "cancelled"
+    return _ENDED_AS[outcome.verb]
+
+
+def _attempt(run: Run, ended: Ended) -> Attempt:
+    """What is counted of it. A name that the app does not know may be anything."""
+    job, started = run.job, run.started
+    waited = (started - job.created_at).total_seconds() if job.fence == 1 else None
+    late = (started - job.run_at).total_seconds()
+    return Attempt(job.queue, job.name if run.definition else UNKNOWN, job.tenant, ended, waited, late, run.took)
 
 
 def _started(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

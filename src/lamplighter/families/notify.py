@@ -66,7 +66,12 @@ class NotifyFamily:
             }
             self._dispatcher = Dispatcher(service.database, clock=clock)
             self._deliverer = Deliverer(
-                service.database, service.vault, senders, public_url=settings.public_url, clock=clock
+                service.database,
+                service.vault,
+                senders,
+                public_url=settings.public_url,
+                clock=clock,
+                meter=self._app.meter,
             )
             await self.dispatch.enqueue(everything=True)
             yield

@@ -84,7 +84,8 @@ class TokenFamily:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
-        async with open_service(self._app.settings, self, clock=self._app.clock) as self.service:
+        app = self._app
+        async with open_service(app.settings, self, clock=app.clock, meter=app.meter) as self.service:
             self._outbox = Outbox(self.service.database, self._app, on_held=self._correct_held)
             async with self._outbox.relaying():  # also for what was written before the jobs moved here
                 await self.reconcile.enqueue(everything=True)

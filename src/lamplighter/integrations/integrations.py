@@ -34,6 +34,7 @@ from lamplighter.integrations.transition import Transition, record
 from lamplighter.integrations.vault import Vault
 
 BATCH = 1000  # rows in one transaction or page: no more are in memory at once
+LOOKED_AT = 1000  # integrations, in the order in which they are refreshed, for the first expiry
 FIXED = ("id", "tenant_id", "provider_slug", "created_at")  # what connecting anew leaves as it was
 
 _row = integrations.c
@@ -187,6 +188,18 @@ class Integrations:
         statement = select(_row.status, func.count()).group_by(_row.status)
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
         return {status: count for status, count in rows}  # noqa: C416 - rows are no pairs to mypy
+
+    async def first_expiry(self) -> datetime | None:
+        """When the first access token of an active integration expires, of the thousand that are refreshed first."""
+        first = (
+            select(_row.expires_at)
+            .where(_row.status == "active", _row.refresh_at.is_not(None))
+            .order_by(_row.refresh_at, _row.id)
+            .limit(LOOKED_AT)
+            .subquery()
+        )
+        statement = select(func.min(first.c.expires_at))
+        return maybe_from_us(await self._database.read(lambda connection: connection.execute(statement).scalar()))
 
     async def _due(self, statement: Select[Any]) -> list[Due]:
         return [_due(row) for row in await self._read(statement)]

@@ -33,6 +33,7 @@ from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.migrate import upgrade
 from lamplighter.integrations.tenants import Tenants
 from lamplighter.integrations.vault import KeyRing, MwapCipher, Vault, check_keys
+from lamplighter.observe.meter import Meter
 
 
 class Service(NamedTuple):
@@ -56,8 +57,10 @@ class Service(NamedTuple):
 
 
 @asynccontextmanager
-async def open_service(settings: Settings, planner: Planner, *, clock: Clock = utcnow) -> AsyncIterator[Service]:
-    """Open everything, its tables brought to the newest version.
+async def open_service(
+    settings: Settings, planner: Planner, *, clock: Clock = utcnow, meter: Meter | None = None
+) -> AsyncIterator[Service]:
+    """Open everything, its tables brought to the newest version. `meter`: counts what refreshes come to.
 
     The recovery journal lies in the folder that the settings name, and in development the key too: by default beside
     the database file, or in the current directory if the database is a server.
@@ -76,7 +79,9 @@ async def open_service(settings: Settings, planner: Planner, *, clock: Clock = u
             tenants = Tenants(database, clock=clock)
             registrations = Registrations(database, vault, clock=clock)
             integrations = Integrations(database, vault, planner, clock=clock)
-            async with Refresher(database, vault, journal, token_client, planner, clock=clock) as refresher:
+            async with Refresher(
+                database, vault, journal, token_client, planner, clock=clock, meter=meter
+            ) as refresher:
                 access = TokenAccess(integrations, registrations, refresher, planner, clock=clock)
                 yield Service(
                     database,

@@ -128,7 +128,7 @@ class Store(Protocol):
         """Why attempts of this job failed, oldest first (the last 20 are kept)."""
 
     async def stats(self) -> list[QueueStats]:
-        """Counts by queue and state, in time that does not depend on how many jobs there are."""
+        """Counts by queue and state, and what waits longest; how many jobs there are makes no difference."""
 
     async def pause(self, queue: str, *, paused: bool) -> None:
         """Stop or let go the claims on a queue; running jobs go on."""

@@ -30,10 +30,12 @@ from lamplighter.web.api import (
     enqueue,
     events,
     health,
+    history,
     integrations,
     job_actions,
     jobs,
     limits,
+    metrics,
     notifications,
     openapi,
     probes,
@@ -51,7 +53,7 @@ from lamplighter.web.describing.describe import ABOUT, describe, routes_of
 from lamplighter.web.given import Given, Identify, Integrating
 from lamplighter.web.watch import Watches
 
-NOUNS = (bulk, crons, enqueue, events, job_actions, jobs, limits, queues, results, shares, tenants, workers)
+NOUNS = (bulk, crons, enqueue, events, history, job_actions, jobs, limits, queues, results, shares, tenants, workers)
 WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications, providers)
 
 
@@ -104,6 +106,7 @@ def http_api(
     if integrating is not None:
         api.include(callback.router, prefix, Depends(pass_by))
     api.include(openapi.router, prefix)
+    api.include(metrics.router, "", ADMIT)
     api.include(probes.router)  # where whoever runs processes looks for them
     return api
 

@@ -30,6 +30,7 @@ from lamplighter.web.pages import (
     audit,
     crons,
     failures,
+    history,
     integrations,
     jobs,
     limits,
@@ -40,10 +41,9 @@ from lamplighter.web.pages import (
     workers,
 )
 from lamplighter.web.pages import refused as refused_pages
-from lamplighter.web.pages.history import History
 from lamplighter.web.signin.login import Door, login_router
 
-NOUNS = (overview, queues, jobs, failures, crons, workers, limits, tenants)
+NOUNS = (overview, history, queues, jobs, failures, crons, workers, limits, tenants)
 WITH_INTEGRATIONS = (integrations, notifications, audit)
 STATIC = Path(__file__).parent / "static"
 
@@ -68,8 +68,6 @@ def dashboard(
 ) -> FastAPI:
     """The dashboard of a Lamplighter app, as an ASGI app. The host opens the app, and says who calls.
 
-    Charts begin with what was sampled since this process opened the app: make the dashboard before that.
-
     Args:
         identify: who sent a request; None: nobody is known. The role of a tenant is refused.
         tokens: the app's token family; without it there are no pages about integrations.
@@ -90,8 +88,6 @@ def dashboard(
     pages.state.given = Given(app, identify, integrating, frozenset(), Actions(app))
     pages.state.login_url = login_url
     pages.state.has_door = door is not None
-    pages.state.history = History(app.store, app.clock)
-    app.lifespan(pages.state.history.sampling)
     for noun in NOUNS if tokens is None else (*NOUNS, *WITH_INTEGRATIONS):
         pages.include_router(noun.router, dependencies=[Depends(admit_staff, scope="function")])
     if door is not None:

@@ -1,4 +1,4 @@
-"""Why a route about jobs does not do what was asked."""
+"""Why a route does not do what was asked."""
 
 from __future__ import annotations
 
@@ -31,3 +31,7 @@ class ActionOver(LamplighterError):
 
 class TooManyActions(LamplighterError):
     """This process is busy with as many actions as it takes on."""
+
+
+class NotInstalled(LamplighterError):
+    """What was asked for needs an extra that is not installed."""

@@ -70,7 +70,6 @@ async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Sit
         tokens, door = _tokens(app, url), Door(sessions, password, once)
         api = http_api(app, identify=identify, tokens=tokens, public_url=url, trusted_origins=trusted)
         pages = dashboard(app, identify=identify, tokens=tokens, door=door, trusted_origins=trusted)
-        await stack.enter_async_context(pages.state.history.sampling())  # the app is open already
         link = None if url is None else Secret(f"{url}{PAGES}/login?once={once.make().reveal()}")
         yield Site(
             Starlette(routes=[*map(_to_pages, ("/", PAGES)), Mount(PAGES, pages), Mount("", api)]), host, port, link

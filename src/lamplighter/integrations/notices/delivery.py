@@ -15,6 +15,7 @@ from lamplighter.integrations.notices.message import Envelope, Message, end, rea
 from lamplighter.integrations.notices.wording import tell
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.vault import Vault
+from lamplighter.observe.meter import Meter
 
 GIVE_UP_AFTER = timedelta(days=1)  # by then whoever it was for has found out, or nobody mends it
 
@@ -33,12 +34,14 @@ class Deliverer:
         *,
         public_url: str | None,
         clock: Clock,
+        meter: Meter | None = None,
     ) -> None:
         self._database = database
         self._vault = vault
         self._senders = senders
         self._public_url = public_url
         self._clock = clock
+        self._meter = Meter() if meter is None else meter
 
     async def deliver(self, message_id: str) -> Delivered:
         """Send it, unless it was sent, or its recipient removed.
@@ -54,12 +57,16 @@ class Deliverer:
             await self._send(envelope)
         except Undelivered as error:
             if self._clock() - envelope.message.created_at < GIVE_UP_AFTER:
+                self._meter.notified(envelope.message.channel, "retried")
                 raise
+            self._meter.notified(envelope.message.channel, "given_up")
             await self._end(envelope.message, f"given up after {GIVE_UP_AFTER.days} day: {error}")
             raise Refused(f"it is given up after {GIVE_UP_AFTER.days} day: {error}") from None
         except Refused as error:
+            self._meter.notified(envelope.message.channel, "refused")
             await self._end(envelope.message, str(error))
             raise
+        self._meter.notified(envelope.message.channel, "sent")
         await self._end(envelope.message, None)
         return "sent"
 

@@ -38,6 +38,7 @@ from lamplighter.integrations.oauth import (
 )
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.refreshing import outage, row
+from lamplighter.integrations.refreshing.counted import counted
 from lamplighter.integrations.refreshing.gates import Gates, Permit
 from lamplighter.integrations.refreshing.journal import Journal
 from lamplighter.integrations.refreshing.outcome import Busy, Gone, Refreshed, Shut, Wait
@@ -48,6 +49,7 @@ from lamplighter.integrations.refreshing.together import Together
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.vault import UnknownKey, Vault, VaultError
+from lamplighter.observe.meter import Meter
 
 __all__ = ["Busy", "Gone", "Recovered", "Refreshed", "Refresher", "Shut", "Unsaved", "Wait"]
 
@@ -77,6 +79,7 @@ class Refresher:
         random: Dice = dice.random,
         owner: str | None = None,
         patience: float = 15,
+        meter: Meter | None = None,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -93,6 +96,7 @@ class Refresher:
         self._looks = Together(self._look)
         self._locks = Together(self._lock)
         self._running: set[asyncio.Task[Refreshed]] = set()
+        self._meter = Meter() if meter is None else meter
 
     async def refresh(self, integration_id: str, *, force: bool = False, rejected: int | None = None) -> Refreshed:
         """Refresh it if it is due, or in any case with `force`, or if the tokens of version `rejected` are its last.
@@ -110,6 +114,12 @@ class Refresher:
         force = force or seen.token_version == rejected
         if not force and self._is_fresh(seen.status, seen.refresh_at):
             return _without_asking("fresh", integration_id, seen.refresh_at)
+        with counted(self._meter, seen.provider_slug) as tell:
+            refreshed = await self._refresh(integration_id, seen, force=force)
+            tell(refreshed.outcome)
+        return refreshed
+
+    async def _refresh(self, integration_id: str, seen: row.Seen, *, force: bool) -> Refreshed:
         self._refuse_locked(seen)
         if seen.lock_owner is not None:  # it expired: its holder may have died with tokens in its journal
             await self._take_estate(integration_id)

@@ -94,6 +94,11 @@ class Lines:
                 del self._classes[class_]
                 self._served.pop(class_, None)
 
+    def oldest(self, queue: str) -> datetime | None:
+        """Since when the job is due that has waited longest in line."""
+        lines = (line for (of, _), lines in self._classes.items() if of == queue for line in lines.values())
+        return min((line.jobs[0][0] for line in lines if line.jobs), default=None)
+
     def views(self, queue: str, limit: int) -> list[ShareView]:
         """The lines of a queue that have jobs, who is next first."""
         found = [

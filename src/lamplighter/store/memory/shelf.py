@@ -145,9 +145,14 @@ class Shelf:
         return [id_ for id_ in oldest if not self._spared(id_)]
 
     def stats(self, paused: Collection[str]) -> list[QueueStats]:
-        """How long each line is."""
+        """How many jobs there are, and since when the first in line is due."""
         queues = sorted({queue for queue, _ in self._by_state}.union(paused))
-        return [QueueStats(queue=queue, paused=queue in paused, **self._counts(queue)) for queue in queues]
+        return [
+            QueueStats(
+                queue=queue, paused=queue in paused, **self._counts(queue), oldest=self._flow.lines.oldest(queue)
+            )
+            for queue in queues
+        ]
 
     def _spared(self, id_: str) -> bool:
         """Whether it is a child whose parent may still ask how it ended."""

@@ -53,8 +53,22 @@ SELECT queue, state FROM SCHEMA.totals WHERE n > 0
 -- :failures Why attempts of a job failed, oldest first.
 SELECT fence, at, kind, error, message, traceback FROM SCHEMA.failures WHERE job = $1 ORDER BY fence
 
--- :totals How many jobs each queue has in each state; a paused queue without jobs too.
-SELECT coalesce(t.queue, p.queue) AS queue, t.state, t.n, p.queue IS NOT NULL AS paused
+-- :totals How many jobs each queue has in each state; a paused queue without jobs too. With those that are queued: since when
+-- the job is due that is first in line, of some of the lines, which are found by leaps.
+SELECT coalesce(t.queue, p.queue) AS queue, t.state, t.n, p.queue IS NOT NULL AS paused,
+       CASE WHEN t.state = 'queued' THEN (
+           WITH RECURSIVE line AS (
+               (SELECT coalesce(j.tenant, '') AS tenant, j.priority, j.run_at, 1 AS nth FROM SCHEMA.jobs AS j
+                WHERE j.queue = t.queue AND j.state = 'queued' AND j.waits_on IS NULL
+                ORDER BY coalesce(j.tenant, ''), j.priority, j.run_at, j.id LIMIT 1)
+               UNION ALL
+               SELECT n.tenant, n.priority, n.run_at, line.nth + 1 FROM line CROSS JOIN LATERAL (
+                   SELECT coalesce(j.tenant, '') AS tenant, j.priority, j.run_at FROM SCHEMA.jobs AS j
+                   WHERE j.queue = t.queue AND j.state = 'queued' AND j.waits_on IS NULL
+                     AND (coalesce(j.tenant, ''), j.priority) > (line.tenant, line.priority)
+                   ORDER BY coalesce(j.tenant, ''), j.priority, j.run_at, j.id LIMIT 1
+               ) AS n WHERE line.nth < $1
+           ) SELECT min(run_at) FROM line) END AS oldest
 FROM SCHEMA.totals AS t FULL JOIN SCHEMA.paused AS p ON p.queue = t.queue
 
 -- :pause Let nobody claim from a queue.

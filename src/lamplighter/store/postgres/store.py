@@ -14,6 +14,7 @@ from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
 from lamplighter.core.model import (
     ENDED,
     LIVE,
+    MOST_LINES,
     MOVES,
     Added,
     Beat,
@@ -153,7 +154,7 @@ class PostgresStore:
         return views.failures(await self._fetch("failures", job))
 
     async def stats(self) -> list[QueueStats]:
-        return views.stats(await self._fetch("totals"))
+        return views.stats(await self._fetch("totals", MOST_LINES))
 
     async def pause(self, queue: str, *, paused: bool) -> None:
         await self._fetch("pause" if paused else "resume", queue)

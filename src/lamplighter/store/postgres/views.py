@@ -73,6 +73,8 @@ def stats(rows: Iterable[Row]) -> list[QueueStats]:
         counts[row["queue"]]["paused"] = row["paused"]
         if row["state"] is not None:
             counts[row["queue"]][row["state"]] = row["n"]
+        if row["oldest"] is not None:
+            counts[row["queue"]]["oldest"] = from_us(row["oldest"])
     return [QueueStats(queue=queue, **counts[queue]) for queue in sorted(counts)]
 
 

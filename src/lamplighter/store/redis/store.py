@@ -14,6 +14,7 @@ from lamplighter.core.errors import StoreUnavailable, TransactionUnsupported
 from lamplighter.core.flow_control import GateView, Order, ShareView, Turned
 from lamplighter.core.model import (
     LIVE,
+    MOST_LINES,
     MOVES,
     Added,
     Beat,
@@ -221,12 +222,14 @@ class RedisStore:
         return [rows.failure_of(packed) for packed in await self._run("failures", job, again=True)]
 
     async def stats(self) -> list[QueueStats]:
-        numbers, paused = await self._run("stats", again=True)
-        counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        numbers, paused, oldest = await self._run("stats", MOST_LINES, again=True)
+        counts: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         for queue in _texts(paused):
             counts[queue] = {}
         for field, n in pairs(numbers):
             counts[field[1:].decode()][STATES[chr(field[0])].value] = int(n)
+        for name, due in pairs(oldest):
+            counts[name.decode()]["oldest"] = from_us(int(due))
         held = set(_texts(paused))
         return [QueueStats(queue=queue, paused=queue in held, **counts[queue]) for queue in sorted(counts)]
 

@@ -218,3 +218,16 @@ DELETE FROM lamp_gates WHERE key IN (
            OR g.since + coalesce(iif(json_valid(r.value), json_extract(r.value, '$.within'), NULL), :within) <= :now)
       AND NOT EXISTS (SELECT 1 FROM lamp_waits w WHERE w.gate = g.key AND w.n > 0)
     LIMIT :most);
+
+-- :oldest Since when the job is due that is first in line, of some of the lines of each of these queues. (The plus is as
+-- in `heads`.)
+SELECT json_group_array(json_array(q.value, (
+    SELECT min((
+        SELECT run_at FROM lamp_jobs
+        WHERE state = 'queued' AND gate IS NULL AND queue = q.value AND priority = l.priority
+          AND coalesce(tenant, '') = +l.tenant
+        ORDER BY run_at, id LIMIT 1))
+    FROM (
+        SELECT priority, tenant FROM lamp_lines WHERE has_jobs = 1 AND queue = q.value
+        ORDER BY priority DESC, tag, tenant LIMIT :most) l)))
+FROM json_each(:queues) q;

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lamplighter.core.clock import from_us
 from lamplighter.core.flow_control import GateView, ShareView
-from lamplighter.core.model import Failure, QueueStats
+from lamplighter.core.model import MOST_LINES, Failure, QueueStats
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
@@ -28,7 +28,11 @@ def stats(connection: Connection) -> list[QueueStats]:
     paused = set(counts)
     for queue, state, n in connection.execute(SQL["counts"]):
         counts.setdefault(queue, {})[state] = n
-    return [QueueStats(queue=queue, paused=queue in paused, **counts[queue]) for queue in sorted(counts)]
+    oldest = dict(unpack(connection, "oldest", queues=pack(sorted(counts)), most=MOST_LINES))
+    return [
+        QueueStats(queue=queue, paused=queue in paused, **counts[queue], oldest=maybe_from_us(oldest[queue]))
+        for queue in sorted(counts)
+    ]
 
 
 def gates(connection: Connection, keys: Sequence[str], limit: int, now: int) -> list[GateView]:

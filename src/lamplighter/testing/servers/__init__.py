@@ -16,6 +16,7 @@ from lamplighter.testing.servers.base import MissingServer, PrivateServer, Serve
 from lamplighter.testing.servers.cluster import RedisCluster, private_redis_cluster
 from lamplighter.testing.servers.pgbouncer import PgBouncerServer, private_pgbouncer
 from lamplighter.testing.servers.postgres import PostgresServer, private_postgres
+from lamplighter.testing.servers.prometheus import PrometheusServer, private_prometheus
 from lamplighter.testing.servers.redis import RedisServer, private_redis
 from lamplighter.testing.servers.sentinel import RedisSentinel, private_sentinel
 
@@ -24,12 +25,14 @@ __all__ = [
     "PgBouncerServer",
     "PostgresServer",
     "PrivateServer",
+    "PrometheusServer",
     "RedisCluster",
     "RedisSentinel",
     "RedisServer",
     "ServerFailed",
     "private_pgbouncer",
     "private_postgres",
+    "private_prometheus",
     "private_redis",
     "private_redis_cluster",
     "private_sentinel",

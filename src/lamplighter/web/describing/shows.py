@@ -7,13 +7,13 @@ from typing import Any, NamedTuple, TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
 
-JSON, EVENTS = "application/json", "text/event-stream"
+JSON, EVENTS, TEXT = "application/json", "text/event-stream", "text/plain"
 
 
 class Shows(NamedTuple):
     """`data`: its type; None: nothing (204). `status`: of the answer; `also`: the types of those with another status.
     `paged`: with `next`, and what else is `beside`. `bare`: without the envelope. `events`: of a stream, the type of
-    each event's data by its name. `redirects`: a browser is sent on."""
+    each event's data by its name. `text`: it is none of that, but plain text. `redirects`: a browser is sent on."""
 
     data: Any = None
     status: int = 200
@@ -22,6 +22,7 @@ class Shows(NamedTuple):
     beside: Mapping[str, type] = {}
     bare: bool = False
     events: Mapping[str, Any] = {}
+    text: bool = False
     redirects: bool = False
 
     @property
@@ -51,6 +52,11 @@ def shows(
 def shows_events(**events: Any) -> Callable[[F], F]:
     """The route answers with a stream of events of these names, each with data of this type."""
     return _mark(Shows(events=events))
+
+
+def shows_text(endpoint: F) -> F:
+    """The route answers with plain text."""
+    return _mark(Shows(text=True))(endpoint)
 
 
 def redirects() -> Callable[[F], F]:

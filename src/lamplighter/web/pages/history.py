@@ -1,107 +1,66 @@
-"""How the counts of all queues went: sampled in this process, in rings that never grow.
-
-Stores keep no past. What they count are levels (how many wait, run, have failed and are kept), so levels are what is
-drawn: throughput cannot be had from them, since ended jobs are forgotten and a fall says nothing. Where nobody sampled,
-because the process was not there or the store was not, there is a gap, and it is drawn as one.
-"""
+"""`/history`: what the charts draw; and the same as a table, for whoever does not see them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, NamedTuple
 
-from lamplighter.core.clock import Clock
-from lamplighter.core.errors import StoreError
-from lamplighter.core.model import QueueStats
-from lamplighter.store.base import Store
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
-Span: TypeAlias = Literal["15m", "24h", "7d"]
+from lamplighter.app import App
+from lamplighter.observe.history.past import Line, Point, Span
+from lamplighter.web import answers
+from lamplighter.web.bodies import Text
+from lamplighter.web.given import TheApp
+from lamplighter.web.roles import Right, needs
 
-EVERY = 5.0  # seconds between samples: as often as the finest ring takes one
-LOST = 3  # samples missing in a row are a gap
+SPANS: tuple[tuple[Span, str], ...] = (("15m", "15 min"), ("24h", "24 h"), ("7d", "7 days"))
+FIELDS = ("run_p50", "run_p95", "wait_p50", "wait_p95", "waiting", "delayed", "running")
 
-
-class Sample(NamedTuple):
-    """The sums over all queues at a moment, in whole seconds since 1970. `waiting`: jobs that are due."""
-
-    at: int
-    waiting: int
-    delayed: int
-    active: int
-    failed: int
+router = APIRouter()
 
 
-class Ring:
-    """The samples of one span, at most one in each step."""
+class Told(NamedTuple):
+    """A point, and when it begins."""
 
-    def __init__(self, lasts: timedelta, step: timedelta) -> None:
-        self.lasts = int(lasts.total_seconds())
-        self.step = int(step.total_seconds())
-        self._samples: deque[Sample] = deque(maxlen=self.lasts // self.step)
-
-    def note(self, sample: Sample) -> None:
-        """Keep it, unless its step has one already."""
-        if not self._samples or sample.at // self.step > self._samples[-1].at // self.step:
-            self._samples.append(sample)
-
-    def since(self, now: int) -> list[Sample]:
-        """Those of the span that ends now, the oldest first."""
-        return [one for one in self._samples if one.at > now - self.lasts]
+    at: datetime
+    point: Point
 
 
-class History:
-    """The three spans that the dashboard draws."""
+@router.get("/history")
+@needs(Right.READ)
+async def past(app: TheApp, span: Span = "15m", queue: Annotated[Text | None, Query()] = None) -> Response:
+    """Moments, and what happened then: attempts per minute, seconds, and jobs. A moment without values is a gap."""
+    return answers.data(_columns(await app.past.line(span, queue)))
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-        self._rings: dict[Span, Ring] = {
-            "15m": Ring(timedelta(minutes=15), timedelta(seconds=EVERY)),
-            "24h": Ring(timedelta(hours=24), timedelta(minutes=5)),
-            "7d": Ring(timedelta(days=7), timedelta(minutes=30)),
-        }
 
-    def note(self, stats: Sequence[QueueStats], at: datetime) -> None:
-        """Take a sample of what somebody has read."""
-        sample = Sample(
-            int(at.timestamp()),
-            sum(one.queued for one in stats),
-            sum(one.scheduled + one.held for one in stats),
-            sum(one.running for one in stats),
-            sum(one.failed for one in stats),
-        )
-        for ring in self._rings.values():
-            ring.note(sample)
+async def table(app: App[object], span: Span, queue: str | None = None) -> Sequence[Told]:
+    """The same in a few rows, the newest first."""
+    line = await app.past.line(span, queue, coarse=True)
+    return [Told(datetime.fromtimestamp(point.at, UTC), point) for point in reversed(line.points)]
 
-    def columns(self, span: Span, now: datetime) -> list[list[int | None]]:
-        """Moments, and the values at them; where samples are missing, a moment without values."""
-        ring = self._rings[span]
-        rows: list[Sequence[int | None]] = []
-        last: int | None = None
-        for sample in ring.since(int(now.timestamp())):
-            if last is not None and sample.at - last > LOST * ring.step:
-                rows.append((last + ring.step, None, None, None, None))
-            rows.append(sample)
-            last = sample.at
-        return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in Sample._fields]
 
-    @asynccontextmanager
-    async def sampling(self) -> AsyncIterator[None]:
-        """Sample for as long as the block lasts."""
-        task = asyncio.create_task(self._sample(), name="lamplighter-history")
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+def _columns(line: Line) -> dict[str, list[float | None]]:
+    points = list(_with_gaps(line))
+    columns: dict[str, list[float | None]] = {"at": [at for at, _ in points]}
+    for name in ("done", "failed", "retried"):
+        columns[name] = [None if one is None else _per_minute(getattr(one, name), one.seconds) for _, one in points]
+    for name in FIELDS:
+        columns[name] = [None if one is None else getattr(one, name) for _, one in points]
+    return columns
 
-    async def _sample(self) -> None:
-        while True:
-            with suppress(StoreError):  # a store that cannot be reached leaves a gap
-                self.note(await self._store.stats(), self._clock())
-            await asyncio.sleep(EVERY)
+
+def _with_gaps(line: Line) -> Iterator[tuple[int, Point | None]]:
+    """One missing point is no gap: whoever added up may have come late."""
+    last: int | None = None
+    for point in line.points:
+        if last is not None and point.at - last > 2 * line.step:
+            yield last + line.step, None
+        yield point.at, point
+        last = point.at
+
+
+def _per_minute(count: int, seconds: int) -> float:
+    return round(count * 60 / seconds, 2)

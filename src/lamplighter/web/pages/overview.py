@@ -1,4 +1,4 @@
-"""`/`: how everything is, and what needs a hand. `/history`: what its charts draw."""
+"""`/`: how everything is, and what needs a hand."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fastapi.responses import Response
 from lamplighter.app.why.sight import WorkerSeen
 from lamplighter.core.flow_control import GateView
 from lamplighter.core.model import JobView, QueueStats, State, Where
+from lamplighter.observe.history.past import Span
 from lamplighter.store.base import Store
-from lamplighter.web import answers
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
-from lamplighter.web.pages.history import History, Span
+from lamplighter.web.pages.history import SPANS, table
 from lamplighter.web.pages.newest import newest
 from lamplighter.web.pages.rendering import place, render
 from lamplighter.web.roles import Right, needs
@@ -67,13 +67,12 @@ async def overview(request: Request, admitted: Admission, app: TheApp, span: Spa
     """Everything at a glance."""
     store, now = app.store, app.clock()
     stats = await store.stats()
-    history: History = request.app.state.history
-    history.note(stats, now)
-    workers, gates, failed, oldest = await asyncio.gather(
+    workers, gates, failed, oldest, rows = await asyncio.gather(
         app.workers(),
         store.gates(limit=GATES, now=now),
         newest(store, Where(states=(State.FAILED,)), stats, limit=FAILED),
         _oldest(store, stats),
+        table(app, span),
     )
     crew = _crew(workers)
     return render(
@@ -87,15 +86,9 @@ async def overview(request: Request, admitted: Admission, app: TheApp, span: Spa
         oldest=oldest,
         troubles=list(_troubles(stats, crew, gates)),
         span=span,
+        spans=SPANS,
+        rows=rows,
     )
-
-
-@router.get("/history")
-@needs(Right.READ)
-async def past(request: Request, app: TheApp, span: Span = "15m") -> Response:
-    """Moments, and what waited, was delayed, ran and had failed then."""
-    history: History = request.app.state.history
-    return answers.data(history.columns(span, app.clock()))
 
 
 def _totals(stats: Sequence[QueueStats]) -> Totals:

@@ -9,10 +9,12 @@ from fastapi.responses import Response
 
 from lamplighter.core.flow_control import QUEUE, QueueRule
 from lamplighter.core.model import LIVE, QueueStats, Where
+from lamplighter.observe.history.past import Span
 from lamplighter.store.rules import read_rule
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Queue
 from lamplighter.web.given import TheApp
+from lamplighter.web.pages.history import SPANS, table
 from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
 
@@ -31,18 +33,31 @@ async def list_queues(request: Request, admitted: Admission, app: TheApp) -> Res
 
 @router.get("/queues/{queue}")
 @needs(Right.READ)
-async def see_queue(request: Request, queue: Queue, admitted: Admission, app: TheApp) -> Response:
+async def see_queue(request: Request, queue: Queue, admitted: Admission, app: TheApp, span: Span = "15m") -> Response:
     """One of them; one that nobody has used yet is empty."""
     store = app.store
-    stats, lines, rules, jobs = await asyncio.gather(
+    stats, lines, rules, jobs, rows = await asyncio.gather(
         store.stats(),
         store.shares(queue, limit=LINES),
         store.records(QUEUE, now=app.clock()),
         store.page(Where(queues=(queue,), states=tuple(sorted(LIVE))), limit=JOBS),
+        table(app, span, queue),
     )
     counts = next((one for one in stats if one.queue == queue), QueueStats(queue=queue, paused=False))
     rule = next((read_rule(one.value, QueueRule) for one in rules if one.name == queue), QueueRule())
-    return render(request, "queue.html", admitted.caller, queue=counts, lines=lines, most=LINES, rule=rule, jobs=jobs)
+    return render(
+        request,
+        "queue.html",
+        admitted.caller,
+        queue=counts,
+        lines=lines,
+        most=LINES,
+        rule=rule,
+        jobs=jobs,
+        span=span,
+        spans=SPANS,
+        rows=rows,
+    )
 
 
 @router.post("/queues/{queue}/pause")

@@ -127,6 +127,11 @@ def _lasting(duration: timedelta) -> str:
     )
 
 
+def _seconds(seconds: float | None) -> str:
+    """How long something took; a dash where nothing did."""
+    return Markup("&ndash;") if seconds is None else _lasting(timedelta(seconds=seconds))
+
+
 def _broken(text: str) -> Markup:
     """A long name that may break where it has a joint."""
     return Markup("").join(Markup("{}<wbr>").format(part) for part in _parts(text)) if text else escape(text)
@@ -153,6 +158,7 @@ def _made() -> Environment:
         "lasting": _lasting,
         "number": _number,
         "place": place,
+        "seconds": _seconds,
         "traceback": read_traceback,
         "when": _when,
     }

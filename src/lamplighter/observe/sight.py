@@ -1,0 +1,33 @@
+"""What the store shows, the same for whoever looks: so of several that show it, one counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from lamplighter.core.flow_control import GateView
+from lamplighter.core.model import QueueStats
+
+
+class Integrating(Struct, frozen=True, kw_only=True):
+    """How the integrations are.
+
+    `expiry`: in how many seconds the first of their access tokens expires; negative: it has; None: there is none.
+    `down`: by provider, whether it is left alone because it does not answer.
+    """
+
+    by_status: Mapping[str, int]
+    expiry: float | None
+    down: Mapping[str, bool]
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """All of it, as of `now`."""
+
+    now: datetime
+    stats: Sequence[QueueStats]
+    gates: Sequence[GateView]
+    workers: int
+    integrating: Integrating | None = None
