@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lamplighter.core.clock import from_us
+from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.flow_control import GateView, ShareView
 from lamplighter.core.model import MOST_LINES, Failure, QueueStats
 from lamplighter.store.pack import pack
