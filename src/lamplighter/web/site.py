@@ -19,7 +19,7 @@ from lamplighter.core.secret import Secret
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.safe_url import is_loopback, is_safe
-from lamplighter.web.app import http_api
+from lamplighter.web.app import callback_url, http_api
 from lamplighter.web.dashboard import dashboard
 from lamplighter.web.signin.allowance import Allowance
 from lamplighter.web.signin.identify import identify_by, paced
@@ -69,7 +69,14 @@ async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Sit
         trusted = () if url is None else ("{0.scheme}://{0.netloc}".format(urlsplit(url)),)
         tokens, door = _tokens(app, url), Door(sessions, password, once)
         api = http_api(app, identify=identify, tokens=tokens, public_url=url, trusted_origins=trusted)
-        pages = dashboard(app, identify=identify, tokens=tokens, door=door, trusted_origins=trusted)
+        pages = dashboard(
+            app,
+            identify=identify,
+            tokens=tokens,
+            callback_url=None if tokens is None else callback_url(url),
+            door=door,
+            trusted_origins=trusted,
+        )
         await stack.enter_async_context(pages.state.history.sampling())  # the app is open already
         link = None if url is None else Secret(f"{url}{PAGES}/login?once={once.make().reveal()}")
         yield Site(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from typing import NamedTuple
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
 from lamplighter.core.secret import Secret
+from lamplighter.web.forms import read_form
 from lamplighter.web.pages.rendering import render
 from lamplighter.web.roles import Caller, Role
 from lamplighter.web.signin.allowance import Allowance, TooMany, address_of
@@ -72,7 +72,8 @@ def login_router(door: Door) -> APIRouter:
             tries.take(request)
         except TooMany as error:
             return _page(request, 429, TOO_OFTEN, {"Retry-After": str(math.ceil(error.retry_in.total_seconds()))})
-        is_right = await door.password.is_right(await _password(request))
+        form = await read_form(request)
+        is_right = await door.password.is_right(Secret(form.get("password", "")))
         return await come_in(request) if is_right else _page(request, 403, WRONG)
 
     @router.post("/logout")
@@ -88,15 +89,6 @@ def login_router(door: Door) -> APIRouter:
 def _above(request: Request) -> str:
     """Where the router is included, wherever that is mounted."""
     return request.url.path.rpartition("/")[0]
-
-
-async def _password(request: Request) -> Secret:
-    body = (await request.body()).decode(errors="replace")
-    try:
-        form = parse_qs(body, max_num_fields=10)
-    except ValueError:  # more fields than the form has
-        form = {}
-    return Secret(form.get("password", [""])[0])
 
 
 def _page(request: Request, status: int, told: str | None = None, headers: dict[str, str] | None = None) -> Response:
