@@ -44,7 +44,8 @@ from lamplighter.web.pages import (
 )
 from lamplighter.web.pages import refused as refused_pages
 from lamplighter.web.pages.history import History
-from lamplighter.web.signin.login import Door, login_router
+from lamplighter.web.signin.door import Door
+from lamplighter.web.signin.login import login_router
 
 NOUNS = (overview, queues, jobs, failures, crons, workers, limits, tenants)
 WITH_INTEGRATIONS = (connecting, integrations, notifications, audit)

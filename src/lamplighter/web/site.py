@@ -22,11 +22,14 @@ from lamplighter.integrations.safe_url import is_loopback, is_safe
 from lamplighter.web.app import callback_url, http_api
 from lamplighter.web.dashboard import dashboard
 from lamplighter.web.signin.allowance import Allowance
+from lamplighter.web.signin.door import Door
 from lamplighter.web.signin.identify import identify_by, paced
 from lamplighter.web.signin.jwks import Jwks
 from lamplighter.web.signin.jwt import Jwt, issuer_of
 from lamplighter.web.signin.keys import Keys
-from lamplighter.web.signin.login import Door
+from lamplighter.web.signin.oidc.client import client_of, people_of
+from lamplighter.web.signin.oidc.oidc import Oidc
+from lamplighter.web.signin.oidc.routes import CALLBACK
 from lamplighter.web.signin.once import Once
 from lamplighter.web.signin.password import AdminPassword
 from lamplighter.web.signin.sessions import Sessions
@@ -55,11 +58,14 @@ async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Sit
     keys, password, once = Keys(store, clock=clock), AdminPassword(store, clock=clock), Once(clock=clock)
     sessions = Sessions(store, clock=clock, secure=url is None or not url.startswith("http://"))
     async with AsyncExitStack() as stack:
-        jwt = await _jwt(app, stack)
-        if not is_loopback(host) and jwt is None and not (await keys.has_live() or await password.is_set()):
+        http = await stack.enter_async_context(HttpPool())
+        jwt, oidc = _jwt(app, http), _oidc(app, http, url)
+        by_password = password if app.settings.web_password == "on" else None  # noqa: S105
+        is_for_others = not is_loopback(host) and jwt is None and oidc is None
+        if is_for_others and not (await keys.has_live() or (by_password and await by_password.is_set())):
             raise ConfigError(
                 f"nobody could sign in from outside, so {host} is not listened on: `lamplighter keys create`, "
-                "`lamplighter admin set-password` or set jwt_issuer first."
+                "`lamplighter admin set-password` or set jwt_issuer or oidc_issuer first."
             )
         identify = paced(
             identify_by(keys, jwt=jwt, sessions=sessions),
@@ -67,7 +73,7 @@ async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Sit
             strangers=Allowance(10, 60),
         )
         trusted = () if url is None else ("{0.scheme}://{0.netloc}".format(urlsplit(url)),)
-        tokens, door = _tokens(app, url), Door(sessions, password, once)
+        tokens, door = _tokens(app, url), Door(sessions, by_password, once, oidc)
         api = http_api(app, identify=identify, tokens=tokens, public_url=url, trusted_origins=trusted)
         pages = dashboard(
             app,
@@ -113,8 +119,17 @@ def _url(told: str | None, host: str, port: int) -> str | None:
     return told.rstrip("/")
 
 
-async def _jwt(app: App[Any], stack: AsyncExitStack) -> Jwt | None:
+def _jwt(app: App[Any], http: HttpPool) -> Jwt | None:
     if (issuer := issuer_of(app.settings)) is None:
         return None
-    http = await stack.enter_async_context(HttpPool())
     return Jwt(issuer, Jwks(http, issuer.jwks_url, clock=app.clock), clock=app.clock)
+
+
+def _oidc(app: App[Any], http: HttpPool, url: str | None) -> Oidc | None:
+    at = f"{url}{PAGES}"
+    client = client_of(app.settings, redirect_uri=f"{at}{CALLBACK}", signed_out_uri=f"{at}/login")
+    if client is not None and url is None:
+        raise ConfigError("the OpenID provider sends browsers back: set web_url to where they find this server.")
+    if client is not None and not is_safe(client.issuer):
+        raise ConfigError("oidc_issuer must be an https:// URL without user name, password or fragment: correct it.")
+    return None if client is None else Oidc(client, people_of(app.settings), http, clock=app.clock)
