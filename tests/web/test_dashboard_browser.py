@@ -78,6 +78,8 @@ async def test_a_viewer_sees_no_buttons_and_is_told_no(board: Board, browser: Br
         await page.goto(f"{board.url}/jobs/{failed.id}")
         await expect(page.locator(".traceback")).to_be_visible()
         assert await page.locator("form[method=post]").count() == 0
+        retry = f"fetch('{board.url}/jobs/{failed.id}/retry', {{method: 'POST'}}).then(answer => answer.status)"
+        assert await page.evaluate(retry) == 403, "and without a button it is no better"
     async with looking(browser, board.url, "tenant") as page:
         await page.goto(f"{board.url}/")
         await expect(page.get_by_role("heading")).to_have_text("Not for you")

@@ -73,6 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_url: Annotated[str | None, WEB_URL] = None
     web_rate: Annotated[int, whole(1, 100_000)] = 500
     web_password: Annotated[Switch, choice(*get_args(Switch))] = "on"  # noqa: S105 - whether there is one
+    web_owners: Annotated[Switch, choice(*get_args(Switch))] = "off"
     jwt_issuer: Annotated[str | None, LINE] = None
     jwt_audience: Annotated[str | None, LINE] = None
     jwt_jwks_url: Annotated[str | None, WEB_URL] = None

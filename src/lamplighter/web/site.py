@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from lamplighter.web.app import callback_url, http_api
 from lamplighter.web.dashboard import dashboard
 from lamplighter.web.signin.allowance import Allowance
 from lamplighter.web.signin.door import Door
-from lamplighter.web.signin.identify import identify_by, paced
+from lamplighter.web.signin.identify import TenantsOf, identify_by, paced
 from lamplighter.web.signin.jwks import Jwks
 from lamplighter.web.signin.jwt import Jwt, issuer_of
 from lamplighter.web.signin.keys import Keys
@@ -68,7 +68,7 @@ async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Sit
                 "`lamplighter admin set-password` or set jwt_issuer or oidc_issuer first."
             )
         identify = paced(
-            identify_by(keys, jwt=jwt, sessions=sessions),
+            identify_by(keys, jwt=jwt, sessions=sessions, tenants_of=_tenants_of(app)),
             callers=Allowance(app.settings.web_rate, app.settings.web_rate),
             strangers=Allowance(10, 60),
         )
@@ -105,6 +105,23 @@ def _tokens(app: App[Any], url: str | None) -> TokenFamily | None:
     if tokens is not None and url is None:
         raise ConfigError("providers send browsers back to us: set web_url to where browsers find this server.")
     return tokens
+
+
+def _tenants_of(app: App[Any]) -> TenantsOf | None:
+    """By who owns them, if that is to count."""
+    if app.settings.web_owners == "off":
+        return None
+    tokens, issuers = app.part(TokenFamily), {app.settings.jwt_issuer, app.settings.oidc_issuer} - {None}
+    if tokens is None or len(issuers) != 1:  # of two issuers, each could name its people as the other's
+        raise ConfigError(
+            "web_owners goes by the tenants of a token family and the subjects of one issuer: give the app a token "
+            "family, and jwt_issuer or oidc_issuer, and if both then the same."
+        )
+
+    async def tenants_of(subject: str) -> Collection[str]:
+        return await tokens.service.tenants.of_owner(subject)
+
+    return tenants_of
 
 
 def _url(told: str | None, host: str, port: int) -> str | None:
