@@ -10,21 +10,20 @@ import argparse
 import asyncio
 import random
 import sys
-import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import quantiles
 
 import httpx2
 from bench.filled_app import filled_app
 from bench.filling import fill
+from bench.store import HELP, store_of
 
 from lamplighter.core.model import Where
-from lamplighter.testing.servers import private_postgres
 
 HERE = Path(__file__).parent
 LATEST = 0.1  # seconds, of 99 in 100 requests
@@ -105,16 +104,6 @@ async def _process(module: str, store: str) -> AsyncIterator[tuple[Process, str]
         await process.wait()
 
 
-@contextmanager
-def _store(told: str | None) -> Iterator[str]:
-    if told == "postgresql":
-        with private_postgres() as server:
-            yield server.url
-        return
-    with tempfile.TemporaryDirectory(dir=HERE) as folder:  # on the disk of the checkout: /tmp may be memory
-        yield told or f"sqlite:///{folder}/jobs.db"
-
-
 def _show(times: Times) -> None:
     print(f"{'read':<44}{'requests':>9}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}")
     for path in READS:
@@ -130,9 +119,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--rate", type=int, default=200, help="requests a second")
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--store", help="a URL of an empty one, or postgresql for a server of its own")
+    parser.add_argument("--store", help=HELP)
     options = parser.parse_args()
-    with _store(options.store) as url:
+    with store_of(options.store) as url:
         times = asyncio.run(_measure(url, options))
     _show(times)
     sys.exit(times.refused > 0 or times.p99 >= LATEST)

@@ -1,19 +1,19 @@
 """How long the pages of the dashboard take with very many jobs in a store.
 
-.venv/bin/python -m bench.pages --jobs 200000
+.venv/bin/python -m bench.pages --jobs 200000 --store postgresql
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
 import time
 from statistics import median
 
 import httpx2
 from bench.filled_app import filled_app, viewer
 from bench.filling import fill
+from bench.store import HELP, store_of
 
 from lamplighter.web import dashboard
 
@@ -57,7 +57,7 @@ async def _time(client: httpx2.AsyncClient, path: str) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=200_000)
-    parser.add_argument("--store", help="an empty one; by default a SQLite file that is deleted afterwards")
+    parser.add_argument("--store", help=HELP)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_measure(given.store or f"sqlite:///{folder}/jobs.db", given.jobs))
+    with store_of(given.store) as url:
+        asyncio.run(_measure(url, given.jobs))

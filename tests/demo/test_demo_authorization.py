@@ -43,6 +43,23 @@ async def test_a_consent_becomes_tokens_that_open_the_users_drive(
     assert len(files.json()["files"]) == about.json()["fileCount"]
 
 
+async def test_a_person_in_a_browser_is_asked_and_may_say_no(world: World, http: httpx2.AsyncClient) -> None:
+    asked, browser = f"{world.url}/{ROTATES}/authorize", {"Accept": "text/html"}
+    query = {
+        "client_id": find_provider(ROTATES).client_id,
+        "redirect_uri": CALLBACK,
+        "response_type": "code",
+        "state": '"><b>',
+    }
+    page = await http.get(asked, params=query, headers=browser)
+    assert (page.status_code, "<h1>Lantern Drive</h1>" in page.text, "<b>" in page.text) == (200, True, False)
+    yes = await http.get(asked, params=query | {"login_hint": "ada"}, headers=browser)
+    no = await http.get(asked, params=query | {"refuse": "yes"}, headers=browser)
+    assert [answer.status_code for answer in (yes, no)] == [302, 302]
+    assert "code=" in yes.headers["Location"]
+    assert "error=access_denied" in no.headers["Location"]
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer made-up"}, {"Authorization": "Basic YTpi"}])
 async def test_a_drive_without_a_token_says_how_to_authenticate(
     world: World, http: httpx2.AsyncClient, headers: dict[str, str]

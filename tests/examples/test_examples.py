@@ -34,6 +34,7 @@ def test_each_example_is_tested_here() -> None:
         "breaker.py",
         "client.mjs",
         "dashboard_in_a_web_app.py",
+        "django_project.py",
         "fair_shares.py",
         "flows.py",
         "full_queue.py",
@@ -172,6 +173,42 @@ def test_a_tenant_connects_in_a_web_app_and_services_call_its_provider(tmp_path:
         assert http.post(path, headers=ada).status_code == 403
         assert http.post(path, headers={"User": "indexer"}).json()["data"]["accessToken"]
         assert http.get(f"/files/{integration['id']}").json()["files"]
+
+
+def manage(folder: Path, *arguments: str) -> None:
+    """Run a command of the Django project."""
+    shutil.copy(EXAMPLES / "django_project.py", folder)
+    environment = os.environ | {"DJANGO_SUPERUSER_PASSWORD": KEY}
+    command = [sys.executable, "-W", "error", "django_project.py", *arguments]
+    subprocess.run(command, cwd=folder, env=environment, check=True, timeout=SOON, capture_output=True)
+
+
+def test_a_django_project_shows_its_own_staff_what_its_views_enqueued(tmp_path: Path, listener: socket.socket) -> None:
+    manage(tmp_path, "migrate")
+    manage(tmp_path, "createsuperuser", "--noinput", "--username", "ada", "--email", "ada@shop.example")
+    with serving("django_project.py", tmp_path, listener) as http:
+        stranger = http.get("/admin/queues/")
+        assert stranger.headers["Location"] == "/admin/login/?next=/admin/queues/"
+        assert http.get("/lamplighter/api/v1/workers").status_code == 401
+        http.get(stranger.headers["Location"])
+        form = {"username": "ada", "password": KEY, "csrfmiddlewaretoken": http.cookies["csrftoken"]}
+        came = http.post(stranger.headers["Location"], data=form)
+        assert (came.status_code, came.headers["Location"]) == (302, "/admin/queues/")
+        token = {"X-CSRFToken": http.cookies["csrftoken"]}
+        begun = http.post("/count/", data={"text": "the lamps are lit"}, headers=token)
+        assert begun.status_code == 202
+        job = begun.json()["job"]
+        answer = http.get(f"/lamplighter/api/v1/jobs/{job}/result?timeout=30").json()
+        assert answer["data"]["result"] == {"words": 4}
+        assert "count_words" in http.get(f"/admin/queues/jobs/{job}").text.replace("<wbr>", "")
+        assert http.post("/admin/queues/queues/reports/pause").status_code == 303
+
+
+def test_a_worker_of_a_django_project_may_be_apart(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLES / "django_project.py", tmp_path)
+    program = [sys.executable, "-m", "lamplighter.cli.main", "work", "django_project:app", "--until-idle"]
+    ended = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=SOON, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.usefixtures("node_modules")

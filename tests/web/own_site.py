@@ -52,13 +52,13 @@ class OwnSite:
 
 
 @asynccontextmanager
-async def running_own_site(app: App[Any]) -> AsyncIterator[OwnSite]:
+async def running_own_site(app: App[Any], listener: socket.socket | None = None) -> AsyncIterator[OwnSite]:
     """The app's site, on loopback, for as long as the block lasts."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    with listener or socket.create_server(("127.0.0.1", 0)) as ours:
+        port = ours.getsockname()[1]
         async with app, open_site(app, host="127.0.0.1", port=port) as site:
             assert site.login_link is not None
-            async with served(site.asgi, listener):
+            async with served(site.asgi, ours):
                 yield OwnSite(f"http://127.0.0.1:{port}", app, site.login_link.reveal())
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
-from tests.counterparts.npm import HERE, install_once
+from tests.web.axe import objections
 from tests.web.board import PAGES, WITH_INTEGRATIONS, Board, running_board
 from tests.web.browser import DESK, PHONE, Scheme, looking, running_browser
 from tests.web.own_site import PASSWORD, running_own_site
 
 from lamplighter import App, Ctx
 from lamplighter.core.config import Settings
-
-AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture
@@ -83,6 +78,8 @@ async def test_a_viewer_sees_no_buttons_and_is_told_no(board: Board, browser: Br
         await page.goto(f"{board.url}/jobs/{failed.id}")
         await expect(page.locator(".traceback")).to_be_visible()
         assert await page.locator("form[method=post]").count() == 0
+        retry = f"fetch('{board.url}/jobs/{failed.id}/retry', {{method: 'POST'}}).then(answer => answer.status)"
+        assert await page.evaluate(retry) == 403, "and without a button it is no better"
     async with looking(browser, board.url, "tenant") as page:
         await page.goto(f"{board.url}/")
         await expect(page.get_by_role("heading")).to_have_text("Not for you")
@@ -161,28 +158,18 @@ async def test_charts_are_drawn(board: Board, browser: Browser, path: str) -> No
 async def test_no_page_has_anything_that_axe_objects_to(
     whole: Board, browser: Browser, scheme: Scheme, size: tuple[int, int]
 ) -> None:
-    install_once()
     [failed, *_] = await whole.fail("inbox", "outbox")
     await whole.app.enqueue(whole.jobs.greet.draft(str(number)) for number in range(60))
     await whole.app.pause("mail")
     await whole.app.gates.open("provider:lantern")
-    axe, found = AXE.read_text(), {}
+    found = {}
     async with looking(browser, whole.url, "operator", scheme=scheme, size=size) as page:
         for path in (*PAGES, *WITH_INTEGRATIONS, f"/jobs/{failed.id}", "/jobs/none"):
             await page.goto(whole.url + path)
-            await page.evaluate(axe)
-            found[path] = _violations(await page.evaluate(f"axe.run({json.dumps({'runOnly': RULES})})"))
+            found[path] = await objections(page)
             is_too_wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
             assert not is_too_wide, path
-    assert [f"{path}: {one}" for path, objections in found.items() for one in objections] == []
-
-
-def _violations(report: dict[str, Any]) -> list[str]:
-    return [
-        f"{one['id']}: {node['html'][:150]}: {node['failureSummary'][:300]}"
-        for one in report["violations"]
-        for node in one["nodes"]
-    ]
+    assert [f"{path}: {one}" for path, some in found.items() for one in some] == []
 
 
 async def _press_until(page: Page, text: str) -> None:

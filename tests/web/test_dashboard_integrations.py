@@ -92,3 +92,13 @@ async def test_a_tenants_notifications_are_shown_apart(whole: Board, connected: 
     shown = set(re.findall(r"/tenants/([^/]+)/integrations/", page))
     assert shown == {tenant}
     assert "connected" in page
+
+
+@pytest.mark.parametrize(
+    "search",
+    [f"/{page}={{}}" for page in ("jobs?tenant", "jobs?queue", "jobs?name", "notifications?tenant", "audit?tenant")]
+    + ["/integrations?tenant={}", "/integrations?provider={}"],
+)
+async def test_what_some_databases_cannot_look_for_is_refused_before_they_are_asked(whole: Board, search: str) -> None:
+    assert (await whole.ask("viewer", search.format("%00"))).status_code == 400
+    assert (await whole.ask("viewer", search.format(""))).status_code == 200

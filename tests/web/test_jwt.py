@@ -26,7 +26,8 @@ from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.testing import FakeClock
 from lamplighter.web import Caller, Role
 from lamplighter.web.signin.jwks import FRESH, LONGEST, PATIENCE, Jwks, NoKeys
-from lamplighter.web.signin.jwt import LEEWAY, Issuer, Jwt, issuer_of
+from lamplighter.web.signin.jwt import Issuer, Jwt, issuer_of
+from lamplighter.web.signin.signed import LEEWAY
 
 ROLES = "https://lamps.example/roles"
 

@@ -27,6 +27,7 @@ from lamplighter.core.setting import (
     SMTP,
     SUBJECTS,
     URL,
+    VALUES,
     WEB_URL,
     Kind,
     choice,
@@ -48,6 +49,7 @@ _FOR_OUR_TESTS = re.compile(r"LAMPLIGHTER_TEST_.*")  # say which servers the tes
 
 Mode = Literal["development", "production"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Switch = Literal["on", "off"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -70,6 +72,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_port: Annotated[int, whole(0, 65_535)] = 8100
     web_url: Annotated[str | None, WEB_URL] = None
     web_rate: Annotated[int, whole(1, 100_000)] = 500
+    web_password: Annotated[Switch, choice(*get_args(Switch))] = "on"  # noqa: S105 - whether there is one
+    web_owners: Annotated[Switch, choice(*get_args(Switch))] = "off"
     jwt_issuer: Annotated[str | None, LINE] = None
     jwt_audience: Annotated[str | None, LINE] = None
     jwt_jwks_url: Annotated[str | None, WEB_URL] = None
@@ -77,6 +81,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     jwt_superadmins: Annotated[tuple[str, ...], SUBJECTS] = ()
     jwt_role_claim: Annotated[str | None, LINE] = None
     jwt_tenants_claim: Annotated[str | None, LINE] = None
+    oidc_issuer: Annotated[str | None, WEB_URL] = None
+    oidc_client_id: Annotated[str | None, LINE] = None
+    oidc_client_secret: Annotated[Secret | None, SECRET] = None
+    oidc_name: Annotated[str | None, LINE] = None
+    oidc_scopes: Annotated[tuple[str, ...], SUBJECTS] = ("openid",)
+    oidc_algorithms: Annotated[tuple[str, ...], several("RS256", "ES256")] = ("RS256", "ES256")
+    oidc_role_claim: Annotated[str, LINE] = "sub"
+    oidc_superadmins: Annotated[tuple[str, ...], VALUES] = ()
+    oidc_operators: Annotated[tuple[str, ...], VALUES] = ()
+    oidc_viewers: Annotated[tuple[str, ...], VALUES] = ()
+    oidc_tenants: Annotated[tuple[str, ...], VALUES] = ()
+    oidc_tenants_claim: Annotated[str | None, LINE] = None
     keep_done: Annotated[timedelta, span("0s", "3650d")] = timedelta(days=7)
     keep_done_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_failed: Annotated[timedelta, span("0s", "3650d")] = timedelta(days=30)

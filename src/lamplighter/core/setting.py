@@ -74,6 +74,10 @@ def _read_subjects(value: object) -> tuple[str, ...]:
     return _read_list(r"[^\s,]{1,200}", value)
 
 
+def _read_values(value: object) -> tuple[str, ...]:
+    return _read_list(r"[^\s,]([^,\n]{0,198}[^\s,])?", value)
+
+
 def _read_list(pattern: str, value: object) -> tuple[str, ...]:
     items = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or len(items) > _MOST_NAMES:
@@ -135,6 +139,7 @@ SMTP = Kind(
 MAILBOX = Kind("an address such as lamps@example.com or Lamplighter <lamps@example.com>", _read_mailbox)
 WEB_URL = Kind("a URL such as https://app.example.com/settings", _read_web_url)
 SUBJECTS = Kind(f"at most {_MOST_NAMES} subjects as a list or with commas between", _read_subjects)
+VALUES = Kind(f"at most {_MOST_NAMES} values as a list or with commas between", _read_values)
 HOST = Kind("an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::1", _read_host)
 LINE = Kind("a line of text", _read_line)
 SECRET = Kind("a line of text", _read_secret, private=True)

@@ -10,12 +10,13 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from lamplighter.demo import drive
 from lamplighter.demo.authorization import Answer, AuthorizationServer
 from lamplighter.demo.catalog import DemoProvider
+from lamplighter.demo.consent import REFUSE, consent_page
 from lamplighter.demo.families import Families
 from lamplighter.demo.faults import Fault, Name, Outage
 from lamplighter.demo.grants import TokenGrant
@@ -29,6 +30,7 @@ class Site:
 
     def __init__(self, provider: DemoProvider) -> None:
         self._slug = provider.slug
+        self._name = provider.display_name
         self._families = Families()
         self._server = AuthorizationServer(provider, self._families)
         self._outcomes: Counter[str] = Counter()
@@ -73,6 +75,8 @@ class Site:
 
     async def _authorize(self, request: Request) -> Response:
         parameters = _once(request.query_params.multi_items())
+        if _is_browser(request) and parameters.keys().isdisjoint({"login_hint", REFUSE}):
+            return HTMLResponse(consent_page(self._name, parameters))
         user = msgspec.convert(parameters["login_hint"], Name) if "login_hint" in parameters else None
         return _response(self._server.authorize(parameters, user))
 
@@ -115,6 +119,11 @@ def json_response(body: object) -> Response:
 def _response(answer: Answer) -> Response:
     body = msgspec.json.encode(answer.body) if answer.body != "" else b""
     return Response(body, answer.status, dict(answer.headers))
+
+
+def _is_browser(request: Request) -> bool:
+    """Programs get on without a page: they say who consents, or that nobody does."""
+    return "text/html" in request.headers.get("Accept", "")
 
 
 async def read_body(request: Request) -> bytes:

@@ -123,7 +123,8 @@ ERRORS: dict[ErrorKind, type[TokenError]] = {
 class Tokens(Struct, frozen=True, kw_only=True):
     """What came. No `refresh_token`: keep the old one; no `scope`: as before. `warnings` are sentences.
 
-    `is_lasting`: the provider said nothing of an end, and gave no refresh token either.
+    `is_lasting`: the provider said nothing of an end, and gave no refresh token either. `id_token`: who consented, if
+    it was asked that (OpenID Connect); nobody has checked it.
     """
 
     access_token: Secret
@@ -133,6 +134,7 @@ class Tokens(Struct, frozen=True, kw_only=True):
     token_type: str
     warnings: tuple[str, ...] = ()
     is_lasting: bool = False
+    id_token: Secret | None = None
 
 
 class TokenClient:
@@ -238,6 +240,7 @@ def _tokens(
         token_type=_text(body, "token_type") or "Bearer",
         warnings=(warning,) if lifetime is None and expires_in is not None else (),
         is_lasting=expires_in is None and refresh_token is None,
+        id_token=_secret(body, "id_token"),
     )
 
 

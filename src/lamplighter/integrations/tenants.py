@@ -14,6 +14,7 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.integrations.storage.database import Database, insert_new
 from lamplighter.integrations.storage.tables import tenants
 
+MOST_OWNED = 1000
 SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(minutes=1), timedelta(days=365)
 
 
@@ -66,6 +67,12 @@ class Tenants:
         return [
             _tenant(row) for row in await self._database.read(lambda connection: connection.execute(statement).all())
         ]
+
+    async def of_owner(self, owner_id: str) -> frozenset[str]:
+        """The ids of those that somebody owns, but for archived ones; at most `MOST_OWNED`."""
+        statement = select(tenants.c.id).where(tenants.c.owner_id == owner_id, tenants.c.archived.is_(False))
+        found = statement.order_by(tenants.c.id).limit(MOST_OWNED)
+        return frozenset(await self._database.read(lambda connection: connection.execute(found).scalars().all()))
 
     async def archive(self, tenant_id: str, *, archived: bool = True) -> bool:
         """Archive a tenant, or bring it back. True if that changed it."""

@@ -98,7 +98,7 @@ def http_api(
         exception_handlers=errors.HANDLERS,
         telemetry={"tracing": False},  # a trace would hold the callback's query, and with it a code
     )
-    integrating = None if tokens is None else Integrating(tokens, f"{_checked(public_url)}{prefix}{callback.PATH}")
+    integrating = None if tokens is None else Integrating(tokens, callback_url(public_url, prefix))
     api.state.watches = Watches()
     api.state.given = Given(app, identify, integrating, allowed, Actions(app))
     for noun in NOUNS if integrating is None else (*NOUNS, *WITH_INTEGRATIONS):
@@ -109,6 +109,15 @@ def http_api(
     api.include(metrics.router, "", ADMIT)
     api.include(probes.router)  # where whoever runs processes looks for them
     return api
+
+
+def callback_url(public_url: str | None, prefix: str = "/api/v1") -> str:
+    """Where providers send browsers back to, of an API with this `public_url` and `prefix`.
+
+    Raises:
+        ConfigError: public_url cannot be used.
+    """
+    return f"{_checked(public_url)}{prefix}{callback.PATH}"
 
 
 class _Api(FastAPI):

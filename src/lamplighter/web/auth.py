@@ -129,20 +129,20 @@ def _check(caller: Caller, needs: Needs, tenant_id: str | None, *, is_of_job: bo
 
 
 def _check_tenant(caller: Caller, tenant_id: str) -> None:
-    if not caller.sees(tenant_id) or not _is_id(tenant_id):
+    if not caller.sees(tenant_id) or not is_id(tenant_id):
         raise Forbidden("this tenant is not yours: ask its owner, or a superadmin.")
 
 
 async def _integration(request: Request, tenant_id: str | None, integration_id: str) -> Integration:
     service = integrating(request).tokens.service
-    found = await service.integrations.get(integration_id) if _is_id(integration_id) else None
+    found = await service.integrations.get(integration_id) if is_id(integration_id) else None
     if found is None or found.tenant_id != tenant_id:
         raise NotFound("the tenant has no such integration: list its integrations to find their ids.")
     return found
 
 
 async def _job(request: Request, caller: Caller, job_id: str) -> JobView:
-    found = await given(request).app.store.page(Where(ids=(job_id,)), limit=1) if _is_id(job_id) else []
+    found = await given(request).app.store.page(Where(ids=(job_id,)), limit=1) if is_id(job_id) else []
     if not found or not caller.sees(found[0].tenant):
         raise NoSuchJob("there is no such job (any more): list jobs to find their ids.")
     return found[0]
@@ -168,7 +168,8 @@ def _resource(action: str, named: Mapping[str, str], integration: Integration | 
     return Resource(action.partition(".")[0], last[:LONGEST_ID], named.get("tenant_id"))
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether something could have that id."""
     return 0 < len(text) <= LONGEST_ID and text.isprintable()
 
 

@@ -13,7 +13,7 @@ from lamplighter.core.draft import LONGEST_NAME
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # of names: some stores refuse a NUL, and some end a text at it
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=PRINTABLE)]
-Search = Annotated[str, Query(max_length=LONGEST_NAME)]  # of a page's form, which sends what was left empty, too
+Search = Annotated[str, Query(max_length=LONGEST_NAME, pattern=PRINTABLE)]  # of a form: "" is what was left empty
 Name = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 Queue = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 

@@ -19,7 +19,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from lamplighter.app import App
+from lamplighter.core.errors import ConfigError
 from lamplighter.families.tokens import TokenFamily
+from lamplighter.integrations.safe_url import is_safe
 from lamplighter.web.actions import Actions
 from lamplighter.web.auth import admit_staff
 from lamplighter.web.bounds import Bounds
@@ -28,6 +30,7 @@ from lamplighter.web.given import Given, Identify, Integrating
 from lamplighter.web.page_headers import PageHeaders
 from lamplighter.web.pages import (
     audit,
+    connecting,
     crons,
     failures,
     history,
@@ -41,10 +44,11 @@ from lamplighter.web.pages import (
     workers,
 )
 from lamplighter.web.pages import refused as refused_pages
-from lamplighter.web.signin.login import Door, login_router
+from lamplighter.web.signin.door import Door
+from lamplighter.web.signin.login import login_router
 
 NOUNS = (overview, history, queues, jobs, failures, crons, workers, limits, tenants)
-WITH_INTEGRATIONS = (integrations, notifications, audit)
+WITH_INTEGRATIONS = (connecting, integrations, notifications, audit)
 STATIC = Path(__file__).parent / "static"
 
 
@@ -62,6 +66,7 @@ def dashboard(
     *,
     identify: Identify,
     tokens: TokenFamily | None = None,
+    callback_url: str | None = None,
     login_url: str | None = None,
     door: Door | None = None,
     trusted_origins: Collection[str] = (),
@@ -71,11 +76,18 @@ def dashboard(
     Args:
         identify: who sent a request; None: nobody is known. The role of a tenant is refused.
         tokens: the app's token family; without it there are no pages about integrations.
+        callback_url: where browsers find the callback of this app's API (`callback_url` of `lamplighter.web` makes it),
+            which is to be at the same host as this dashboard; without it nothing is connected here. Needs `tokens`.
         login_url: where to send who is not known; without it there is a page that says so.
         door: how people sign in here, where no host does that.
         trusted_origins: `https://admin.example.com`, where browsers find it, if it is behind a proxy that changes the
             name of the host.
+
+    Raises:
+        ConfigError: callback_url cannot be used.
     """
+    if callback_url is not None and not is_safe(callback_url):
+        raise ConfigError("callback_url must be the https:// URL of the API's callback (http:// is for loopback only).")
     pages = FastAPI(
         openapi_url=None,
         redirect_slashes=False,  # or a wrong path would be answered before anybody asks who calls
@@ -83,8 +95,7 @@ def dashboard(
         exception_handlers=refused_pages.HANDLERS,
         telemetry={"tracing": False},  # a trace would hold the query of a login link
     )
-    # Nobody is sent back here from a provider: the dashboard connects nothing.
-    integrating = None if tokens is None else Integrating(tokens, callback_url="")
+    integrating = None if tokens is None else Integrating(tokens, callback_url or "")
     pages.state.given = Given(app, identify, integrating, frozenset(), Actions(app))
     pages.state.login_url = login_url
     pages.state.has_door = door is not None

@@ -17,7 +17,7 @@ Identify: TypeAlias = Callable[[Request], Awaitable[Caller | None]]
 
 
 class Integrating(NamedTuple):
-    """What the nouns about integrations need."""
+    """What the nouns about integrations need. `callback_url`: where providers send browsers back; "": nowhere."""
 
     tokens: TokenFamily
     callback_url: str

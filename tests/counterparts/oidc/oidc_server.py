@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
@@ -202,13 +203,24 @@ async def _post(http: httpx2.AsyncClient, path: str, **body: Any) -> dict[str, A
 
 @contextlib.asynccontextmanager
 async def running_server(
-    lifetime: int = LIFETIME, redirect_uris: Sequence[str] = (REDIRECT_URI,)
+    lifetime: int = LIFETIME,
+    redirect_uris: Sequence[str] = (REDIRECT_URI,),
+    *,
+    signed_out_uris: Sequence[str] = (),
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> AsyncIterator[OidcServer]:
     """A server that lasts as long as the block, and no longer than this process. Needs the fixture `node_modules`.
 
-    `lifetime`: seconds that its access tokens live. `redirect_uris`: where Lamplighter's users may be sent back to.
+    `lifetime`: seconds that its access and ID tokens live. `redirect_uris`: where Lamplighter's users may be sent back
+    to; `signed_out_uris`: where to when they have signed out. `groups`: a claim of its ID tokens, by account.
     """
     client = {"id": CLIENT_ID, "secret": CLIENT_SECRET}
-    settings = {"client": client, "lifetime": lifetime, "redirect_uris": redirect_uris}
+    settings = {
+        "client": client,
+        "lifetime": lifetime,
+        "redirect_uris": redirect_uris,
+        "signed_out_uris": signed_out_uris,
+        "groups": dict(groups),
+    }
     async with running(OidcServer, SERVER, settings) as server:
         yield server

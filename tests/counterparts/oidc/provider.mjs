@@ -7,14 +7,20 @@ import { Memory } from './memory.mjs';
 const DAY = 86_400; // seconds
 const DENIED = { error: 'access_denied', error_description: 'the user does not agree' };
 
-export async function makeProvider(url, { client, lifetime, redirect_uris: redirectUris }) {
+export async function makeProvider(url, { client, lifetime, redirect_uris, signed_out_uris, groups }) {
   const { Provider } = await quietly(() => import('oidc-provider'));
   const provider = new Provider(url, {
     adapter: Memory,
-    clients: [registered(client, redirectUris)],
+    claims: { openid: ['sub', 'groups'] },
+    clients: [registered(client, redirect_uris, signed_out_uris)],
+    conformIdTokenClaims: false, // claims are in the ID token, as most providers have it
     cookies: { keys: [randomUUID()] },
-    features: { devInteractions: { enabled: false }, revocation: { enabled: true, allowedPolicy: isOwner } },
-    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+    features: {
+      devInteractions: { enabled: false },
+      revocation: { enabled: true, allowedPolicy: isOwner },
+      rpInitiatedLogout: { enabled: true, logoutSource: askToSignOut },
+    },
+    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, groups: groups[id] }) }),
     interactions: { url: (_ctx, { uid }) => `/consent/${uid}` },
     jwks: { keys: [signingKey()] },
     rotateRefreshToken: true,
@@ -45,12 +51,13 @@ async function quietly(load) {
   }
 }
 
-function registered({ id, secret }, redirectUris) {
+function registered({ id, secret }, redirectUris, signedOutUris) {
   return {
     client_id: id,
     client_secret: secret,
     grant_types: ['authorization_code', 'refresh_token'],
     id_token_signed_response_alg: 'ES256',
+    post_logout_redirect_uris: signedOutUris,
     redirect_uris: redirectUris,
   };
 }
@@ -62,6 +69,12 @@ function signingKey() {
 
 function isOwner(_ctx, client, token) {
   return token.clientId === client.clientId;
+}
+
+// Its own page loads a font from another host.
+function askToSignOut(ctx, form) {
+  ctx.body = `<!doctype html><html lang="en"><title>Sign out</title><h1>Sign out of the provider?</h1>${form}
+    <button type="submit" form="op.logoutForm" value="yes" name="logout">Yes</button></html>`;
 }
 
 // What a person does in life: sign in, and agree to all that is asked for, or to nothing. Who it is, the browser's header

@@ -1,5 +1,6 @@
 // A certified OpenID provider for tests:
-// `node server.mjs '{"client": {"id": …, "secret": …}, "lifetime": 60, "redirect_uris": […]}'`.
+// `node server.mjs '{"client": {"id": …, "secret": …}, "lifetime": 60, "redirect_uris": […],
+// "signed_out_uris": […], "groups": {"ada": ["staff"]}}'`.
 
 import { serve } from '../serve.mjs';
 import { control } from './control.mjs';

@@ -45,6 +45,7 @@ tenants = Table(
     Column("archived", Boolean, nullable=False),
     Column("health_interval", Integer),  # seconds; none: its providers' own
     Column("created_at", BigInteger, nullable=False),
+    Index("lamp_tenants_by_owner", "owner_id"),
 )
 
 providers = Table(

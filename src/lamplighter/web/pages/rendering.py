@@ -40,6 +40,7 @@ NAV_WITH_INTEGRATIONS = (("integrations", "Integrations"), ("notifications", "No
 
 # What the page that follows an action says of it: an address names one of these, and brings no words of its own.
 DID = {
+    "connected": "Connected: from now on its tokens are kept alive.",
     "retried": "Queued again, with a clean slate.",
     "promoted": "Queued: it need not wait for its time any more.",
     "cancelled": "Cancelled. If it was running, it was asked to stop.",
@@ -55,6 +56,12 @@ DID = {
     "checked": "Checked: this is what the provider said.",
     "nothing": "Nothing was changed: it has moved on meanwhile, or cannot be changed in that way.",
 }
+WENT_WRONG = {  # where the callback says so
+    "denied": "Not connected: at the provider somebody said no.",
+    "failed": "Not connected: the provider gave no tokens. The log of the API says why.",
+    "refused": "Not connected: the answer did not come from the provider that was asked. Begin again.",
+}
+TOLD_IN = ("did", "connected", "connect_error")
 
 
 def render(
@@ -72,16 +79,22 @@ def render(
     filled = _environment.get_template(template).render(
         at=at,
         here=f"{at}{request.scope['path'].removeprefix(at)}",
-        query={key: value for key, value in request.query_params.items() if key != "did"},
+        query={key: value for key, value in request.query_params.items() if key not in TOLD_IN},
         caller=caller,
         has_door=request.app.state.has_door,
         may=frozenset() if caller is None else RIGHTS[caller.role],
         nav=NAV if known.integrating is None else NAV + NAV_WITH_INTEGRATIONS,
+        connects=known.integrating is not None and bool(known.integrating.callback_url),
         now=known.app.clock(),
-        did=DID.get(request.query_params.get("did", "")),
+        did=_did(request.query_params),
+        went_wrong=WENT_WRONG.get(request.query_params.get("connect_error", "")),
         **shown,
     )
     return HTMLResponse(filled, status, headers)
+
+
+def _did(query: Mapping[str, str]) -> str | None:
+    return DID["connected"] if "connected" in query else DID.get(query.get("did", ""))
 
 
 def back(request: Request, path: str, did: str) -> Response:

@@ -49,7 +49,7 @@ class Jwks:
         if not is_safe(url):
             raise ConfigError("jwt_jwks_url must be an https:// URL without user name, password or fragment.")
         self._http = http
-        self._url = url
+        self.url = url
         self._clock = clock
         self._keys: list[PublicKey] = []
         self._read_at: datetime | None = None
@@ -79,13 +79,13 @@ class Jwks:
     async def _ask(self) -> None:
         self._asked_at = self._clock()
         try:
-            answer = await ask(self._http, "GET", self._url, headers=HEADERS, within=TIMEOUT)
+            answer = await ask(self._http, "GET", self.url, headers=HEADERS, within=TIMEOUT)
         except (httpx2.RequestError, TimeoutError) as error:
-            _log.warning("The keys at %s cannot be read (%s).", self._url, type(error).__name__)
+            _log.warning("The keys at %s cannot be read (%s).", self.url, type(error).__name__)
             return
         keys = list(_usable((answer.body or {}).get("keys"))) if answer.status == httpx2.codes.OK else []
         if not keys:
-            _log.warning("There are no keys for signatures at %s (status %s).", self._url, answer.status)
+            _log.warning("There are no keys for signatures at %s (status %s).", self.url, answer.status)
             return
         self._keys, self._read_at = keys, self._clock()
 

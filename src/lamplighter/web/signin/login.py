@@ -1,51 +1,26 @@
-"""`login` and `logout`, for the pages beside them: a form for the admin's password, and links that are good once.
+"""`login`, for the pages beside it: a form for the admin's password, and links that are good once.
 
 Whoever has signed in goes to the page above; no address says where to, so none can say somewhere else.
 """
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-from urllib.parse import parse_qs
-
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
 from lamplighter.core.secret import Secret
-from lamplighter.web.pages.rendering import render
+from lamplighter.web.forms import read_form
 from lamplighter.web.roles import Caller, Role
-from lamplighter.web.signin.allowance import Allowance, TooMany, address_of
-from lamplighter.web.signin.once import Once
-from lamplighter.web.signin.password import AdminPassword
-from lamplighter.web.signin.sessions import Sessions
+from lamplighter.web.signin.allowance import TooMany
+from lamplighter.web.signin.door import Door, Tries, above, login_page, not_in
+from lamplighter.web.signin.logout import logout_router
+from lamplighter.web.signin.oidc.routes import oidc_router
 
 ADMIN = Caller(user_id="admin", role=Role.SUPERADMIN)
 WRONG = "That is not the password."
-SPENT = "This link was used already, or is too old: sign in by password, or start the server again for a new link."
-TOO_OFTEN = "Too many tries: wait a minute."
-
-
-class Door(NamedTuple):
-    """How people come in."""
-
-    sessions: Sessions
-    password: AdminPassword
-    once: Once
-
-
-class Tries:
-    """How often a password may be tried: five times at once and twelve a minute from one address, sixty from all."""
-
-    def __init__(self) -> None:
-        self._of_each = Allowance(12 / 60, 5)
-        self._of_all = Allowance(1, 20)
-
-    def take(self, request: Request) -> None:
-        """Raises TooMany."""
-        self._of_each.take(address_of(request))  # first: one that tries too often shuts nobody else out
-        self._of_all.take("all")
+SHUT = "Nobody signs in by password here."
+SPENT = "This link was used already, or is too old: sign in another way, or start the server again for a new link."
 
 
 def login_router(door: Door) -> APIRouter:
@@ -54,50 +29,32 @@ def login_router(door: Door) -> APIRouter:
     tries = Tries()
 
     async def come_in(request: Request) -> Response:
-        response = RedirectResponse(f"{_above(request)}/", 303)
+        response = RedirectResponse(f"{above(request, '/login')}/", 303)
         await door.sessions.begin(request, response, ADMIN)
         return response
 
     @router.get("/login")
     async def show(request: Request) -> Response:
-        """The form; or, by a link that is good once, straight in."""
+        """The ways in; or, by a link that is good once, straight in."""
         if "once" not in request.query_params:
-            return _page(request, 200)
-        return await come_in(request) if door.once.take(request.query_params["once"]) else _page(request, 403, SPENT)
+            return login_page(request, door, 200)
+        is_good = door.once.take(request.query_params["once"])
+        return await come_in(request) if is_good else login_page(request, door, 403, SPENT)
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
         """With the password, in."""
+        if door.password is None:
+            return login_page(request, door, 403, SHUT)
         try:
             tries.take(request)
         except TooMany as error:
-            return _page(request, 429, TOO_OFTEN, {"Retry-After": str(math.ceil(error.retry_in.total_seconds()))})
-        is_right = await door.password.is_right(await _password(request))
-        return await come_in(request) if is_right else _page(request, 403, WRONG)
+            return not_in(request, door, error)
+        form = await read_form(request)
+        is_right = await door.password.is_right(Secret(form.get("password", "")))
+        return await come_in(request) if is_right else login_page(request, door, 403, WRONG)
 
-    @router.post("/logout")
-    async def log_out(request: Request) -> Response:
-        """Out, and back to the form."""
-        response = RedirectResponse(f"{_above(request)}/login", 303)
-        await door.sessions.end(request, response)
-        return response
-
+    router.include_router(logout_router(door))
+    if door.oidc is not None:
+        router.include_router(oidc_router(door, door.oidc))
     return router
-
-
-def _above(request: Request) -> str:
-    """Where the router is included, wherever that is mounted."""
-    return request.url.path.rpartition("/")[0]
-
-
-async def _password(request: Request) -> Secret:
-    body = (await request.body()).decode(errors="replace")
-    try:
-        form = parse_qs(body, max_num_fields=10)
-    except ValueError:  # more fields than the form has
-        form = {}
-    return Secret(form.get("password", [""])[0])
-
-
-def _page(request: Request, status: int, told: str | None = None, headers: dict[str, str] | None = None) -> Response:
-    return render(request, "login.html", status=status, headers=headers, told=told)

@@ -47,7 +47,7 @@ class Sessions:
     def __init__(self, store: Store, *, clock: Clock, secure: bool) -> None:
         self._store = store
         self._clock = clock
-        self._secure = secure
+        self.secure = secure
         self._sessions = Recalled(store, KIND, Session, clock=clock)
         self.cookie = "__Host-lamplighter" if secure else "lamplighter"
 
@@ -99,7 +99,7 @@ class Sessions:
 
     def _set_cookie(self, response: Response, id_: str, life: timedelta) -> None:
         response.set_cookie(
-            self.cookie, id_, int(life.total_seconds()), httponly=True, samesite="lax", secure=self._secure, path="/"
+            self.cookie, id_, int(life.total_seconds()), httponly=True, samesite="lax", secure=self.secure, path="/"
         )
 
 
