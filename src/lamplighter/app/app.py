@@ -27,6 +27,7 @@ from lamplighter.core.model import JobView, Keep
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.timekeeping import keep_time
 from lamplighter.engine.worker import Worker, WorkerOptions
+from lamplighter.observe.traced_store import traced
 from lamplighter.store.base import Store
 from lamplighter.store.open import open_store
 from lamplighter.store.rules import record_of
@@ -73,7 +74,7 @@ class App(Declaring[D]):
     ) -> None:
         settings = _with_store(settings or load().settings, store)
         opened = open_store(settings.store) if store is None or isinstance(store, str) else store
-        super().__init__(opened, deps=deps, settings=settings, clock=WallClock() if clock is None else clock)
+        super().__init__(traced(opened), deps=deps, settings=settings, clock=WallClock() if clock is None else clock)
         self.gates = Gates(self.store, self._clock)
         self._beside: set[asyncio.Task[None]] = set()
         self.crons = Crons(self.store, self._clock, self._entries)
@@ -242,6 +243,7 @@ class App(Declaring[D]):
             lease=settings.lease if lease is None else lease,
             kept=Kept(settings.keep_done, settings.keep_failed),
             keep=Keep(settings.keep_done_count, settings.keep_failed_count),
+            log_lines=settings.keep_log_lines,
         )
 
     def _worker(self, options: WorkerOptions) -> Worker:

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
+from lamplighter.cli.logging_options import Format, log_as
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, count, print_json, say
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError
-from lamplighter.observe.log import set_up_logging
 
 
 def work(
@@ -32,6 +32,7 @@ def work(
         list[str] | None, typer.Option("--queue", "-q", metavar="QUEUE", help="Only this queue; may be repeated.")
     ] = None,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End once nothing is due.")] = False,
+    log_format: Format = None,
     json: Json = False,
 ) -> None:
     """Run the jobs of an app.
@@ -39,8 +40,8 @@ def work(
     SIGTERM or Ctrl-C ends it: it takes no more jobs and gives those that run their grace time to finish. A second one
     ends it at once.
     """
-    loaded = load(flags={"concurrency": concurrency, "queues": queue or None})
-    set_up_logging(loaded.settings.log_level)
+    loaded = load(flags={"concurrency": concurrency, "queues": queue or None, "log_format": log_format})
+    log_as(loaded.settings, target)
     app = find_app(target)
     chosen = loaded.settings.queues if queue else None  # what no flag says, the app's own settings do
     ended = run_async(_work(app, concurrency, chosen, until_idle=until_idle, quiet=json))

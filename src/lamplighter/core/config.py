@@ -47,6 +47,7 @@ _FOR_OUR_TESTS = re.compile(r"LAMPLIGHTER_TEST_.*")  # say which servers the tes
 
 
 Mode = Literal["development", "production"]
+LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -83,6 +84,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_failed_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_history: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=90)
     keep_audit: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=400)
+    keep_log_lines: Annotated[int, whole(0, 10_000)] = 500
+    log_format: Annotated[LogFormat, choice(*get_args(LogFormat))] = "auto"
     log_level: Annotated[LogLevel, choice(*get_args(LogLevel))] = "info"
 
     def shown(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from lamplighter.core.flow_control import Order, OrderVerb
 from lamplighter.core.ids import named_id
 from lamplighter.core.model import State
 from lamplighter.engine.children import Child, Given, Offspring
+from lamplighter.engine.job_log import Log
 
 D = TypeVar("D")
 
@@ -39,6 +40,7 @@ class Ctx(Generic[D]):
         "attempt",
         "deps",
         "id",
+        "log",
         "name",
         "queue",
         "run_at",
@@ -57,6 +59,7 @@ class Ctx(Generic[D]):
         attempt: int = 1,
         run_at: datetime | None = None,
         children: Sequence[Child] | ReadChildren = (),
+        log: Log | None = None,
     ) -> None:
         self.deps = deps
         self.id = id
@@ -65,6 +68,8 @@ class Ctx(Generic[D]):
         self.tenant = tenant
         self.attempt = attempt
         self.run_at = run_at
+        self.log = Log() if log is None else log
+        """Logs to the process's log, and what it logs is kept with the job: `ctx.log.info("indexed", files=12)`."""
         self.stopping = False
         """True once this attempt should end soon: a loop in a thread looks at it now and then."""
         self._progress: str | None = None

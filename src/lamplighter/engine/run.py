@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,10 +17,16 @@ from lamplighter.core.errors import BadArguments, TooLarge
 from lamplighter.core.model import Claimed, Outcome
 from lamplighter.engine.children import Stored
 from lamplighter.engine.context import CURRENT_JOB, Ctx, ReadChildren
+from lamplighter.engine.job_log import LINES_KEPT, Log
 from lamplighter.engine.outcome import Kept, Verdicts
 from lamplighter.engine.process import call_in_process
 from lamplighter.engine.thread import in_thread
+from lamplighter.observe import tracing
+from lamplighter.observe.fields import RUNNING
 from lamplighter.store.base import Store
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 Asked = Literal["cancel", "release"]
 
@@ -31,7 +37,14 @@ class Run:
     __slots__ = ("asked", "begun", "ctx", "definition", "job", "last_renewal", "lost", "started", "task")
 
     def __init__(
-        self, job: Claimed, definition: Definition | None, deps: Any, started: datetime, children: ReadChildren
+        self,
+        job: Claimed,
+        definition: Definition | None,
+        deps: Any,
+        started: datetime,
+        *,
+        children: ReadChildren,
+        log: Log,
     ) -> None:
         self.job = job
         self.definition = definition
@@ -44,6 +57,7 @@ class Run:
             attempt=job.failures + job.crashes + 1,
             run_at=job.run_at,
             children=children,
+            log=log,
         )
         self.started = started
         self.asked: Asked | None = None
@@ -72,17 +86,26 @@ class Runner(Struct, frozen=True):
     kept: Kept
     clock: Clock
     store: Store
+    log_lines: int = LINES_KEPT
 
     def begin(self, job: Claimed) -> Run:
         """The attempt that a claim allows."""
         children = partial(Stored, self.store, job.id, loop=asyncio.get_running_loop())
-        return Run(job, self.registry.find(job.name), self.deps, self.clock(), children)
+        log = Log(self.log_lines, self.clock)
+        return Run(job, self.registry.find(job.name), self.deps, self.clock(), children=children, log=log)
 
     async def run(self, run: Run) -> Outcome:
         """How the attempt ended, and what its limits are to do then; raises nothing."""
-        outcome = await self._outcome(run)
+        tracer = tracing.tracer()
+        outcome = await (self._outcome(run) if tracer is None else self._traced(run, tracer))
         orders = run.ctx.orders(self.clock())
         return replace(outcome, orders=orders) if orders else outcome
+
+    async def _traced(self, run: Run, tracer: Tracer) -> Outcome:
+        with tracing.attempt(tracer, run.job, run.ctx.attempt) as span:
+            outcome = await self._outcome(run)
+            span.ended(outcome)
+            return outcome
 
     async def _outcome(self, run: Run) -> Outcome:
         verdicts = Verdicts(run.job, run.definition, self.kept, self.clock)
@@ -110,6 +133,7 @@ class Runner(Struct, frozen=True):
     async def _call(self, run: Run, definition: Definition) -> Any:
         arguments = definition.codec.load(run.job.args)
         CURRENT_JOB.set(run.job.id)
+        RUNNING.set(run.ctx)
         if definition.timeout is None:
             return await _CALLERS[definition.runs](definition, run.ctx, arguments)
         try:

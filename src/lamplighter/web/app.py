@@ -32,6 +32,7 @@ from lamplighter.web.api import (
     health,
     integrations,
     job_actions,
+    job_logs,
     jobs,
     limits,
     notifications,
@@ -51,7 +52,7 @@ from lamplighter.web.describing.describe import ABOUT, describe, routes_of
 from lamplighter.web.given import Given, Identify, Integrating
 from lamplighter.web.watch import Watches
 
-NOUNS = (bulk, crons, enqueue, events, job_actions, jobs, limits, queues, results, shares, tenants, workers)
+NOUNS = (bulk, crons, enqueue, events, job_actions, job_logs, jobs, limits, queues, results, shares, tenants, workers)
 WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications, providers)
 
 

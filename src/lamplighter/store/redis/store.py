@@ -23,6 +23,9 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
+    Logged,
+    LogLine,
+    LogPlace,
     NewJob,
     Outcome,
     QueueStats,
@@ -219,6 +222,14 @@ class RedisStore:
 
     async def failures(self, job: str) -> list[Failure]:
         return [rows.failure_of(packed) for packed in await self._run("failures", job, again=True)]
+
+    async def log(self, logged: Sequence[Logged], *, keep: int) -> None:
+        if logged:
+            await self._run("log", keep, rows.log_rows(logged), again=True)
+
+    async def logs(self, job: str, *, limit: int, after: LogPlace | None = None) -> list[LogLine]:
+        found = await self._run("logs", job, limit, *(after or ()), again=True)
+        return [rows.line_of(packed) for packed in found]
 
     async def stats(self) -> list[QueueStats]:
         numbers, paused = await self._run("stats", again=True)

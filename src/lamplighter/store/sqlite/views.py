@@ -11,6 +11,7 @@ import msgspec
 from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.flow_control import GateView, ShareView
 from lamplighter.core.model import ENDED, LIVE, Children, Failure, JobView, QueueStats, State, Unique, Where
+from lamplighter.store.carried import parted
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
@@ -18,6 +19,7 @@ from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.queries import SQL, view
 
 _TABLES = (("live_view", LIVE - {State.HELD}), ("held_view", frozenset({State.HELD})), ("ended_view", ENDED))
+_COLUMNS = JobView.__struct_fields__[:-1]  # the last, its trace, comes out of the arguments
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
 
 
@@ -58,7 +60,8 @@ def _select(connection: Connection, table: str, where: Where, limit: int, before
 
 
 def _view(*row: Any) -> JobView:
-    named = dict(zip(JobView.__struct_fields__, row, strict=True))
+    named = dict(zip(_COLUMNS, row, strict=True))
+    named["args"], named["trace"] = parted(named["args"])
     for moment in _MOMENTS:
         named[moment] = maybe_from_us(named[moment])
     named["state"] = State(named["state"])

@@ -152,6 +152,7 @@ def _made() -> Environment:
         "json": _json,
         "lasting": _lasting,
         "number": _number,
+        "parsed": msgspec.json.decode,
         "place": place,
         "traceback": read_traceback,
         "when": _when,
