@@ -246,4 +246,4 @@ def test_lines_wait_until_they_were_told() -> None:
     log.told(2)
     assert [line.place for line in log.waiting()] == [LogPlace(0, 3)]
     log.told(3)
-    assert not log.has_news
+    assert not log.has_lines

@@ -65,7 +65,8 @@ class Finisher:
     async def _write(self) -> None:
         batch, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
         self._writing = len(batch)
-        await self._keep_logs([run for run, _ in batch])
+        if runs := [run for run, _ in batch if run.ctx.has_log_lines]:
+            await self._keep_logs(runs)
         outcomes = [outcome for _, outcome in batch]
         won = await until_available(lambda: self._store.finish(outcomes, now=self._clock()), "record finished jobs")
         self._writing = 0

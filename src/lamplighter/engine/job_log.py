@@ -68,7 +68,7 @@ class Log:
         self._add("error", message, args, fields, error)
 
     @property
-    def has_news(self) -> bool:
+    def has_lines(self) -> bool:
         """Whether lines wait."""
         return bool(self._waiting)
 

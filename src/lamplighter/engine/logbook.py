@@ -25,7 +25,7 @@ class Logbook:
         Raises:
             StoreUnavailable: the store is away; what it does not have waits.
         """
-        for batch in _batches(run for run in runs if run.ctx.log.has_news and not run.lost):
+        for batch in _batches([run for run in runs if run.ctx.has_log_lines and not run.lost]):
             await self._store.log([logged for _, logged in batch], keep=self._keep)
             for run, logged in batch:
                 run.ctx.log.told(logged.lines[-1].n)

@@ -225,7 +225,7 @@ def _main(task: Task, connection: Connection) -> None:
 def _work(task: Task, pipe: _Pipe, log: Log) -> str | None:
     found: Any = reduce(getattr, task.qualname.split("."), importlib.import_module(task.module))
     function = getattr(found, "function", found)  # a registered job, or the function as it was written
-    ctx = _ChildCtx(getattr(found, "deps", None), **task.context, log=log)
+    ctx = _ChildCtx(getattr(found, "deps", None), **task.context, log=lambda: log)
     ctx.pipe = pipe
     CURRENT_JOB.set(ctx.id)
     RUNNING.set(ctx)

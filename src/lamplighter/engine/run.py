@@ -17,12 +17,12 @@ from lamplighter.core.errors import BadArguments, TooLarge
 from lamplighter.core.model import Claimed, Outcome
 from lamplighter.engine.children import Stored
 from lamplighter.engine.context import CURRENT_JOB, Ctx, ReadChildren
-from lamplighter.engine.job_log import LINES_KEPT, Log
+from lamplighter.engine.job_log import Log
 from lamplighter.engine.outcome import Kept, Verdicts
 from lamplighter.engine.process import call_in_process
 from lamplighter.engine.thread import in_thread
-from lamplighter.observe import tracing
 from lamplighter.observe.fields import RUNNING
+from lamplighter.observe.tracing import attempt
 from lamplighter.store.base import Store
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ Asked = Literal["cancel", "release"]
 class Run:
     """A claimed job in this worker, from claim to durable outcome."""
 
-    __slots__ = ("asked", "begun", "ctx", "definition", "job", "last_renewal", "lost", "started", "task")
+    __slots__ = ("asked", "begun", "ctx", "definition", "job", "last_renewal", "lost", "started", "task", "tracer")
 
     def __init__(
         self,
@@ -44,7 +44,8 @@ class Run:
         started: datetime,
         *,
         children: ReadChildren,
-        log: Log,
+        log: Callable[[], Log],
+        tracer: Tracer | None,
     ) -> None:
         self.job = job
         self.definition = definition
@@ -64,6 +65,7 @@ class Run:
         self.begun = False
         self.lost = False
         """Whether its lease is known to be someone else's."""
+        self.tracer = tracer
         self.task: asyncio.Task[None] | None = None
         timeout = definition.timeout if definition else None
         self.last_renewal = None if timeout is None else started + timedelta(seconds=timeout)
@@ -86,23 +88,29 @@ class Runner(Struct, frozen=True):
     kept: Kept
     clock: Clock
     store: Store
-    log_lines: int = LINES_KEPT
+    new_log: Callable[[], Log] = Log
 
-    def begin(self, job: Claimed) -> Run:
-        """The attempt that a claim allows."""
+    def begin(self, job: Claimed, tracer: Tracer | None = None) -> Run:
+        """The attempt that a claim allows. `tracer`: where its span goes."""
         children = partial(Stored, self.store, job.id, loop=asyncio.get_running_loop())
-        log = Log(self.log_lines, self.clock)
-        return Run(job, self.registry.find(job.name), self.deps, self.clock(), children=children, log=log)
+        return Run(
+            job,
+            self.registry.find(job.name),
+            self.deps,
+            self.clock(),
+            children=children,
+            log=self.new_log,
+            tracer=tracer,
+        )
 
     async def run(self, run: Run) -> Outcome:
         """How the attempt ended, and what its limits are to do then; raises nothing."""
-        tracer = tracing.tracer()
-        outcome = await (self._outcome(run) if tracer is None else self._traced(run, tracer))
+        outcome = await (self._outcome(run) if run.tracer is None else self._traced(run, run.tracer))
         orders = run.ctx.orders(self.clock())
         return replace(outcome, orders=orders) if orders else outcome
 
     async def _traced(self, run: Run, tracer: Tracer) -> Outcome:
-        with tracing.attempt(tracer, run.job, run.ctx.attempt) as span:
+        with attempt(tracer, run.job, run.ctx.attempt) as span:
             outcome = await self._outcome(run)
             span.ended(outcome)
             return outcome

@@ -10,6 +10,7 @@ import secrets
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -24,7 +25,7 @@ from lamplighter.engine.drain import Drain
 from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
 from lamplighter.engine.janitor import MOST_AT_ONCE, Janitor
-from lamplighter.engine.job_log import LINES_KEPT
+from lamplighter.engine.job_log import LINES_KEPT, Log
 from lamplighter.engine.lease import MOST_TOLD, Keeper, Presence, beat_interval
 from lamplighter.engine.listen import listen
 from lamplighter.engine.logbook import Logbook
@@ -32,6 +33,7 @@ from lamplighter.engine.outcome import Kept
 from lamplighter.engine.run import Run, Runner
 from lamplighter.engine.tick import Entry, Ticker
 from lamplighter.observe.fields import WORKER
+from lamplighter.observe.tracing import tracer
 from lamplighter.store.base import Store
 
 _log = logging.getLogger("lamplighter.worker")
@@ -97,7 +99,7 @@ class Worker:
         self._hurry = asyncio.Event()
         interval = beat_interval(options.lease)
         logbook = Logbook(store, options.log_lines)
-        self._runner = Runner(registry, deps, options.kept, clock, store, options.log_lines)
+        self._runner = Runner(registry, deps, options.kept, clock, store, partial(Log, options.log_lines, clock))
         self._finisher = Finisher(store, clock, logbook, self._settled)
         self._fetcher = Fetcher(
             store,
@@ -263,9 +265,9 @@ class Worker:
     def _start(self, jobs: list[Claimed]) -> None:
         self._idle.clear()
         self.begun += len(jobs)
-        heard = self._bus.heard
+        heard, spans = self._bus.heard, tracer()
         for job in jobs:
-            run = self._runner.begin(job)
+            run = self._runner.begin(job, spans)
             self._runs[job.id, job.fence] = run
             self._active += 1
             if heard:
