@@ -59,9 +59,6 @@ class Jobs:
         @app.job(queue="crawls")
         async def crawl(ctx: Ctx[None], site: str) -> None:
             ctx.progress(40, 100, note="forty of a hundred pages")
-            ctx.log.info("read", pages=40)
-            ctx.log.warning("a page is missing", page="/about")
-            ctx.log.error("a page is broken", page="/imprint")
             await self.gate.wait()
 
         self.export, self.greet, self.crawl = export, greet, crawl
