@@ -36,6 +36,8 @@ from lamplighter.core.secret import Secret
 from lamplighter.core.verdict import Cancel, Discard, Retry, Snooze
 from lamplighter.engine.children import Child
 from lamplighter.engine.context import Ctx
+from lamplighter.observe.fields import JobFields, add_job_fields
+from lamplighter.observe.log import set_up_logging
 
 __version__ = _version("lamplighter")
 
@@ -60,6 +62,7 @@ __all__ = [
     "Job",
     "JobCancelled",
     "JobFailed",
+    "JobFields",
     "JobView",
     "LamplighterError",
     "Misfire",
@@ -84,10 +87,12 @@ __all__ = [
     "UnknownSchedule",
     "UnknownWorker",
     "__version__",
+    "add_job_fields",
     "chain",
     "exponential",
     "fixed",
     "group",
     "linear",
     "never",
+    "set_up_logging",
 ]

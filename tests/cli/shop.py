@@ -22,6 +22,7 @@ def make(url: str) -> Shop:
 
     @app.job("greet")
     async def greet(ctx: Ctx[None], name: str) -> str:
+        ctx.log.info("greeted", name=name)
         return f"Good evening, {name}"
 
     @app.job("charge", queue="money", retry=never)

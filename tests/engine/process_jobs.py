@@ -14,9 +14,11 @@ from typing import Any
 
 from lamplighter import App, Cancel, Ctx, Retry, Snooze, exponential, never
 from lamplighter.core.config import Settings
+from lamplighter.observe.trace_id import current_trace_id
 
 app = App("memory://", deps={"key": "value"}, settings=Settings())
 C = Ctx[dict[str, str]]
+SHORT = timedelta(seconds=1.5)  # a lease: its worker beats twice a second
 
 
 class Custom(Exception):
@@ -126,3 +128,25 @@ async def enqueue_itself(ctx: Ctx[Any], url: str) -> bool:
         register: Any = other.job("enqueue_itself", unique=True)
         created: bool = (await register(enqueue_itself.function).enqueue(url)).created
         return created
+
+
+@app.job(process=True)
+def talk(ctx: C, *, files: int) -> None:
+    ctx.log.info("indexed", files=files)
+    try:
+        dict[str, str]()["lamp"]
+    except KeyError:
+        ctx.log.exception("one of %d is missing", files)
+
+
+@app.job(process=True, retry=never)
+def talk_and_die(ctx: C, *, when: str) -> None:
+    ctx.log.info("last words")
+    while not Path(when).exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.job(process=True)
+def trace_here(ctx: C) -> str | None:
+    return current_trace_id()

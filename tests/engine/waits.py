@@ -42,6 +42,12 @@ async def until_record(app: App[Any], kind: str, text: str) -> Record:
         await _breathe()
 
 
+async def until_a_line(app: App[Any], job: str) -> None:
+    """Until something that a job logged is kept."""
+    while not await app.store.logs(job, limit=1):
+        await _breathe()
+
+
 def alive(pid: int) -> bool:
     """Whether it runs; what was killed and is not waited for yet does not."""
     try:

@@ -42,6 +42,11 @@ class Errands:
         async def report(ctx: C, month: int, style: str = "plain") -> None: ...
 
         @app.job()
+        async def clerk(ctx: C) -> None:
+            for number in (1, 2, 3):
+                ctx.log.info("line %d", number, files=number)
+
+        @app.job()
         async def wait(ctx: C) -> str:
             self.began.set()
             await self.door.wait()

@@ -152,6 +152,21 @@ async def test_charts_are_drawn(board: Board, browser: Browser, path: str) -> No
         await expect(page.locator(".chart canvas")).to_have_count(4)
 
 
+async def a_job_that_logged(board: Board) -> str:
+    """Its id: there is a line of each level, one of them long."""
+
+    @board.app.job()
+    async def clerk(ctx: Ctx[None]) -> None:
+        ctx.log.debug("looking")
+        ctx.log.info("indexed", files=12, folder="x" * 200)
+        ctx.log.warning("late")
+        ctx.log.error("lost")
+
+    handle = await clerk.enqueue()
+    await board.app.work(until_idle=True)
+    return handle.id
+
+
 @pytest.mark.timeout(300)  # some fifteen pages, each looked over whole
 @pytest.mark.parametrize("size", [DESK, PHONE])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -159,12 +174,13 @@ async def test_no_page_has_anything_that_axe_objects_to(
     whole: Board, browser: Browser, scheme: Scheme, size: tuple[int, int]
 ) -> None:
     [failed, *_] = await whole.fail("inbox", "outbox")
+    talked = await a_job_that_logged(whole)
     await whole.app.enqueue(whole.jobs.greet.draft(str(number)) for number in range(60))
     await whole.app.pause("mail")
     await whole.app.gates.open("provider:lantern")
     found = {}
     async with looking(browser, whole.url, "operator", scheme=scheme, size=size) as page:
-        for path in (*PAGES, *WITH_INTEGRATIONS, f"/jobs/{failed.id}", "/jobs/none"):
+        for path in (*PAGES, *WITH_INTEGRATIONS, f"/jobs/{failed.id}", f"/jobs/{talked}", "/jobs/none"):
             await page.goto(whole.url + path)
             found[path] = await objections(page)
             is_too_wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")

@@ -250,6 +250,7 @@ class App(Declaring[D]):
             lease=settings.lease if lease is None else lease,
             kept=Kept(settings.keep_done, settings.keep_failed),
             keep=Keep(settings.keep_done_count, settings.keep_failed_count),
+            log_lines=settings.keep_log_lines,
         )
 
     def _worker(self, options: WorkerOptions) -> Worker:

@@ -19,7 +19,8 @@ from lamplighter.core.flow import Flow
 from lamplighter.core.model import Added, NewJob
 from lamplighter.engine.context import CURRENT_JOB
 from lamplighter.observe.meter import Meter
-from lamplighter.observe.timed_store import TimedStore
+from lamplighter.observe.observed_store import ObservedStore
+from lamplighter.observe.tracing import Sending
 from lamplighter.store.base import Store
 
 D = TypeVar("D")
@@ -34,7 +35,7 @@ class Enqueuing(Generic[D]):
     def __init__(self, store: Store, *, deps: D, settings: Settings, clock: Clock) -> None:
         self.meter = Meter(tenants=settings.metrics_tenants)
         """What this process did, counted."""
-        self.store: Store = TimedStore(store, self.meter)
+        self.store: Store = ObservedStore(store, self.meter)
         self.deps = deps
         self.settings = settings
         self._clock = clock
@@ -78,13 +79,15 @@ class Enqueuing(Generic[D]):
             TransactionUnsupported: `tx` is not a transaction that the store can join.
         """
         all_ = list(drafts)
-        jobs = self._jobs(all_, parent)
-        return self._handles(all_, self.store.add_within(tx, jobs, now=self._clock()))
+        with Sending() as sending:
+            jobs = sending.carried(self._jobs(all_, parent))
+            return self._handles(all_, self.store.add_within(tx, jobs, now=self._clock()))
 
     def prepare(self, drafts: Iterable[Draft[R]], *, parent: str | None = None) -> tuple[list[NewJob], list[Handle[R]]]:
         """The jobs of these drafts, not added, and a handle each: for what adds them later, such as an outbox."""
         all_ = list(drafts)
-        jobs = self._jobs(all_, parent)
+        with Sending() as sending:
+            jobs = sending.carried(self._jobs(all_, parent))
         return jobs, self._handles(all_, [Added(job.id, created=True) for job in jobs])
 
     async def enqueue_flow(
@@ -108,13 +111,15 @@ class Enqueuing(Generic[D]):
         """
         self._refuse_unless_open()
         first: Added | None = None
-        for jobs in batches(flow, id, self._clock(), CURRENT_JOB.get(), size=MOST_TOGETHER):
-            added = await self.store.add(jobs, now=self._clock(), tx=tx)
-            if self._bus.heard and tx is None:
-                self._tell(jobs, added)
-            first = first or added[0]
-            if not all(one.created for one in added):
-                break
+        with Sending() as sending:
+            for batch in batches(flow, id, self._clock(), CURRENT_JOB.get(), size=MOST_TOGETHER):
+                jobs = sending.carried(batch)
+                added = await self.store.add(jobs, now=self._clock(), tx=tx)
+                if self._bus.heard and tx is None:
+                    self._tell(jobs, added)
+                first = first or added[0]
+                if not all(one.created for one in added):
+                    break
         assert first is not None, "a flow has a job that runs last"
         return self._handle(flow.then, first)
 
@@ -129,15 +134,17 @@ class Enqueuing(Generic[D]):
         """`enqueue_flow` inside an open synchronous transaction, without awaiting; see `enqueue_within`."""
         now, parent = self._clock(), parent or CURRENT_JOB.get()
         jobs = [job for some in batches(flow, id, now, parent, size=MOST_TOGETHER) for job in some]
-        return self._handle(flow.then, self.store.add_within(tx, jobs, now=now)[0])
+        with Sending() as sending:
+            return self._handle(flow.then, self.store.add_within(tx, sending.carried(jobs), now=now)[0])
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event of this process; call what is returned to end that."""
         return self._bus.listen(listener)
 
     async def _enqueue(self, drafts: list[Draft[R]], tx: object) -> list[Handle[R]]:
-        jobs = self._jobs(drafts)
-        added = await self.store.add(jobs, now=self._clock(), tx=tx)
+        with Sending() as sending:
+            jobs = sending.carried(self._jobs(drafts))
+            added = await self.store.add(jobs, now=self._clock(), tx=tx)
         if self._bus.heard and tx is None:  # what a transaction adds is not there before it commits
             self._tell(jobs, added)
         return self._handles(drafts, added)

@@ -113,5 +113,6 @@ def _parcel(view: JobView, now: datetime) -> Parcel:
         created_at=view.created_at,
         failures=view.failures,
         crashes=view.crashes,
+        trace=view.trace,
     )
     return Parcel(job, came_back=view.fence > 0 or over)

@@ -224,5 +224,5 @@ def _looked_at(url: str | None) -> Settings:
 
     settings = load(flags={"store": url}).settings
     file_must_exist(database_url(settings))
-    set_up_logging("error")  # what it would warn of is in the answer
+    set_up_logging("error", settings.log_format)  # what it would warn of is in the answer
     return settings

@@ -26,10 +26,22 @@ from lamplighter.cli.output import (
     text,
 )
 from lamplighter.cli.program import Noun
-from lamplighter.cli.which import Before, ChildOf, Ids, Limit, Names, Queues, States, Tenants, chosen, where_of
+from lamplighter.cli.which import (
+    Before,
+    ChildOf,
+    Ids,
+    Limit,
+    Names,
+    Queues,
+    States,
+    Tenants,
+    chosen,
+    find_job,
+    where_of,
+)
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import load
-from lamplighter.core.errors import ConfigError, UnknownJob
+from lamplighter.core.errors import ConfigError
 from lamplighter.core.model import LIVE, MOVES, Children, Failure, JobView, State, Where
 from lamplighter.store.base import Store
 
@@ -183,12 +195,7 @@ def _end(missed: list[str], *, json: bool, hint: str) -> None:
 
 
 async def _find(store: Store, job: str) -> tuple[JobView, list[Failure]]:
-    found = await store.page(Where(ids=(job,)), limit=1)
-    if not found:
-        raise UnknownJob(
-            f"there is no job {job}, or it is not kept any longer: `lamplighter jobs list` shows those there are."
-        )
-    return found[0], await store.failures(job)
+    return await find_job(store, job), await store.failures(job)
 
 
 def _plain(view: JobView, *, whole: bool = False) -> dict[str, Any]:
@@ -209,7 +216,7 @@ def _told(view: JobView, *, whole: bool) -> Iterator[tuple[str, object]]:
     yield from (("lease until", _moment(view.lease_until)), ("priority", view.priority or None))
     yield from (("failures", view.failures), ("crashes", view.crashes or None))
     yield "unique key", view.unique.key if view.unique else None
-    yield from (("limits", ", ".join(view.limits)), ("waits for", view.waits_on))
+    yield from (("limits", ", ".join(view.limits)), ("waits for", view.waits_on), ("enqueued in trace", view.trace))
     if whole:
         yield from (("args", view.args), ("result", view.result))
 

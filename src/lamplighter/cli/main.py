@@ -18,6 +18,7 @@ from lamplighter.cli import (
     fairness,
     imports,
     integrations,
+    job_logs,
     jobs,
     keys,
     limits,
@@ -57,6 +58,7 @@ cli.command("up")(up.up)
 cli.command("work")(work.work)
 cli.command("web")(web.web)
 jobs.group.command("dead")(dead.dead)
+jobs.group.command("logs")(job_logs.logs)
 jobs.group.command("why")(why.why)
 jobs.group.command("move")(move.move)
 crons.group.command("why")(why.why_cron)

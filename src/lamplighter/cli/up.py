@@ -65,8 +65,9 @@ def up(
     need("demo", "lamplighter up")
     from lamplighter.demo.show import Show  # noqa: PLC0415 - optional, and slow to import
 
-    level = load().settings.log_level
-    set_up_logging("error" if level == "info" else level)  # outages are on the screen already
+    settings = load().settings
+    level = settings.log_level
+    set_up_logging("error" if level == "info" else level, settings.log_format)  # outages are on the screen already
 
     async def run() -> Summary:
         async with stage(store, Path(folder)) as made:

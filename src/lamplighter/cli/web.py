@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from lamplighter.cli.extras import need
+from lamplighter.cli.logging_options import Format, log_as
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, print_json, say
 from lamplighter.cli.work import find_app, on_signals
 from lamplighter.core.config import load
-from lamplighter.observe.log import set_up_logging
 
 
 def web(
@@ -24,6 +24,7 @@ def web(
     port: Annotated[
         int | None, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="By default 8100; 0: any free one.")
     ] = None,
+    log_format: Format = None,
     json: Json = False,
 ) -> None:
     """Serve the HTTP API of an app, and the pages for people.
@@ -33,8 +34,8 @@ def web(
     provider.
     """
     need("web", "lamplighter web")
-    loaded = load(flags={"web_host": host, "web_port": port})
-    set_up_logging(loaded.settings.log_level)
+    loaded = load(flags={"web_host": host, "web_port": port, "log_format": log_format})
+    log_as(loaded.settings, target)
     app = find_app(target)
     host = app.settings.web_host if host is None else loaded.settings.web_host
     port = app.settings.web_port if port is None else port

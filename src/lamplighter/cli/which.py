@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lamplighter.core.errors import ConfigError
-from lamplighter.core.model import State, Where
+from lamplighter.core.errors import ConfigError, UnknownJob
+from lamplighter.core.model import JobView, State, Where
+from lamplighter.store.base import Store
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Which jobs, by id.")]
 Queues = Annotated[
@@ -58,3 +59,17 @@ def chosen(where: Where) -> Where:
             "this would be every job there is: name ids, or filter by --queue, --name, --tenant, --state or --child-of."
         )
     return where
+
+
+async def find_job(store: Store, job: str) -> JobView:
+    """The job of that id.
+
+    Raises:
+        UnknownJob: there is none.
+    """
+    found = await store.page(Where(ids=(job,)), limit=1)
+    if not found:
+        raise UnknownJob(
+            f"there is no job {job}, or it is not kept any longer: `lamplighter jobs list` shows those there are."
+        )
+    return found[0]

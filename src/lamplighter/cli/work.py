@@ -15,11 +15,11 @@ from typing import Annotated, Any
 import typer
 
 from lamplighter.cli.extras import need
+from lamplighter.cli.logging_options import Format, log_as
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, count, print_json, say
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError
-from lamplighter.observe.log import set_up_logging
 
 
 def work(
@@ -41,6 +41,7 @@ def work(
         str | None,
         typer.Option("--metrics-host", metavar="HOST", help="At which address; by default 127.0.0.1."),
     ] = None,
+    log_format: Format = None,
     json: Json = False,
 ) -> None:
     """Run the jobs of an app.
@@ -48,9 +49,9 @@ def work(
     SIGTERM or Ctrl-C ends it: it takes no more jobs and gives those that run their grace time to finish. A second one
     ends it at once.
     """
-    flags = {"concurrency": concurrency, "queues": queue or None}
+    flags = {"concurrency": concurrency, "queues": queue or None, "log_format": log_format}
     loaded = load(flags={**flags, "metrics_port": metrics_port, "metrics_host": metrics_host})
-    set_up_logging(loaded.settings.log_level)
+    log_as(loaded.settings, target)
     app = find_app(target)
     chosen = loaded.settings.queues if queue else None  # what no flag says, the app's own settings do
     host = app.settings.metrics_host if metrics_host is None else loaded.settings.metrics_host

@@ -48,6 +48,7 @@ _FOR_OUR_TESTS = re.compile(r"LAMPLIGHTER_TEST_.*")  # say which servers the tes
 
 
 Mode = Literal["development", "production"]
+LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Switch = Literal["on", "off"]
 
@@ -102,6 +103,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     metrics_host: Annotated[str, HOST] = "127.0.0.1"
     metrics_port: Annotated[int | None, whole(0, 65_535)] = None
     metrics_tenants: Annotated[int, whole(0, 1000)] = 0
+    keep_log_lines: Annotated[int, whole(0, 10_000)] = 500
+    log_format: Annotated[LogFormat, choice(*get_args(LogFormat))] = "auto"
     log_level: Annotated[LogLevel, choice(*get_args(LogLevel))] = "info"
 
     def shown(self) -> dict[str, str]:

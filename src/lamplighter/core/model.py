@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Literal, NamedTuple
@@ -82,6 +84,9 @@ MOVES: dict[str, Transition] = {
     "be held again": Transition(ENDED, State.HELD),
 }
 
+LENGTH_OF_TRACE = 55  # characters of a `traceparent`
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
 UniqueMode = Literal["pending", "active", "period"]
 
 
@@ -144,6 +149,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     `limits`: the keys of the limits that it comes under, such as `provider:google`; it runs when all let it through.
 
     `created_at`, `failures` and `crashes` are of jobs with a past: those that come from another store.
+
+    `trace`: the span that it was enqueued in, as `traceparent` of W3C Trace Context has it.
     """
 
     id: str
@@ -164,8 +171,11 @@ class NewJob(Struct, frozen=True, kw_only=True):
     children: int | None = None
     on_child_failure: OnChildFailure = "fail"
     group: str | None = None
+    trace: str | None = None
 
     def __post_init__(self) -> None:
+        if self.trace is not None and not _TRACE.fullmatch(self.trace):
+            raise ValueError("a trace is what `traceparent` of W3C Trace Context holds: give that, or none.")
         if self.children is not None and self.children < 0:
             raise ValueError(f"a job cannot wait for {self.children} children: give 0 or more.")
         if self.group is not None and (self.unique is not None or self.group == self.id):
@@ -201,6 +211,7 @@ class Claimed(NamedTuple):
     created_at: datetime
     failures: int
     crashes: int
+    trace: str | None = None
 
 
 FailureKind = Literal["error", "timeout", "crash"]
@@ -215,6 +226,43 @@ class Failure(Struct, frozen=True, kw_only=True):
     error: str
     message: str
     traceback: str = ""
+
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class LogLine(Struct, frozen=True, kw_only=True):
+    """A line that a handler logged. `fence` and `n` are its place: the attempt, and how many lines that had until then.
+
+    `fields`: a JSON object of what it was logged with.
+    """
+
+    n: int
+    at: datetime
+    level: LogLevel
+    message: str
+    fields: str = "{}"
+    fence: int = 0
+
+    @property
+    def place(self) -> LogPlace:
+        """Where it stands among the lines of its job."""
+        return LogPlace(self.fence, self.n)
+
+
+class LogPlace(NamedTuple):
+    """A place among the lines of a job; the default is before all of them."""
+
+    fence: int = 0
+    n: int = 0
+
+
+class Logged(NamedTuple):
+    """What one attempt logged, in order of `n`. The lines belong to its fence, whatever theirs is."""
+
+    id: str
+    fence: int
+    lines: Sequence[LogLine]
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -320,6 +368,7 @@ class JobView(Struct, frozen=True, kw_only=True):
     reason: str | None
     group: str | None = None
     children: Children | None = None
+    trace: str | None = None
 
 
 MOST_LINES = 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from lamplighter.core.flow_control import Order, OrderVerb
 from lamplighter.core.ids import named_id
 from lamplighter.core.model import State
 from lamplighter.engine.children import Child, Given, Offspring
+from lamplighter.engine.job_log import Log
 
 D = TypeVar("D")
 
@@ -21,6 +23,8 @@ ReadChildren: TypeAlias = Callable[[Sequence[State]], Offspring]
 
 LARGEST_PROGRESS = 4096  # bytes of JSON: it is written with every beat
 LONGEST_ORDER = timedelta(days=365)
+
+_MAKING_LOG = threading.Lock()  # of all jobs: most log nothing, and of the others each makes its log once
 
 CURRENT_JOB: ContextVar[str | None] = ContextVar("lamplighter_current_job", default=None)
 """The id of the job that runs in this context: what it adds are its children, to which it may hand its unique key."""
@@ -34,6 +38,8 @@ class Ctx(Generic[D]):
 
     __slots__ = (
         "_children",
+        "_log",
+        "_new_log",
         "_orders",
         "_progress",
         "attempt",
@@ -57,6 +63,7 @@ class Ctx(Generic[D]):
         attempt: int = 1,
         run_at: datetime | None = None,
         children: Sequence[Child] | ReadChildren = (),
+        log: Callable[[], Log] = Log,
     ) -> None:
         self.deps = deps
         self.id = id
@@ -70,6 +77,18 @@ class Ctx(Generic[D]):
         self._progress: str | None = None
         self._orders: list[tuple[str, OrderVerb, timedelta]] = []
         self._children = children
+        self._new_log = log
+        self._log: Log | None = None
+
+    @property
+    def log(self) -> Log:
+        """Logs to the process's log, and what it logs is kept with the job: `ctx.log.info("indexed", files=12)`."""
+        return self._log or self._make_log()
+
+    @property
+    def has_log_lines(self) -> bool:
+        """Whether something was logged that the store does not have."""
+        return self._log is not None and self._log.has_lines
 
     @property
     def idempotency_key(self) -> str:
@@ -127,6 +146,12 @@ class Ctx(Generic[D]):
     def orders(self, now: datetime) -> tuple[Order, ...]:
         """All of that, as of the end of the attempt."""
         return tuple(Order(key, verb, now + lasts) for key, verb, lasts in self._orders)
+
+    def _make_log(self) -> Log:
+        with _MAKING_LOG:
+            if self._log is None:
+                self._log = self._new_log()
+            return self._log
 
     def take_progress(self) -> str | None:
         """What was told since it was last taken, as JSON."""

@@ -1,7 +1,10 @@
-"""Renews the leases of running jobs, aside from the loop: a handler that blocks that must not lose them."""
+"""Renews the leases of running jobs, and keeps what they log, aside from the loop: a handler that blocks that must not
+lose them."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -12,6 +15,7 @@ from lamplighter.core.clock import Clock
 from lamplighter.core.errors import LamplighterError
 from lamplighter.core.model import Beat, Beaten, Record
 from lamplighter.engine.aside import Aside
+from lamplighter.engine.logbook import Logbook
 from lamplighter.engine.run import Run
 from lamplighter.engine.timekeeping import keep_time
 from lamplighter.store.alarm import Alarm
@@ -62,6 +66,7 @@ class Keeper:
         *,
         worker: str,
         lease: timedelta,
+        logbook: Logbook,
         runs: Callable[[], list[Run]],
         presence: Callable[[], Presence],
         stop: Callable[[list[Run]], object],
@@ -73,6 +78,7 @@ class Keeper:
         self._worker = worker
         self._lease = lease
         self._interval = beat_interval(lease)
+        self._logbook = logbook
         self._runs = runs
         self._presence = presence
         self._stop = stop
@@ -129,6 +135,13 @@ class Keeper:
         if beaten.lost:  # of two attempts at one job, which this worker lost and got again, only the older is lost
             oldest = {run.job.id: run for run in reversed(runs)}
             self._lost([oldest[job] for job in beaten.lost])
+        await self._keep_logs(runs)
+
+    async def _keep_logs(self, runs: list[Run]) -> None:
+        """As far as there is time: what is much must not delay the next beat. What is not kept now waits."""
+        with contextlib.suppress(TimeoutError, LamplighterError):
+            async with asyncio.timeout(self._interval / 2):
+                await self._logbook.write(runs)
 
     async def _beat_for(self, runs: list[Run]) -> Beaten:
         beats = [Beat(run.job.id, run.job.fence, run.ctx.take_progress()) for run in runs]

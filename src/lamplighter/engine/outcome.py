@@ -155,7 +155,7 @@ class Verdicts:
             fence=self._job.fence,
             at=self._clock(),
             kind=_kind(error),
-            error=_storable(type(error).__qualname__)[:200],
+            error=storable(type(error).__qualname__)[:200],
             message=message_of(error),
             traceback=_traceback(error),
         )
@@ -178,20 +178,20 @@ def message_of(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - an exception that cannot be shown must not lose the job's outcome
         text = "(its message cannot be shown)"
-    return _storable(text or type(error).__qualname__)[:LONGEST_MESSAGE]
+    return storable(text or type(error).__qualname__)[:LONGEST_MESSAGE]
 
 
 def _traceback(error: BaseException) -> str:
     """The end of it, where the error is, without the frames of this package's own callers."""
     if carried := getattr(error, "remote_traceback", None):
-        return _storable(str(carried))[-LONGEST_TRACEBACK:]
+        return storable(str(carried))[-LONGEST_TRACEBACK:]
     try:
         text = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - as above
         return ""
-    return _storable(text)[-LONGEST_TRACEBACK:]
+    return storable(text)[-LONGEST_TRACEBACK:]
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Without what is no text in a database: lone surrogates and NUL."""
     return text.encode("utf-8", "replace").decode().replace("\0", "�")

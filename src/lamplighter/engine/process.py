@@ -11,6 +11,7 @@ import pickle
 import resource
 import signal
 import threading
+import time
 import traceback
 from datetime import timedelta
 from functools import reduce
@@ -25,10 +26,16 @@ from lamplighter.core.errors import ConfigError
 from lamplighter.core.flow_control import OrderVerb
 from lamplighter.core.model import State
 from lamplighter.engine.context import CURRENT_JOB, Ctx
+from lamplighter.engine.job_log import Log
 from lamplighter.engine.outcome import Crashed, message_of
 from lamplighter.engine.thread import in_thread
+from lamplighter.observe.fields import RUNNING, WORKER
+from lamplighter.observe.log import LogSetUp, log_set_up, set_up_logging
+from lamplighter.observe.trace_id import CARRIED
+from lamplighter.observe.tracing import current_trace, go_on_in
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the worker's threads' locks, held for ever
+_PAUSE = 0.2  # seconds between two looks at what a handler logged: one that logs a lot must not keep the worker busy
 
 
 class HandlerError(Exception):
@@ -36,7 +43,10 @@ class HandlerError(Exception):
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """What a child is to do. The function is found again by name: code does not travel."""
+    """What a child is to do. The function is found again by name: code does not travel.
+
+    `logs`: how its process is to log, if this one was set up by us. `trace`: the span that it is run in.
+    """
 
     name: str
     module: str
@@ -44,6 +54,10 @@ class Task(Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     context: dict[str, Any]
     memory_mb: int | None
+    log_lines: int
+    logs: LogSetUp | None
+    worker: str | None
+    trace: str | None
 
 
 async def call_in_process(definition: Definition, ctx: Ctx[Any], arguments: dict[str, Any]) -> Any:
@@ -56,6 +70,10 @@ async def call_in_process(definition: Definition, ctx: Ctx[Any], arguments: dict
         arguments=arguments,
         context={key: getattr(ctx, key) for key in ("id", "name", "queue", "tenant", "attempt", "run_at")},
         memory_mb=definition.memory_mb,
+        log_lines=ctx.log.keep,
+        logs=log_set_up(),
+        worker=WORKER.get(),
+        trace=current_trace(),
     )
     child = _Child(task, ctx)
     try:
@@ -110,6 +128,8 @@ class _Child:
                 self._ctx.tell(value)
             elif kind == "order":
                 self._ctx.order(*value)
+            elif kind == "logged":
+                self._ctx.log.take_over(value)
             elif kind == "returned":
                 return None if value is None else str(value)
             else:
@@ -137,10 +157,37 @@ def _kill_group(pid: int) -> None:
             os.killpg(pid, signal.SIGKILL)
 
 
+class _Pipe:
+    """To the worker; any thread may send. What is logged goes by and by, so it is known of one that is killed, too."""
+
+    def __init__(self, connection: Connection, log: Log) -> None:
+        self._connection = connection
+        self._log = log
+        self._door = threading.Lock()
+        threading.Thread(target=self._tell_on, daemon=True).start()
+
+    def send(self, kind: str, value: object) -> None:
+        with self._door:
+            self._connection.send((kind, value))
+
+    def tell_log(self) -> None:
+        """What was logged since."""
+        with self._door:
+            if lines := self._log.waiting():
+                self._connection.send(("logged", lines))
+                self._log.told(lines[-1].n)
+
+    def _tell_on(self) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more
+            while True:
+                time.sleep(_PAUSE)
+                self.tell_log()
+
+
 class _ChildCtx(Ctx[Any]):
     """Tells progress and orders to the worker at once."""
 
-    connection: Connection
+    pipe: _Pipe
 
     def children(self, *states: State) -> NoReturn:  # noqa: ARG002 - whichever are wanted
         raise ConfigError(
@@ -150,10 +197,10 @@ class _ChildCtx(Ctx[Any]):
 
     def progress(self, done: float, of: float | None = None, note: str = "") -> None:
         super().progress(done, of, note)
-        self.connection.send(("progress", self.take_progress()))
+        self.pipe.send("progress", self.take_progress())
 
     def order(self, key: str, verb: OrderVerb, lasts: timedelta) -> None:
-        self.connection.send(("order", (key, verb, lasts)))
+        self.pipe.send("order", (key, verb, lasts))
 
 
 def _main(task: Task, connection: Connection) -> None:
@@ -163,19 +210,28 @@ def _main(task: Task, connection: Connection) -> None:
     if task.memory_mb is not None:
         most = task.memory_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if task.logs is not None:
+        set_up_logging(*task.logs)
+    log = Log(task.log_lines)
+    pipe = _Pipe(connection, log)
     try:
-        answer: tuple[str, Any] = ("returned", _work(task, connection))
+        answer: tuple[str, Any] = ("returned", _work(task, pipe, log))
     except BaseException as error:  # noqa: BLE001 - it is raised again in the worker
         answer = ("raised", _packed(error))
-    connection.send(answer)
+    pipe.tell_log()
+    pipe.send(*answer)
 
 
-def _work(task: Task, connection: Connection) -> str | None:
+def _work(task: Task, pipe: _Pipe, log: Log) -> str | None:
     found: Any = reduce(getattr, task.qualname.split("."), importlib.import_module(task.module))
     function = getattr(found, "function", found)  # a registered job, or the function as it was written
-    ctx = _ChildCtx(getattr(found, "deps", None), **task.context)
+    ctx = _ChildCtx(getattr(found, "deps", None), **task.context, log=lambda: log)
+    ctx.pipe = pipe
     CURRENT_JOB.set(ctx.id)
-    ctx.connection = connection
+    RUNNING.set(ctx)
+    WORKER.set(task.worker)
+    CARRIED.set(task.trace)
+    go_on_in(task.trace)
     value = function(ctx, **task.arguments)
     if asyncio.iscoroutine(value):
         value = asyncio.run(value)

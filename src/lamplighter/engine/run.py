@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,10 +17,16 @@ from lamplighter.core.errors import BadArguments, TooLarge
 from lamplighter.core.model import Claimed, Outcome
 from lamplighter.engine.children import Stored
 from lamplighter.engine.context import CURRENT_JOB, Ctx, ReadChildren
+from lamplighter.engine.job_log import Log
 from lamplighter.engine.outcome import Kept, Verdicts
 from lamplighter.engine.process import call_in_process
 from lamplighter.engine.thread import in_thread
+from lamplighter.observe.fields import RUNNING
+from lamplighter.observe.tracing import attempt
 from lamplighter.store.base import Store
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 Asked = Literal["cancel", "release"]
 
@@ -28,10 +34,30 @@ Asked = Literal["cancel", "release"]
 class Run:
     """A claimed job in this worker, from claim to durable outcome."""
 
-    __slots__ = ("asked", "begun", "ctx", "definition", "job", "last_renewal", "lost", "started", "task", "took")
+    __slots__ = (
+        "asked",
+        "begun",
+        "ctx",
+        "definition",
+        "job",
+        "last_renewal",
+        "lost",
+        "started",
+        "task",
+        "took",
+        "tracer",
+    )
 
     def __init__(
-        self, job: Claimed, definition: Definition | None, deps: Any, started: datetime, children: ReadChildren
+        self,
+        job: Claimed,
+        definition: Definition | None,
+        deps: Any,
+        started: datetime,
+        *,
+        children: ReadChildren,
+        log: Callable[[], Log],
+        tracer: Tracer | None,
     ) -> None:
         self.job = job
         self.definition = definition
@@ -44,12 +70,14 @@ class Run:
             attempt=job.failures + job.crashes + 1,
             run_at=job.run_at,
             children=children,
+            log=log,
         )
         self.started = started
         self.asked: Asked | None = None
         self.begun = False
         self.lost = False
         """Whether its lease is known to be someone else's."""
+        self.tracer = tracer
         self.task: asyncio.Task[None] | None = None
         self.took = 0.0
         """How long it ran, in seconds, once it has ended."""
@@ -74,17 +102,32 @@ class Runner(Struct, frozen=True):
     kept: Kept
     clock: Clock
     store: Store
+    new_log: Callable[[], Log] = Log
 
-    def begin(self, job: Claimed) -> Run:
-        """The attempt that a claim allows."""
+    def begin(self, job: Claimed, tracer: Tracer | None = None) -> Run:
+        """The attempt that a claim allows. `tracer`: where its span goes."""
         children = partial(Stored, self.store, job.id, loop=asyncio.get_running_loop())
-        return Run(job, self.registry.find(job.name), self.deps, self.clock(), children)
+        return Run(
+            job,
+            self.registry.find(job.name),
+            self.deps,
+            self.clock(),
+            children=children,
+            log=self.new_log,
+            tracer=tracer,
+        )
 
     async def run(self, run: Run) -> Outcome:
         """How the attempt ended, and what its limits are to do then; raises nothing."""
-        outcome = await self._outcome(run)
+        outcome = await (self._outcome(run) if run.tracer is None else self._traced(run, run.tracer))
         orders = run.ctx.orders(self.clock())
         return replace(outcome, orders=orders) if orders else outcome
+
+    async def _traced(self, run: Run, tracer: Tracer) -> Outcome:
+        with attempt(tracer, run.job, run.ctx.attempt) as span:
+            outcome = await self._outcome(run)
+            span.ended(outcome)
+            return outcome
 
     async def _outcome(self, run: Run) -> Outcome:
         verdicts = Verdicts(run.job, run.definition, self.kept, self.clock)
@@ -112,6 +155,7 @@ class Runner(Struct, frozen=True):
     async def _call(self, run: Run, definition: Definition) -> Any:
         arguments = definition.codec.load(run.job.args)
         CURRENT_JOB.set(run.job.id)
+        RUNNING.set(run.ctx)
         if definition.timeout is None:
             return await _CALLERS[definition.runs](definition, run.ctx, arguments)
         try:

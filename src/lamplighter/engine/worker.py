@@ -10,6 +10,7 @@ import secrets
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -24,12 +25,16 @@ from lamplighter.engine.drain import Drain
 from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
 from lamplighter.engine.janitor import MOST_AT_ONCE, Janitor
+from lamplighter.engine.job_log import LINES_KEPT, Log
 from lamplighter.engine.lease import MOST_TOLD, Keeper, Presence, beat_interval
 from lamplighter.engine.listen import listen
+from lamplighter.engine.logbook import Logbook
 from lamplighter.engine.outcome import Kept
 from lamplighter.engine.run import Run, Runner
 from lamplighter.engine.tick import Entry, Ticker
+from lamplighter.observe.fields import WORKER
 from lamplighter.observe.meter import UNKNOWN, Attempt, Ended, Meter
+from lamplighter.observe.tracing import tracer
 from lamplighter.store.base import Store
 
 _log = logging.getLogger("lamplighter.worker")
@@ -50,7 +55,8 @@ _ENDED_AS: dict[str, Ended] = {
 class WorkerOptions(Struct, frozen=True, kw_only=True):
     """How a worker works. `grace`: how long running jobs may go on once it stops. No `queues` means all.
 
-    `name`: the worker's, the only one of its kind; by default made up. `aside`: where it renews leases.
+    `log_lines`: how many lines of what a job logs are kept. `name`: the worker's, the only one of its kind; by default
+    made up. `aside`: where it renews leases.
     """
 
     concurrency: int = 100
@@ -59,6 +65,7 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     grace: timedelta = timedelta(seconds=30)
     kept: Kept = Kept()
     keep: Keep = Keep()
+    log_lines: int = LINES_KEPT
     name: str = ""
     aside: Callable[[], Aside] = InThread
 
@@ -94,8 +101,9 @@ class Worker:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         interval = beat_interval(options.lease)
-        self._runner = Runner(registry, deps, options.kept, clock, store)
-        self._finisher = Finisher(store, clock, self._settled)
+        logbook = Logbook(store, options.log_lines)
+        self._runner = Runner(registry, deps, options.kept, clock, store, partial(Log, options.log_lines, clock))
+        self._finisher = Finisher(store, clock, logbook, self._settled)
         self._fetcher = Fetcher(
             store,
             clock,
@@ -114,6 +122,7 @@ class Worker:
             clock,
             worker=self.name,
             lease=options.lease,
+            logbook=logbook,
             runs=lambda: list(self._runs.values()),
             presence=self._presence,
             stop=lambda runs: self._loop.call_soon_threadsafe(self._ask_to_stop, runs),
@@ -168,6 +177,7 @@ class Worker:
         Cancelled, it stops as `stop` says; cancelled while it stops, it hands running jobs back without waiting.
         """
         self._loop = asyncio.get_running_loop()
+        WORKER.set(self.name)
         self._keeper.start()
         finishing, fetching = _started(self._finisher.run()), _started(self._fetcher.run())
         hearing = listen(self._store, self._fetcher.ring, self._janitor.ring)
@@ -268,9 +278,9 @@ class Worker:
     def _start(self, jobs: list[Claimed]) -> None:
         self._idle.clear()
         self.begun += len(jobs)
-        heard = self._bus.heard
+        heard, spans = self._bus.heard, tracer()
         for job in jobs:
-            run = self._runner.begin(job)
+            run = self._runner.begin(job, spans)
             self._runs[job.id, job.fence] = run
             self._active += 1
             if heard:

@@ -16,6 +16,7 @@ import httpx2
 
 from lamplighter.core.secret import REDACTED
 from lamplighter.integrations.http_pool import Http
+from lamplighter.observe.tracing import http_request
 
 LARGEST = 64 * 1024  # bytes
 LONGEST_RETRY_AFTER = 3600.0  # seconds
@@ -79,11 +80,13 @@ class Answer(NamedTuple):
 
 async def ask(http: Http, method: str, url: str, *, within: float, **how: Any) -> Answer:
     """The answer, all of it within so many seconds; no redirect is followed. Raises RequestError or TimeoutError."""
-    async with (
-        asyncio.timeout(within),
-        http.stream(method, url, follow_redirects=False, **how) as response,
-    ):
-        return await Answer.read(response)
+    with http_request(method, url) as span:
+        async with (
+            asyncio.timeout(within),
+            http.stream(method, url, follow_redirects=False, **how) as response,
+        ):
+            span.answered(response.status_code)
+            return await Answer.read(response)
 
 
 def read_retry_after(header: str, now: datetime) -> timedelta | None:

@@ -21,6 +21,9 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
+    Logged,
+    LogLine,
+    LogPlace,
     NewJob,
     Outcome,
     QueueStats,
@@ -126,6 +129,16 @@ class Store(Protocol):
 
     async def failures(self, job: str) -> list[Failure]:
         """Why attempts of this job failed, oldest first (the last 20 are kept)."""
+
+    async def log(self, logged: Sequence[Logged], *, keep: int) -> None:
+        """Keep what running jobs log, the last `keep` lines of each, until the job is forgotten.
+
+        An attempt that lost its lease, or has ended, adds nothing. A line that is there already stays as it is, so
+        whoever got no answer sends all again.
+        """
+
+    async def logs(self, job: str, *, limit: int, after: LogPlace | None = None) -> list[LogLine]:
+        """Up to `limit` lines that a job logged, the oldest first: those that follow that place; of none, the last."""
 
     async def stats(self) -> list[QueueStats]:
         """Counts by queue and state, and what waits longest; how many jobs there are makes no difference."""

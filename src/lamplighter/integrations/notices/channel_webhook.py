@@ -16,6 +16,7 @@ from lamplighter.integrations.notices.channel import Refused, Undelivered
 from lamplighter.integrations.notices.message import Message, Target
 from lamplighter.integrations.notices.signature import signed_headers
 from lamplighter.integrations.notices.wording import Telling
+from lamplighter.observe.tracing import http_request
 
 TIMEOUT = 15  # seconds for all of it, the least that Standard Webhooks advises
 MOST_CONNECTIONS = 100
@@ -58,11 +59,13 @@ class WebhookSender:
         """Status and Retry-After. The body of the answer is never read, however large it may be."""
         token = _sending.set(True)
         try:
-            async with (
-                asyncio.timeout(TIMEOUT),
-                self._http.stream("POST", target.address.reveal(), content=body, headers=headers) as response,
-            ):
-                return response.status_code, response.headers.get("Retry-After", "")
+            with http_request("POST", target.address.reveal()) as span:
+                async with (
+                    asyncio.timeout(TIMEOUT),
+                    self._http.stream("POST", target.address.reveal(), content=body, headers=headers) as response,
+                ):
+                    span.answered(response.status_code)
+                    return response.status_code, response.headers.get("Retry-After", "")
         except (httpx2.RequestError, OSError) as error:  # whose texts may have the URL; a TimeoutError is an OSError
             kind = type(error).__name__
             raise Undelivered(f"the webhook cannot be reached ({kind}): see that its URL is right.") from None

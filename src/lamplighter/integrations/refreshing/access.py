@@ -26,6 +26,7 @@ from lamplighter.integrations.refreshing.planner import Planner
 from lamplighter.integrations.refreshing.refresher import Refresher
 from lamplighter.integrations.registrations import Registrations
 from lamplighter.integrations.safe_url import is_safe
+from lamplighter.observe.tracing import http_request
 
 LONGEST_MARGIN = timedelta(seconds=30)  # that a token must live for, to be given out: a call takes its time
 PATIENCE = 30.0  # seconds to wait for a refresh of another process
@@ -89,7 +90,7 @@ class TokenAccess:
         It answers one 401 by refreshing and asking once more. `options` are those of `httpx2.AsyncClient`.
         A request raises what `get` raises, and ForeignHost.
         """
-        return httpx2.AsyncClient(auth=IntegrationAuth(self, self._registrations, integration_id), **options)
+        return _Client(auth=IntegrationAuth(self, self._registrations, integration_id), **options)
 
     def _lasts(self, access: Access) -> bool:
         if access.expires_at is None:
@@ -111,6 +112,16 @@ class TokenAccess:
             task.add_done_callback(lambda _: self._refreshing.pop(integration_id, None))
         await asyncio.shield(task)
         await self._planner.settle()
+
+
+class _Client(httpx2.AsyncClient):
+    """Each request can be seen in a trace."""
+
+    async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
+        with http_request(request.method, str(request.url)) as span:
+            response = await super().send(request, **how)
+            span.answered(response.status_code)
+            return response
 
 
 class IntegrationAuth(httpx2.Auth):

@@ -27,6 +27,9 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
+    Logged,
+    LogLine,
+    LogPlace,
     NewJob,
     Outcome,
     QueueStats,
@@ -67,6 +70,7 @@ class MemoryStore:
         self._keys = Keys()
         self._uniques: dict[str, Unique] = {}
         self._failures: defaultdict[str, deque[Failure]] = defaultdict(lambda: deque(maxlen=FAILURES_KEPT))
+        self._logs: dict[str, list[LogLine]] = {}
         self._paused: set[str] = set()
         self._records: dict[tuple[str, str], Record] = {}
         self._alarms: dict[Alarm, None] = {}  # in an order, unlike a set: a simulation has to repeat itself
@@ -172,6 +176,22 @@ class MemoryStore:
     async def failures(self, job: str) -> list[Failure]:
         with self._lock:
             return list(self._failures.get(job, ()))
+
+    async def log(self, logged: Sequence[Logged], *, keep: int) -> None:
+        with self._lock:
+            for id_, fence, lines in logged:
+                if self._jobs.held(id_, fence):
+                    kept = self._logs.get(id_, [])
+                    last = kept[-1].place if kept else LogPlace()
+                    new = [replace(line, fence=fence) for line in lines if (fence, line.n) > last]
+                    self._logs[id_] = [*kept, *new][-keep:]
+
+    async def logs(self, job: str, *, limit: int, after: LogPlace | None = None) -> list[LogLine]:
+        with self._lock:
+            kept = self._logs.get(job, [])
+        if after is None:
+            return kept[max(0, len(kept) - limit) :]
+        return [line for line in kept if line.place > after][:limit]
 
     async def stats(self) -> list[QueueStats]:
         with self._lock:
@@ -305,7 +325,7 @@ class MemoryStore:
             run_at = min(new.run_at, latest)
             self._jobs.take_out(job.id)
             self._flow.forget(job.id)
-            brought = replace(job, args=new.args, priority=new.priority, run_at=run_at)
+            brought = replace(job, args=new.args, trace=new.trace, priority=new.priority, run_at=run_at)
             self._jobs.put(replace(brought, state=waits_as(run_at, now), waits_on=None))
         return bool(waiting)
 
@@ -414,3 +434,4 @@ class MemoryStore:
         self._flow.forget(id_)
         self._uniques.pop(id_, None)
         self._failures.pop(id_, None)
+        self._logs.pop(id_, None)

@@ -24,6 +24,7 @@ def view_of(new: NewJob, now: datetime) -> JobView:
         run_at=new.run_at,
         created_at=new.created_at or now,
         args=new.args,
+        trace=new.trace,
         fence=0,
         failures=new.failures,
         crashes=new.crashes,

@@ -53,6 +53,17 @@ SELECT queue, state FROM SCHEMA.totals WHERE n > 0
 -- :failures Why attempts of a job failed, oldest first.
 SELECT fence, at, kind, error, message, traceback FROM SCHEMA.failures WHERE job = $1 ORDER BY fence
 
+-- :log Keep what attempts log.
+SELECT SCHEMA.log($1::jsonb, $2::integer)
+
+-- :logs Lines that a job logged after that place, the oldest first.
+SELECT fence, n, at, level, message, fields FROM SCHEMA.log_lines
+WHERE job = $1 AND (fence, n) > ($2::bigint, $3::bigint) ORDER BY fence, n LIMIT $4::integer
+
+-- :last_logs The last lines that a job logged, the newest first.
+SELECT fence, n, at, level, message, fields FROM SCHEMA.log_lines
+WHERE job = $1 ORDER BY fence DESC, n DESC LIMIT $2::integer
+
 -- :totals How many jobs each queue has in each state; a paused queue without jobs too. With those that are queued: since when
 -- the job is due that is first in line, of some of the lines, which are found by leaps.
 SELECT coalesce(t.queue, p.queue) AS queue, t.state, t.n, p.queue IS NOT NULL AS paused,

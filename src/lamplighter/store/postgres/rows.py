@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.flow_control import Order
-from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome
+from lamplighter.core.model import ATTEMPT_ENDS, Beat, Logged, NewJob, Outcome
+from lamplighter.store.carried import carry
 from lamplighter.store.pack import Row, pack
 
 
@@ -29,6 +30,17 @@ def beats(renewed: Sequence[Beat]) -> str:
     return pack([(*attempt, text) for attempt, text in progress.items()])
 
 
+def log_lines(logged: Sequence[Logged]) -> str:
+    """What attempts logged."""
+    return pack(
+        [
+            (one.id, one.fence, line.n, to_us(line.at), line.level, line.message, line.fields)
+            for one in logged
+            for line in one.lines
+        ]
+    )
+
+
 def orders(given: Sequence[Order]) -> str:
     """What gates are told."""
     return pack([_order(order) for order in given])
@@ -42,7 +54,7 @@ def _job(job: NewJob) -> Row:
     until = job.unique.until if job.unique and job.unique.mode == "period" else None
     unique = (job.unique.key, job.unique.mode, maybe_to_us(until)) if job.unique else (None, None, None)
     past = job.failures, job.crashes, maybe_to_us(job.created_at)
-    what = job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args
+    what = job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), carry(job.args, job.trace)
     how = job.parent, job.replaces, maybe_length(job.debounce_for), job.limits or None
     return *what, *unique, *past, *how, job.children, job.on_child_failure, job.group
 

@@ -24,6 +24,9 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
+    Logged,
+    LogLine,
+    LogPlace,
     NewJob,
     Outcome,
     QueueStats,
@@ -152,6 +155,14 @@ class PostgresStore:
 
     async def failures(self, job: str) -> list[Failure]:
         return views.failures(await self._fetch("failures", job))
+
+    async def log(self, logged: Sequence[Logged], *, keep: int) -> None:
+        await self._fetch("log", rows.log_lines(logged), keep)
+
+    async def logs(self, job: str, *, limit: int, after: LogPlace | None = None) -> list[LogLine]:
+        if after is None:
+            return views.log_lines(await self._fetch("last_logs", job, max(limit, 0)))[::-1]
+        return views.log_lines(await self._fetch("logs", job, *after, max(limit, 0)))
 
     async def stats(self) -> list[QueueStats]:
         return views.stats(await self._fetch("totals", MOST_LINES))

@@ -16,12 +16,14 @@ from lamplighter.core.model import (
     Claimed,
     Failure,
     JobView,
+    LogLine,
     NewJob,
     QueueStats,
     Record,
     State,
     Unique,
 )
+from lamplighter.store.carried import parted
 from lamplighter.store.rules import queue_full, read_rule
 
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
@@ -42,16 +44,19 @@ def added(jobs: Sequence[NewJob], refused: Sequence[Any]) -> list[Added]:
 
 def claimed(rows: Iterable[Row]) -> list[Claimed]:
     """Attempts, in order; what is no job says that there may be more."""
-    return [
-        Claimed(**{**row, "run_at": from_us(row["run_at"]), "created_at": from_us(row["created_at"])})
-        for row in rows
-        if row["id"] is not None
-    ]
+    return [_claimed(row) for row in rows if row["id"] is not None]
+
+
+def _claimed(row: Row) -> Claimed:
+    args, trace = parted(row["args"])
+    moments = {"run_at": from_us(row["run_at"]), "created_at": from_us(row["created_at"])}
+    return Claimed(**{**row, **moments, "args": args}, trace=trace)
 
 
 def view(row: Row) -> JobView:
     """One job."""
     named = dict(row)
+    named["args"], named["trace"] = parted(named["args"])
     for moment in _MOMENTS:
         named[moment] = maybe_from_us(named[moment])
     key, mode, until = (named.pop(column) for column in ("unique_key", "unique_mode", "unique_until"))
@@ -64,6 +69,11 @@ def view(row: Row) -> JobView:
 def failures(rows: Iterable[Row]) -> list[Failure]:
     """Why attempts failed."""
     return [Failure(**{**row, "at": from_us(row["at"])}) for row in rows]
+
+
+def log_lines(rows: Iterable[Row]) -> list[LogLine]:
+    """What a job logged."""
+    return [LogLine(**{**row, "at": from_us(row["at"])}) for row in rows]
 
 
 def stats(rows: Iterable[Row]) -> list[QueueStats]:

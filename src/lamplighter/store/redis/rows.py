@@ -20,6 +20,9 @@ from lamplighter.core.model import (
     Failure,
     FailureKind,
     JobView,
+    Logged,
+    LogLevel,
+    LogLine,
     NewJob,
     OnChildFailure,
     Outcome,
@@ -28,6 +31,7 @@ from lamplighter.core.model import (
     Unique,
     UniqueMode,
 )
+from lamplighter.store.carried import carry, parted
 
 LARGEST = 1024 * 1024  # bytes of a job, an outcome or a record: a larger one would hold up all who use the server
 # Microseconds since 1970: Lua counts no further exactly, and a place in line has sixteen characters. They are in the
@@ -89,8 +93,18 @@ class _FailureRow(Struct, array_like=True, gc=False):
     traceback: str
 
 
+class _LogRow(Struct, array_like=True, gc=False):
+    fence: int
+    n: int
+    at: int
+    level: LogLevel
+    message: str
+    fields: str
+
+
 _decode_row = msgspec.msgpack.Decoder(Row).decode
 _decode_failure = msgspec.msgpack.Decoder(_FailureRow).decode
+_decode_line = msgspec.msgpack.Decoder(_LogRow).decode
 _decode_record = msgspec.msgpack.Decoder(list[str | int]).decode
 
 
@@ -135,7 +149,8 @@ def new_row(job: NewJob, now: int) -> bytes:
     created_at = now if job.created_at is None else moment(job.created_at)
     state = "h" if job.children is not None else "q" if run_at <= now else "s"
     past = state, 0, job.failures, job.crashes, run_at
-    fixed = job.queue, job.priority, *key, job.tenant, job.limits or None, job.name, created_at, job.args
+    args = carry(job.args, job.trace)
+    fixed = job.queue, job.priority, *key, job.tenant, job.limits or None, job.name, created_at, args
     related = (job.group, job.children, job.on_child_failure) if job.group or job.children is not None else ()
     return bounded(pack((*past, *_TO_COME, *fixed, *related), f"job {job.id}"), f"job {job.id}")
 
@@ -176,6 +191,16 @@ def beat_rows(beats: Sequence[Beat]) -> bytes:
     return b"".join(_report(beat, "the progress of job", beat.id)[1:] for beat in beats)
 
 
+def log_rows(logged: Sequence[Logged]) -> bytes:
+    """What attempts logged, for `log.lua`: likewise."""
+    return b"".join(_report(_log_row(one), "what was logged by job", one.id)[1:] for one in logged)
+
+
+def _log_row(one: Logged) -> tuple[object, ...]:
+    lines = [(one.fence, line.n, moment(line.at), line.level, line.message, line.fields) for line in one.lines]
+    return one.id, one.fence, lines
+
+
 def _report(row: tuple[object, ...], what: str, job: str) -> bytes:
     packed = pack(row, f"{what} {job}")
     return packed if len(packed) <= LARGEST else bounded(packed, f"{what} {job}")
@@ -183,28 +208,32 @@ def _report(row: tuple[object, ...], what: str, job: str) -> bytes:
 
 def claimed_of(pairs: Iterable[tuple[bytes, bytes]]) -> list[Claimed]:
     """Jobs as their worker gets them."""
-    return [
-        Claimed(
-            id_.decode(),
-            row.fence,
-            row.name,
-            row.queue,
-            row.tenant,
-            row.args,
-            row.priority,
-            from_us(row.run_at),
-            from_us(row.created_at),
-            row.failures,
-            row.crashes,
-        )
-        for id_, row in ((id_, _decode_row(packed)) for id_, packed in pairs)
-    ]
+    return [_claimed(id_.decode(), _decode_row(packed)) for id_, packed in pairs]
+
+
+def _claimed(id_: str, row: Row) -> Claimed:
+    args, trace = parted(row.args)
+    return Claimed(
+        id_,
+        row.fence,
+        row.name,
+        row.queue,
+        row.tenant,
+        args,
+        row.priority,
+        from_us(row.run_at),
+        from_us(row.created_at),
+        row.failures,
+        row.crashes,
+        trace,
+    )
 
 
 def view_of(id_: bytes, packed: bytes) -> JobView:
     """A job as people see it."""
     row = _decode_row(packed)
     unique = None if row.key is None or row.mode is None else Unique(row.key, row.mode, maybe_from_us(row.until))
+    args, trace = parted(row.args)
     return JobView(
         id=id_.decode(),
         name=row.name,
@@ -214,7 +243,7 @@ def view_of(id_: bytes, packed: bytes) -> JobView:
         priority=row.priority,
         run_at=from_us(row.run_at),
         created_at=from_us(row.created_at),
-        args=row.args,
+        args=args,
         fence=row.fence,
         failures=row.failures,
         crashes=row.crashes,
@@ -232,6 +261,7 @@ def view_of(id_: bytes, packed: bytes) -> JobView:
         reason=row.reason,
         group=row.group,
         children=_children_of(row),
+        trace=trace,
     )
 
 
@@ -253,6 +283,14 @@ def failure_of(packed: bytes) -> Failure:
     row = _decode_failure(packed)
     at = from_us(row.at)
     return Failure(fence=row.fence, at=at, kind=row.kind, error=row.error, message=row.message, traceback=row.traceback)
+
+
+def line_of(packed: bytes) -> LogLine:
+    """A line that a job logged."""
+    row = _decode_line(packed)
+    return LogLine(
+        fence=row.fence, n=row.n, at=from_us(row.at), level=row.level, message=row.message, fields=row.fields
+    )
 
 
 def record_of(kind: str, name: bytes, packed: bytes) -> Record:

@@ -24,6 +24,9 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
+    Logged,
+    LogLine,
+    LogPlace,
     NewJob,
     Outcome,
     QueueStats,
@@ -220,6 +223,14 @@ class RedisStore:
 
     async def failures(self, job: str) -> list[Failure]:
         return [rows.failure_of(packed) for packed in await self._run("failures", job, again=True)]
+
+    async def log(self, logged: Sequence[Logged], *, keep: int) -> None:
+        if logged:
+            await self._run("log", keep, rows.log_rows(logged), again=True)
+
+    async def logs(self, job: str, *, limit: int, after: LogPlace | None = None) -> list[LogLine]:
+        found = await self._run("logs", job, limit, *(after or ()), again=True)
+        return [rows.line_of(packed) for packed in found]
 
     async def stats(self) -> list[QueueStats]:
         numbers, paused, oldest = await self._run("stats", MOST_LINES, again=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.model import Added, NewJob
+from lamplighter.store.carried import carry
 from lamplighter.store.pack import Row, pack
 from lamplighter.store.sqlite import children, keys
 from lamplighter.store.sqlite.batch import run, unpack
@@ -45,7 +46,7 @@ def _replace(connection: Connection, refused: Sequence[NewJob], holders: dict[st
 
 
 def _brought(holder: str, job: NewJob) -> Row:
-    return holder, job.args, job.priority, to_us(job.run_at), maybe_length(job.debounce_for)
+    return holder, carry(job.args, job.trace), job.priority, to_us(job.run_at), maybe_length(job.debounce_for)
 
 
 def _take_keys(connection: Connection, jobs: Sequence[NewJob], now: int) -> dict[str, str]:
@@ -93,4 +94,5 @@ def _row(job: NewJob) -> Row:
     unique = (job.unique.key, job.unique.mode, _until(job)) if job.unique else (None, None, None)
     past = job.failures, job.crashes, maybe_to_us(job.created_at)
     ties = job.limits or None, job.group
-    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), job.args, *unique, *past, *ties
+    args = carry(job.args, job.trace)
+    return job.id, job.queue, job.name, job.tenant, job.priority, to_us(job.run_at), args, *unique, *past, *ties

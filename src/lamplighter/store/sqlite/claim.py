@@ -10,6 +10,7 @@ from typing import NamedTuple
 from lamplighter.core.clock import from_us
 from lamplighter.core.flow_control import MOST_PARKED
 from lamplighter.core.model import Claimed
+from lamplighter.store.carried import parted
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run, value
 from lamplighter.store.sqlite.connection import Connection
@@ -101,4 +102,6 @@ class _Claim:
 
 
 def _claimed(job: Row) -> Claimed:
-    return Claimed(*job[:7], from_us(job.run_at), from_us(job.created_at), job.failures, job.crashes)
+    args, trace = parted(job.args)
+    due, created = from_us(job.run_at), from_us(job.created_at)
+    return Claimed(*job[:5], args, job.priority, due, created, job.failures, job.crashes, trace)

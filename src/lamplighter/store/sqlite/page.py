@@ -14,6 +14,7 @@ import msgspec
 
 from lamplighter.core.clock import maybe_from_us
 from lamplighter.core.model import ENDED, LIVE, Children, JobView, State, Unique, Where
+from lamplighter.store.carried import parted
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.queries import SQL, view
@@ -22,6 +23,7 @@ Filters = dict[str, Any]
 Row = tuple[Any, ...]
 
 _TABLES = (("live_view", LIVE - {State.HELD}), ("held_view", frozenset({State.HELD})), ("ended_view", ENDED))
+_COLUMNS = JobView.__struct_fields__[:-1]  # the last, its trace, comes out of the arguments
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
 
 
@@ -99,7 +101,8 @@ def _select(connection: Connection, table: str, binds: Filters) -> Iterator[Row]
 
 
 def _view(*row: Any) -> JobView:
-    named = dict(zip(JobView.__struct_fields__, row, strict=True))
+    named = dict(zip(_COLUMNS, row, strict=True))
+    named["args"], named["trace"] = parted(named["args"])
     for moment in _MOMENTS:
         named[moment] = maybe_from_us(named[moment])
     named["state"] = State(named["state"])

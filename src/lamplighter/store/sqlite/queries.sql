@@ -177,6 +177,26 @@ WHERE job IN (SELECT value FROM json_each(:ids))
 -- :forget_failures Delete the failures of jobs that are forgotten.
 DELETE FROM lamp_failures WHERE job IN (SELECT value FROM json_each(:ids));
 
+-- :log Keep lines (job, fence, n, at, level, message, fields) of attempts that are still their worker's.
+INSERT OR IGNORE INTO lamp_log (job, fence, n, at, level, message, fields)
+SELECT j.id, j.fence, json_extract(b.value, '$[2]'), json_extract(b.value, '$[3]'), json_extract(b.value, '$[4]'),
+       json_extract(b.value, '$[5]'), json_extract(b.value, '$[6]')
+FROM json_each(:rows) b CROSS JOIN lamp_jobs j ON j.id = json_extract(b.value, '$[0]')
+WHERE j.fence = json_extract(b.value, '$[1]') AND j.state = 'running';
+
+-- :trim_log Keep only the last lines of each of these jobs.
+DELETE FROM lamp_log
+WHERE job IN (SELECT value FROM json_each(:ids)) AND (fence, n) <= (
+    SELECT l.fence, l.n FROM lamp_log l WHERE l.job = lamp_log.job ORDER BY l.fence DESC, l.n DESC LIMIT 1 OFFSET :keep);
+
+-- :logs Lines that a job logged after that place, the oldest first.
+SELECT fence, n, at, level, message, fields FROM lamp_log
+WHERE job = :job AND (fence, n) > (:fence, :n) ORDER BY fence, n LIMIT max(:limit, 0);
+
+-- :last_logs The last lines that a job logged, the newest first.
+SELECT fence, n, at, level, message, fields FROM lamp_log
+WHERE job = :job ORDER BY fence DESC, n DESC LIMIT max(:limit, 0);
+
 -- :failures Why attempts of a job failed, oldest first.
 SELECT fence, at, kind, error, message, traceback FROM lamp_failures WHERE job = ? ORDER BY fence;
 

@@ -23,6 +23,9 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
+    Logged,
+    LogLine,
+    LogPlace,
     NewJob,
     Outcome,
     QueueStats,
@@ -30,7 +33,7 @@ from lamplighter.core.model import (
     Swept,
     Where,
 )
-from lamplighter.store.sqlite import attempts, operators, records, views
+from lamplighter.store.sqlite import attempts, log, operators, records, views
 from lamplighter.store.sqlite.add import add
 from lamplighter.store.sqlite.batch import run
 from lamplighter.store.sqlite.children import any_settled
@@ -187,6 +190,12 @@ class SqliteStore:
 
     async def failures(self, job: str) -> list[Failure]:
         return await self._at().reader.run(lambda connection: views.failures(connection, job))
+
+    async def log(self, logged: Sequence[Logged], *, keep: int) -> None:
+        await self._at().writer.run(lambda connection: log.log(connection, logged, keep))
+
+    async def logs(self, job: str, *, limit: int, after: LogPlace | None = None) -> list[LogLine]:
+        return await self._at().reader.run(lambda connection: log.logs(connection, job, limit, after))
 
     async def stats(self) -> list[QueueStats]:
         return await self._at().reader.run(views.stats)

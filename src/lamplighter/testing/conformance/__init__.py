@@ -29,6 +29,7 @@ OPERATIONS = (
     "finish",
     "full",
     "limits",
+    "log",
     "model",
     "page",
     "pause",
@@ -42,6 +43,7 @@ OPERATIONS = (
     "stats",
     "sweep",
     "time",
+    "trace",
     "unique",
     "wake",
 )

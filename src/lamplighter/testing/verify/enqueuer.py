@@ -100,7 +100,7 @@ def _still_to_add(orders: Orders) -> Iterable[int]:
 def main() -> None:
     """One enqueuer, until all is added or its stdin ends."""
     orders = read_orders()
-    set_up_logging("error")
+    set_up_logging("error", "text")
     with Journal(orders.path, orders.name) as journal:
         asyncio.run(_run(orders, journal))
 

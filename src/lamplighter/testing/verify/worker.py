@@ -70,7 +70,7 @@ def watch(journal: Journal, longest: float) -> None:
 def main() -> None:
     """One worker, until its stdin ends."""
     orders = read_orders()
-    set_up_logging("warning")
+    set_up_logging("warning", "text")
     with Journal(orders.path, orders.name) as journal:
         threading.Thread(target=watch, args=(journal, orders.lease / 3), daemon=True).start()
         asyncio.run(work(orders, journal))

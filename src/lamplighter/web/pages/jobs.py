@@ -19,6 +19,7 @@ from lamplighter.web.roles import Right, needs
 
 PAGE = 50
 CHILDREN = 50
+LINES = 200
 RETRIED, CANCELLED = MOVES["be retried"].sources, LIVE
 
 
@@ -60,10 +61,11 @@ async def list_jobs(
 async def see_job(request: Request, admitted: Admission, app: TheApp) -> Response:
     """All that is known of one."""
     job, store = admitted.job, app.store
-    failures, children, blockers = await asyncio.gather(
+    failures, children, blockers, lines = await asyncio.gather(
         store.failures(job.id),
         store.page(Where(groups=(job.id,)), limit=CHILDREN),
         app.why(job.id),
+        store.logs(job.id, limit=LINES),
     )
     return render(
         request,
@@ -72,6 +74,8 @@ async def see_job(request: Request, admitted: Admission, app: TheApp) -> Respons
         job=job,
         failures=failures,
         children=children,
+        lines=lines,
+        most_lines=LINES,
         blockers=blockers if job.state in LIVE else [],
         can_retry=job.state in RETRIED,
         can_cancel=job.state in CANCELLED and not job.stopping,

@@ -170,6 +170,7 @@ def _made() -> Environment:
         "json": _json,
         "lasting": _lasting,
         "number": _number,
+        "parsed": msgspec.json.decode,
         "place": place,
         "seconds": _seconds,
         "traceback": read_traceback,

@@ -113,11 +113,12 @@ local function enter(id, job, packed)
   return save(id, job, packed)
 end
 
--- Forget a job that stands nowhere any more, and why it failed.
+-- Forget a job that stands nowhere any more, why it failed, and what it logged.
 local function forget(id)
   unset(JOBS, id)
   local keys = gather('UNLINK', '')
   keys[#keys + 1] = base .. ':failures:' .. id
+  keys[#keys + 1] = base .. ':log:' .. id
 end
 
 -- Write what has gathered, and have lines and waits follow.
