@@ -86,6 +86,17 @@ async def test_arguments_and_results_are_shown_only_when_asked_for(cli: Program,
     assert "Good evening, Ada" in cli("jobs", "show", done, "--args", "--json").json["result"]
 
 
+async def test_ended_jobs_are_deleted_and_live_ones_are_not(cli: Program, shop: Shop) -> None:
+    done, failed, later, waiting = await some_jobs(shop)
+    counted = cli("jobs", "delete", "--queue", "money")
+    assert (counted.code, counted.out) == (1, "1 job would be deleted: say so with --yes.\n")
+    answer = cli("jobs", "delete", done, later, "--json")
+    assert (answer.code, answer.json) == (1, {"deleted": [done], "missed": [later]})
+    assert cli("jobs", "delete", "--queue", "money", "--yes").out == "1 job deleted.\n"
+    assert [job["id"] for job in cli("jobs", "--json").json["jobs"]] == [waiting, later]
+    assert cli("jobs", "show", failed).code == 1
+
+
 @pytest.mark.parametrize("form", [[], ["--json"]])
 async def test_a_job_that_is_not_there_is_one_sentence_and_code_1(cli: Program, shop: Shop, form: list[str]) -> None:
     answer = cli("jobs", "show", "nobody", *form)

@@ -81,6 +81,19 @@ async def test_what_failed_is_run_again_at_a_set_rate(errands_anywhere: Errands)
     assert set((await errands.states()).values()) == {"queued"}
 
 
+async def test_what_has_ended_is_deleted_in_the_background(errands_anywhere: Errands) -> None:
+    errands = errands_anywhere
+    await many(errands, 4)
+    await errands.app.enqueue(errands.charge.draft(f"{n}") for n in range(3))
+    await errands.app.work(until_idle=True)
+    await many(errands, 2)
+    where: dict[str, object] = {"names": ["greet"]}
+    preview = {"action": "delete", "where": where, "preview": True}
+    assert await errands.data("operator", "POST", "/jobs/bulk", preview) == {"matching": 4, "isMore": False}
+    assert counts(await errands.over((await bulk(errands, "delete", where))["id"])) == ("done", 4, 4)
+    assert sorted((await errands.states()).values()) == ["failed"] * 3 + ["queued"] * 2
+
+
 async def test_a_rate_is_kept(errands: Errands) -> None:
     await many(errands, 5, delay=3600)
     over = await errands.over((await bulk(errands, "retry", {"states": ["scheduled"]}, perSecond=4))["id"])

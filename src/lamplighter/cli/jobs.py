@@ -1,4 +1,4 @@
-"""`lamplighter jobs`: look at jobs, run them again, cancel them."""
+"""`lamplighter jobs`: look at jobs, run them again, cancel and delete them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from lamplighter.cli.which import Before, ChildOf, Ids, Limit, Names, Queues, St
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError, UnknownJob
-from lamplighter.core.model import LIVE, MOVES, Children, Failure, JobView, State, Where
+from lamplighter.core.model import ENDED, LIVE, MOVES, Children, Failure, JobView, State, Where
 from lamplighter.store.base import Store
 
-group = typer.Typer(cls=Noun, help="Look at jobs, run them again, cancel them.")
+group = typer.Typer(cls=Noun, help="Look at jobs, run them again, cancel and delete them.")
 
 MOST = 1_000_000  # jobs that one command does anything to
 
@@ -154,6 +154,42 @@ def cancel(
     else:
         say(f"{count(len(gone.ended), 'job')} cancelled, {len(gone.asked):,} running asked to stop.")
     _end(missed, json=json, hint="is of no job that waits or runs")
+
+
+@group.command()
+def delete(
+    ids: Ids = None,
+    *,
+    queue: Queues = None,
+    name: Names = None,
+    tenant: Tenants = None,
+    state: States = None,
+    child_of: ChildOf = None,
+    limit: All = MOST,
+    yes: Yes = False,
+    store: StoreUrl = None,
+    json: Json = False,
+) -> None:
+    """Forget ended jobs now, and why they failed.
+
+    Children stay as long as the job that waits for them. By filter they are only counted, and it ends with 1, unless
+    you say --yes. Ends with 1 too if one of the ids given is of no job, or of one that has not ended: cancel that
+    first.
+    """
+    where = chosen(where_of(ids=ids, queue=queue, name=name, tenant=tenant, state=state, child_of=child_of))
+    if not ids and not yes:
+        _only_count(store, where, ENDED, limit, "deleted", json=json)
+    deleted = with_store(store, lambda opened: do_to_all(opened, where, ENDED, limit, _forget, told=tell))
+    missed = _missed(where, deleted)
+    if json:
+        print_json({"deleted": deleted, "missed": missed})
+    else:
+        say(f"{count(len(deleted), 'job')} deleted.")
+    _end(missed, json=json, hint="is of no job that has ended, or of a child that is waited for with others")
+
+
+async def _forget(store: Store, where: Where, limit: int) -> list[str]:
+    return await store.forget(where, limit=limit)
 
 
 async def _retry(store: Store, where: Where, limit: int) -> list[str]:

@@ -121,6 +121,12 @@ class Store(Protocol):
         Children are spared while the job that they are children of is live.
         """
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        """Forget up to `limit` ended jobs now, with why they failed; returns their ids, newest first.
+
+        Children are spared as `prune` spares them.
+        """
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         """Jobs, newest first; go on with `before` = the last id of the page."""
 

@@ -10,12 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from lamplighter.app import App
-from lamplighter.core.model import LIVE, MOVES, State, Where
+from lamplighter.core.model import ENDED, LIVE, MOVES, State, Where
 
 SILENT = timedelta(seconds=30)  # since its last batch: then its process is taken for dead
 AGAIN = "start it again, and it goes on with what still matches."
 
-Deed = Literal["retry", "cancel", "purge"]
+Deed = Literal["retry", "cancel", "delete", "purge"]
 Standing = Literal["running", "done", "interrupted"]
 
 
@@ -69,6 +69,10 @@ async def _cancel(app: App[Any], where: Where) -> int:
     return len(gone.ended) + len(gone.asked)
 
 
+async def _delete(app: App[Any], where: Where) -> int:
+    return len(await app.store.forget(where, limit=len(where.ids)))
+
+
 async def _purge(app: App[Any], where: Where) -> int:
     """A job that has begun since it was found goes on."""
     return await _cancel(app, replace(where, states=tuple(sorted(NOT_BEGUN))))
@@ -79,5 +83,6 @@ NOT_BEGUN = MOVES["be cancelled"].sources
 HOW: dict[Deed, How] = {
     "retry": How(MOVES["be retried"].sources, _retry),
     "cancel": How(LIVE, _cancel),
+    "delete": How(ENDED, _delete),
     "purge": How(NOT_BEGUN, _purge),
 }

@@ -165,6 +165,13 @@ class MemoryStore:
             self._records = {key: record for key, record in self._records.items() if not over(record.expires_at, now)}
             return len(doomed)
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        with self._lock:
+            found = [job.id for job in self._jobs.find(where, ENDED, limit) if not self._jobs.spared(job.id)]
+            for id_ in found:
+                self._forget(id_)
+            return found
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         with self._lock:
             return self._jobs.find(where, LIVE | ENDED, limit, before)

@@ -29,6 +29,9 @@ SELECT SCHEMA.retry($1::text[], $2::text[], $3::bigint)
 -- :prune Forget ended jobs, and what is over.
 SELECT SCHEMA.prune($1::bigint, $2::bigint, $3::integer, $4::bigint)
 
+-- :forget Forget ended jobs now.
+SELECT SCHEMA.forget($1::text[], $2::text[])
+
 -- :jobs What people see of a live job. (The store adds the filters.)
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
        unique_mode, unique_until, limits, waits_on, worker, started_at, lease_until, stopping, progress,

@@ -142,6 +142,11 @@ class PostgresStore:
         [[forgotten]] = await self._fetch("prune", keep.done, keep.failed, max(limit, 0), to_us(now))
         return int(forgotten)
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        ids, states = await self._matching(where, ENDED, limit)
+        [[forgotten]] = await self._fetch("forget", ids, states)
+        return list(forgotten)
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         return await self._page(where, LIVE | ENDED, limit, before)
 

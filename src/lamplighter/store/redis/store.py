@@ -13,6 +13,7 @@ from lamplighter.core.clock import from_us
 from lamplighter.core.errors import StoreUnavailable, TransactionUnsupported
 from lamplighter.core.flow_control import GateView, Order, ShareView, Turned
 from lamplighter.core.model import (
+    ENDED,
     LIVE,
     MOVES,
     Added,
@@ -212,6 +213,12 @@ class RedisStore:
             pruned, first = pruned + int(gone), 0
             if not more and (gone < some or pruned >= limit):
                 return pruned
+
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        forgotten: list[str] = []
+        for ids in await self._ids(where, limit, ENDED):
+            forgotten += _texts(await self._run("forget", *ids))
+        return forgotten
 
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         found = await find(await self._here(), where, limit=limit, before=before)

@@ -222,6 +222,11 @@ FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
 -- :forget Delete ended jobs.
 DELETE FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- :spared Which of these jobs are children of live ones.
+SELECT json_group_array(e.id) FROM json_each(:ids) b CROSS JOIN lamp_ended e ON e.id = b.value
+WHERE EXISTS (SELECT 1 FROM lamp_jobs j WHERE j.id = e.child_of)
+   OR EXISTS (SELECT 1 FROM lamp_held h WHERE h.id = e.child_of);
+
 -- :expired Ended jobs that were kept long enough, but for the children of live ones.
 SELECT id FROM lamp_ended AS e
 WHERE keep_until <= :now

@@ -181,6 +181,9 @@ class SqliteStore:
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
         return await self._at().writer.run(lambda connection: operators.prune(connection, keep, limit, to_us(now)))
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        return await self._at().writer.run(lambda connection: operators.forget(connection, where, limit))
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         return await self._at().reader.run(lambda connection: views.page(connection, where, limit, before=before))
 

@@ -46,7 +46,7 @@ class Which(Body):
 class Wish(Body):
     """What to do to them. `per_second`: how many jobs are run again each second, for what they call to keep up."""
 
-    action: Literal["retry", "cancel"]
+    action: Literal["retry", "cancel", "delete"]
     where: Which
     limit: Annotated[int, Field(ge=1, le=MOST)] = MOST
     preview: bool = False

@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from lamplighter.core.model import LIVE, MOVES, State, Where
+from lamplighter.core.model import ENDED, LIVE, MOVES, State, Where
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Search
@@ -75,6 +75,7 @@ async def see_job(request: Request, admitted: Admission, app: TheApp) -> Respons
         blockers=blockers if job.state in LIVE else [],
         can_retry=job.state in RETRIED,
         can_cancel=job.state in CANCELLED and not job.stopping,
+        can_delete=job.state in ENDED,
     )
 
 
@@ -95,6 +96,16 @@ async def cancel(request: Request, admitted: Admission, app: TheApp) -> Response
     job = admitted.job
     done = await app.cancel(job.id)
     return back(request, place("jobs", job.id), "cancelled" if done else "nothing")
+
+
+@router.post("/jobs/{job_id}/delete")
+@needs(Right.TEND, notes="job.delete")
+async def delete(request: Request, admitted: Admission, app: TheApp) -> Response:
+    """Forget an ended job now."""
+    job = admitted.job
+    if await app.store.forget(Where(ids=(job.id,)), limit=1):
+        return back(request, "jobs", "deleted")
+    return back(request, place("jobs", job.id), "nothing")
 
 
 def _some(text: str) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ DID = {
     "retried": "Queued again, with a clean slate.",
     "promoted": "Queued: it need not wait for its time any more.",
     "cancelled": "Cancelled. If it was running, it was asked to stop.",
+    "deleted": "Deleted: nothing is known of the job any more.",
     "paused": "Paused: no worker takes jobs from this queue. Running jobs go on.",
     "resumed": "Going on: workers take jobs from this queue again.",
     "enqueued": "Enqueued: this is the new job.",
