@@ -111,7 +111,6 @@ NOT_NOW = {  # what there is no occasion for: the job is done, the action over, 
     "bulk.stop",
     "callback.callback",
     "job_actions.cancel",
-    "job_actions.forget",
     "job_actions.promote",
     "workers.drain",
 }
@@ -120,6 +119,7 @@ BODIES: dict[str, Any] = {
     "tenants.weigh": {"weight": 2},
     "bulk.do_to_many": {"action": "retry", "where": {"names": ["nothing"]}, "preview": True},
     "bulk.purge": {"confirm": "reports"},
+    "enqueue.edit": {"priority": "high"},
     "enqueue.enqueue": {"name": "report", "options": {"tenant": TENANT}},
     "enqueue.enqueue_batch": {"jobs": [{"name": "report", "options": {"tenant": TENANT}}]},
     "connections.connect": {"provider": "lantern-drive", "return_to": "/"},
@@ -133,7 +133,8 @@ async def test_what_is_answered_is_what_was_said(site: Site, ids: dict[str, str]
     async with site.inside.app.worker():
         for who in ("service", "superadmin", "viewer", "owner", None):
             for absent in (False, True):
-                names = dict.fromkeys(ids, "nothing") if absent else ids
+                job = await site.inside.app.job_named("report").using(tenant=TENANT).enqueue()  # the last was deleted
+                names = dict.fromkeys(ids, "nothing") if absent else ids | {"job_id": job.id}
                 for one in sorted(operations(document), key=lambda one: one.method == "delete"):
                     answer = await answer_to(site, who, one, names)
                     answered |= {one.says["operationId"]} if answer.is_success else set()

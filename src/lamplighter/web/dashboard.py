@@ -29,6 +29,7 @@ from lamplighter.web.page_headers import PageHeaders
 from lamplighter.web.pages import (
     audit,
     crons,
+    edit,
     failures,
     integrations,
     jobs,
@@ -43,7 +44,7 @@ from lamplighter.web.pages import refused as refused_pages
 from lamplighter.web.pages.history import History
 from lamplighter.web.signin.login import Door, login_router
 
-NOUNS = (overview, queues, jobs, failures, crons, workers, limits, tenants)
+NOUNS = (overview, queues, jobs, edit, failures, crons, workers, limits, tenants)
 WITH_INTEGRATIONS = (integrations, notifications, audit)
 STATIC = Path(__file__).parent / "static"
 

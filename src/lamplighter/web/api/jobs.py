@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -10,6 +11,7 @@ from fastapi.responses import Response
 from msgspec import field
 
 from lamplighter.app import Blocker
+from lamplighter.app.editing import lineage
 from lamplighter.core.model import State, Where
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
@@ -83,8 +85,9 @@ async def list_jobs(
 @shows(WholeJob)
 async def get_job(admitted: Admission, app: TheApp) -> Response:
     """One of them, with all that is known of it."""
-    failures = await app.store.failures(admitted.job.id)
-    return answers.data(whole(admitted.job, failures, admitted.caller))
+    id_ = admitted.job.id
+    failures, edited = await asyncio.gather(app.store.failures(id_), lineage(app.store, id_, now=app.clock()))
+    return answers.data(whole(admitted.job, failures, edited, admitted.caller))
 
 
 @router.get("/jobs/{job_id}/children")

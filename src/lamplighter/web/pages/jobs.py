@@ -8,6 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from lamplighter.app.editing import lineage
 from lamplighter.core.model import ENDED, LIVE, MOVES, State, Where
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
@@ -60,10 +61,11 @@ async def list_jobs(
 async def see_job(request: Request, admitted: Admission, app: TheApp) -> Response:
     """All that is known of one."""
     job, store = admitted.job, app.store
-    failures, children, blockers = await asyncio.gather(
+    failures, children, blockers, edited = await asyncio.gather(
         store.failures(job.id),
         store.page(Where(groups=(job.id,)), limit=CHILDREN),
         app.why(job.id),
+        lineage(store, job.id, now=app.clock()),
     )
     return render(
         request,
@@ -72,8 +74,10 @@ async def see_job(request: Request, admitted: Admission, app: TheApp) -> Respons
         job=job,
         failures=failures,
         children=children,
+        edited=edited,
         blockers=blockers if job.state in LIVE else [],
         can_retry=job.state in RETRIED,
+        can_edit=app.has_job(job.name),
         can_cancel=job.state in CANCELLED and not job.stopping,
         can_delete=job.state in ENDED,
     )

@@ -47,6 +47,8 @@ DID = {
     "paused": "Paused: no worker takes jobs from this queue. Running jobs go on.",
     "resumed": "Going on: workers take jobs from this queue again.",
     "enqueued": "Enqueued: this is the new job.",
+    "replaced": "Not added: this job waited under the same unique key, and goes on with what you wrote.",
+    "key-held": "Not added: this job holds the unique key that the new one would have had.",
     "cron-paused": "Paused: its slots pass, and are not made up for.",
     "cron-resumed": "Going on: its next slot makes a job again.",
     "draining": "Asked to drain: it claims nothing more, finishes what it runs, and ends.",
