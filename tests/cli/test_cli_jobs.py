@@ -69,6 +69,17 @@ async def test_pages_follow_each_other_until_nothing_is_left(cli: Program, shop:
     assert f"--before {first['next']}" in cli("jobs", "list", "--limit", "3").out
 
 
+async def test_jobs_are_found_by_their_arguments(cli: Program, shop: Shop) -> None:
+    done, _, later, waiting = await some_jobs(shop)
+    answer = cli("jobs", "list", "--args", "name=Bea", "--json").json
+    assert ([job["id"] for job in answer["jobs"]], answer["next"], answer["looked_at"]) == ([later], None, 4)
+    answer = cli("jobs", "list", "--args", "name", "--name", "greet", "--limit", "2", "--json").json
+    assert ([job["id"] for job in answer["jobs"]], answer["next"]) == ([waiting, later], later)
+    told = cli("jobs", "--args", "name", "--before", later).out
+    assert done in told
+    assert told.endswith("The arguments of 2 jobs were looked at, the newest first.\n")
+
+
 async def test_a_failed_job_is_shown_with_its_error(cli: Program, shop: Shop) -> None:
     _, failed, _, _ = await some_jobs(shop)
     told = cli("jobs", "show", failed)

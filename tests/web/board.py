@@ -124,9 +124,12 @@ class Counting:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if callable(found):
+
+        def call(*args: Any, **named: Any) -> Any:
             self.asked[name] += 1
-        return found
+            return found(*args, **named)
+
+        return call if callable(found) else found
 
 
 @asynccontextmanager

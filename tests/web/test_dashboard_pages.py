@@ -73,6 +73,21 @@ async def test_jobs_are_found_by_filters_in_the_address(board: Board) -> None:
     assert "No such jobs" in await board.page("/jobs", name="greet", state="failed")
 
 
+async def test_jobs_are_found_by_what_they_were_given(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox, outbox = await board.fail("inbox", "outbox")
+    [waiting] = await board.app.enqueue([board.jobs.greet.draft("inbox")])
+    page = await board.page("/jobs", args="folder=inbox")
+    assert (inbox.id in page, outbox.id in page, waiting.id in page) == (True, False, False)
+    assert "Looked at the arguments of 3 jobs that match the rest, the newest first: all of them" in page
+    page = await board.page("/jobs", args="inbox", state="failed")
+    assert (inbox.id in page, waiting.id in page) == (True, False)
+    monkeypatch.setattr("lamplighter.app.search.MOST", 1)
+    page = await board.page("/jobs", args="inbox", state="failed")
+    assert "No such jobs" in page
+    [older] = re.findall(r'rel="next" href="[^"]*args=inbox[^"]*before=([^"&]+)', page)
+    assert inbox.id in await board.page("/jobs", args="inbox", state="failed", before=older)
+
+
 async def test_a_long_list_goes_on_by_the_last_id(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lamplighter.web.pages.jobs.PAGE", 2)
     handles = await board.app.enqueue(board.jobs.greet.draft(str(number)) for number in range(5))

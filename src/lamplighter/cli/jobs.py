@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from lamplighter.app.bulk import count_matching, do_to_all
+from lamplighter.app.search import Found, search
 from lamplighter.cli.bulk import Cancelling, tell
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import (
@@ -22,7 +23,7 @@ from lamplighter.cli.output import (
     print_lines,
     print_table,
     say,
-    say_more,
+    say_on,
     text,
 )
 from lamplighter.cli.program import Noun
@@ -49,21 +50,35 @@ def list_jobs(
     tenant: Tenants = None,
     state: States = None,
     child_of: ChildOf = None,
+    args: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only those with this in their arguments, or with a field: field=value."),
+    ] = None,
     limit: Limit = 20,
     before: Before = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, the newest first.
+
+    With --args they are looked for among the 10,000 newest that match the rest; it says how to go on after those.
+    """
     where = where_of(queue=queue, name=name, tenant=tenant, state=state, child_of=child_of)
-    found = with_store(store, lambda opened: opened.page(where, limit=limit, before=before))
+    if args:
+        found = with_store(store, lambda opened: search(opened, where, args, limit=limit, before=before))
+    else:
+        views = with_store(store, lambda opened: opened.page(where, limit=limit, before=before))
+        found = Found(views, len(views), next_of(views, limit))
     if json:
-        print_json({"jobs": [_plain(view) for view in found], "next": next_of(found, limit)})
+        looked = {"looked_at": found.looked_at} if args else {}
+        print_json({"jobs": [_plain(view) for view in found.jobs], "next": found.next, **looked})
         return
     columns = ("id", "name", "queue", "tenant", "state", "when", "fails")
-    rows = [(v.id, v.name, v.queue, v.tenant, _state(v), ago(_when(v)), v.failures + v.crashes) for v in found]
-    print_table(columns, rows, empty="No jobs." if where == Where() else "No such jobs.")
-    say_more(found, limit, "--before")
+    rows = [(v.id, v.name, v.queue, v.tenant, _state(v), ago(_when(v)), v.failures + v.crashes) for v in found.jobs]
+    print_table(columns, rows, empty="No jobs." if where == Where() and not args else "No such jobs.")
+    if args:
+        say(f"The arguments of {count(found.looked_at, 'job')} were looked at, the newest first.")
+    say_on(found.next, "--before")
 
 
 @group.command()

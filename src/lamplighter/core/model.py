@@ -322,6 +322,13 @@ class JobView(Struct, frozen=True, kw_only=True):
     children: Children | None = None
 
 
+class Arguments(NamedTuple):
+    """What a job was given, as JSON."""
+
+    id: str
+    args: str
+
+
 class QueueStats(Struct, frozen=True, kw_only=True):
     """How many jobs of a queue are in each state (ended ones: as far as they are still kept)."""
 

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 from lamplighter.core.flow_control import GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -129,6 +130,9 @@ class Store(Protocol):
 
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         """Jobs, newest first; go on with `before` = the last id of the page."""
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        """The arguments of the jobs that `page` would give: for who looks through very many."""
 
     async def failures(self, job: str) -> list[Failure]:
         """Why attempts of this job failed, oldest first (the last 20 are kept)."""

@@ -20,6 +20,7 @@ from lamplighter.core.model import (
     MOVES,
     WAITING,
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -175,6 +176,9 @@ class MemoryStore:
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         with self._lock:
             return self._jobs.find(where, LIVE | ENDED, limit, before)
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        return [Arguments(job.id, job.args) for job in await self.page(where, limit=limit, before=before)]
 
     async def failures(self, job: str) -> list[Failure]:
         with self._lock:

@@ -28,14 +28,14 @@ class Queries:
     def __getitem__(self, name: str) -> str:
         return self._by_name[name]
 
-    def page(self, tables: Sequence[str], filters: Sequence[str]) -> str:
+    def page(self, statements: Sequence[str], filters: Sequence[str]) -> str:
         """The newest jobs that pass the named filters. Binds the filters' values in order, then the limit.
 
         One statement, for a job that goes from one table to the other between two looks would be missed.
         """
         places = {name: _FILTERS[name].format(place) for place, name in enumerate(filters, start=1)}
         limit = f"LIMIT ${len(filters) + 1}"
-        found = " UNION ALL ".join(f"({self._newest(table, places, limit)})" for table in tables)
+        found = " UNION ALL ".join(f"({self._newest(statement, places, limit)})" for statement in statements)
         return f"SELECT * FROM ({found}) AS found ORDER BY id DESC {limit}"  # noqa: S608 - fixed text
 
     def _newest(self, table: str, filters: dict[str, str], limit: str) -> str:

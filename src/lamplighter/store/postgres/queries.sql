@@ -46,6 +46,12 @@ SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence
        SCHEMA.children_of(id) AS children
 FROM SCHEMA.ended
 
+-- :jobs_arguments What live jobs were given. (The store adds the filters.)
+SELECT id, args FROM SCHEMA.jobs
+
+-- :ended_arguments What ended jobs were given.
+SELECT id, args FROM SCHEMA.ended
+
 -- :lines Which queues hold jobs in which states. (The store adds the filters.)
 SELECT queue, state FROM SCHEMA.totals WHERE n > 0
 

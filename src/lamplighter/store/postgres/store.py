@@ -16,6 +16,7 @@ from lamplighter.core.model import (
     LIVE,
     MOVES,
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -150,6 +151,9 @@ class PostgresStore:
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         return await self._page(where, LIVE | ENDED, limit, before)
 
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        return [Arguments(*row) for row in await self._newest("_arguments", where, LIVE | ENDED, limit, before)]
+
     async def failures(self, job: str) -> list[Failure]:
         return views.failures(await self._fetch("failures", job))
 
@@ -197,6 +201,12 @@ class PostgresStore:
         return [job.id for job in found], sorted(_states(where, among))
 
     async def _page(self, where: Where, among: frozenset[State], limit: int, before: str | None) -> list[JobView]:
+        return [views.view(row) for row in await self._newest("", where, among, limit, before)]
+
+    async def _newest(
+        self, what: str, where: Where, among: frozenset[State], limit: int, before: str | None
+    ) -> list[Any]:
+        """Rows of the statements that are named for the tables, and end with `what`."""
         states = _states(where, among)
         tables = [table for table, those_in_it in (("jobs", LIVE), ("ended", ENDED)) if states & those_in_it]
         if not tables or limit <= 0:
@@ -212,8 +222,8 @@ class PostgresStore:
             "before": before,
         }
         binds = {name: value for name, value in filters.items() if value}
-        found = await self._run(self._queries.page(tables, list(binds)), *binds.values(), limit)
-        return [views.view(row) for row in found]
+        statements = [f"{table}{what}" for table in tables]
+        return await self._run(self._queries.page(statements, list(binds)), *binds.values(), limit)
 
     def _add_and_notify(self, jobs: Sequence[NewJob], now: datetime) -> tuple[str, tuple[Any, ...]]:
         """PostgreSQL tells the others when the transaction commits."""

@@ -17,6 +17,7 @@ from lamplighter.core.model import (
     LIVE,
     MOVES,
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -223,6 +224,10 @@ class RedisStore:
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         found = await find(await self._here(), where, limit=limit, before=before)
         return [rows.view_of(id_, packed) for id_, packed in found]
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        found = await find(await self._here(), where, limit=limit, before=before)
+        return [rows.arguments_of(id_, packed) for id_, packed in found]
 
     async def failures(self, job: str) -> list[Failure]:
         return [rows.failure_of(packed) for packed in await self._run("failures", job, again=True)]

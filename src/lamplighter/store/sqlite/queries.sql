@@ -281,6 +281,15 @@ SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence
                            'cancelled', cancelled) FROM lamp_groups g WHERE g.id = lamp_ended.id)
 FROM lamp_ended;
 
+-- :live_arguments What live jobs were given. (The store adds the filters.)
+SELECT id, args FROM lamp_jobs;
+
+-- :held_arguments What jobs that are held were given.
+SELECT id, args FROM lamp_held;
+
+-- :ended_arguments What ended jobs were given.
+SELECT id, args FROM lamp_ended;
+
 -- :counts How many jobs each queue has in each state.
 SELECT queue, state, n FROM lamp_counts;
 

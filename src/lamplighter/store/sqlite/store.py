@@ -16,6 +16,7 @@ from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -186,6 +187,9 @@ class SqliteStore:
 
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         return await self._at().reader.run(lambda connection: views.page(connection, where, limit, before=before))
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        return await self._at().reader.run(lambda connection: views.arguments(connection, where, limit, before))
 
     async def failures(self, job: str) -> list[Failure]:
         return await self._at().reader.run(lambda connection: views.failures(connection, job))

@@ -10,14 +10,14 @@ import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.flow_control import GateView, ShareView
-from lamplighter.core.model import ENDED, LIVE, Children, Failure, JobView, QueueStats, State, Unique, Where
+from lamplighter.core.model import ENDED, LIVE, Arguments, Children, Failure, JobView, QueueStats, State, Unique, Where
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.queries import SQL, view
 
-_TABLES = (("live_view", LIVE - {State.HELD}), ("held_view", frozenset({State.HELD})), ("ended_view", ENDED))
+_TABLES = (("live", LIVE - {State.HELD}), ("held", frozenset({State.HELD})), ("ended", ENDED))
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
 
 
@@ -30,16 +30,34 @@ def page(
     among: frozenset[State] = LIVE | ENDED,
 ) -> list[JobView]:
     """The newest jobs that match, and are in one of these states."""
+    return [_view(*row) for row in _newest(connection, "view", where, limit, before=before, among=among)]
+
+
+def arguments(connection: Connection, where: Where, limit: int, before: str | None) -> list[Arguments]:
+    """See `base.Store.arguments`."""
+    return [Arguments(*row) for row in _newest(connection, "arguments", where, limit, before=before)]
+
+
+def _newest(
+    connection: Connection,
+    what: str,
+    where: Where,
+    limit: int,
+    *,
+    before: str | None,
+    among: frozenset[State] = LIVE | ENDED,
+) -> list[tuple[Any, ...]]:
+    """Rows of the statements that end with `what`; an id comes first in each."""
     states = among.intersection(where.states) if where.states else among
-    found: list[JobView] = []
+    found: list[tuple[Any, ...]] = []
     for table, those_in_it in _TABLES:
         wanted = states & those_in_it
         if wanted:
             of_states = () if wanted == those_in_it else tuple(wanted)
             for groups in _apart(where.groups):
                 some = msgspec.structs.replace(where, states=of_states, groups=groups)
-                found += _select(connection, table, some, limit, before)
-    return sorted(found, key=lambda job: job.id, reverse=True)[: max(limit, 0)]
+                found += _select(connection, f"{table}_{what}", some, limit, before)
+    return sorted(found, reverse=True)[: max(limit, 0)]
 
 
 def _apart(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -47,14 +65,16 @@ def _apart(groups: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [(group,) for group in dict.fromkeys(groups)] or [()]
 
 
-def _select(connection: Connection, table: str, where: Where, limit: int, before: str | None) -> list[JobView]:
+def _select(
+    connection: Connection, statement: str, where: Where, limit: int, before: str | None
+) -> list[tuple[Any, ...]]:
     several = msgspec.structs.asdict(where).items()
     binds: dict[str, Any] = {name: pack(names) for name, names in several if names and name != "groups"}
     if where.groups:
         [binds["group"]] = where.groups
     if before is not None:
         binds["before"] = before
-    return [_view(*row) for row in connection.execute(view(table, list(binds)), {**binds, "limit": limit})]
+    return connection.execute(view(statement, list(binds)), {**binds, "limit": limit}).fetchall()
 
 
 def _view(*row: Any) -> JobView:

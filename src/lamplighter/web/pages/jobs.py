@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lamplighter.app.editing import lineage
+from lamplighter.app.search import Found, search
 from lamplighter.core.model import ENDED, LIVE, MOVES, State, Where
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Search
 from lamplighter.web.given import TheApp
-from lamplighter.web.pages.newest import newest
+from lamplighter.web.pages.newest import newest, newest_by
 from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
 
@@ -37,19 +39,29 @@ async def list_jobs(
     name: Search = "",
     state: State | Literal[""] = "",
     tenant: Search = "",
+    args: Search = "",
     before: Cursor = "",
 ) -> Response:
-    """Those that match every filter, the newest first. What is left empty filters nothing."""
+    """Those that match every filter, the newest first. What is left empty filters nothing.
+
+    By their arguments they are looked for among the newest that match the others.
+    """
     where = Where(queues=_some(queue), names=_some(name), states=(state,) if state else (), tenants=_some(tenant))
-    stats = await app.store.stats()
-    found = await newest(app.store, where, stats, limit=PAGE + 1, before=before or None)
+    stats, args = await app.store.stats(), args.strip()
+    if args:
+        look = partial(newest_by, app.store.arguments, where, stats)
+        found = await search(app.store, where, args, limit=PAGE, before=before or None, read=look)
+    else:
+        views = await newest(app.store, where, stats, limit=PAGE + 1, before=before or None)
+        found = Found(views[:PAGE], len(views[:PAGE]), views[PAGE - 1].id if len(views) > PAGE else None)
     return render(
         request,
         "jobs.html",
         admitted.caller,
-        jobs=found[:PAGE],
-        next=found[PAGE - 1].id if len(found) > PAGE else None,
-        filters={"queue": queue, "name": name, "state": state, "tenant": tenant},
+        jobs=found.jobs,
+        looked_at=found.looked_at if args else None,
+        next=found.next,
+        filters={"queue": queue, "name": name, "state": state, "tenant": tenant, "args": args},
         before=before,
         queues=[one.queue for one in stats],
         states=list(State),
