@@ -57,6 +57,17 @@ async def test_a_preview_counts_no_further_than_it_says(errands: Errands, monkey
     assert await errands.data("operator", "POST", "/jobs/bulk", wish) == {"matching": 5, "isMore": True}
 
 
+async def test_actions_are_listed_a_page_at_a_time(errands: Errands) -> None:
+    await many(errands, 2)
+    ids = [(await bulk(errands, "retry", {"states": ["failed"]}))["id"] for _ in range(3)]
+    for id_ in ids:
+        await errands.over(id_)
+    first = (await errands.ask("viewer", "GET", "/actions?limit=2")).json()
+    assert ([one["id"] for one in first["data"]], first["next"]) == ([ids[2], ids[1]], ids[1])
+    rest = (await errands.ask("viewer", "GET", f"/actions?limit=2&before={ids[1]}")).json()
+    assert ([one["id"] for one in rest["data"]], rest["next"]) == ([ids[0]], None)
+
+
 async def test_all_that_matches_is_cancelled_in_the_background(errands_anywhere: Errands) -> None:
     errands = errands_anywhere
     await many(errands, 1200, queue="mail")

@@ -163,19 +163,6 @@ async def test_what_jobs_bring_is_text_and_never_markup(board: Board) -> None:
     assert "&lt;script&gt;" in await board.page(f"/jobs/{failed.id}")
 
 
-async def test_failures_of_a_kind_are_one_group_and_run_again_together(board: Board) -> None:
-    failed = await board.fail("inbox", "outbox", "7f3a9c2e11")
-    page = await board.page("/failures", "operator")
-    [fingerprint] = re.findall(r'id="group-([0-9a-f]{16})"', page)
-    assert "board.py in export" in page
-    assert buttons(page) == [f"/admin/queues/failures/{fingerprint}/retry"]
-    board.jobs.broken = False
-    await board.post(f"/failures/{fingerprint}/retry")
-    await board.app.work(until_idle=True)
-    assert {(await board.see(one.id)).state for one in failed} == {State.DONE}
-    assert (await board.post(f"/failures/{fingerprint}/retry")).status_code == 404
-
-
 async def test_a_breaker_is_opened_and_closed_by_hand(board: Board) -> None:
     await board.post("/limits/provider%3Alantern/open")
     page = await board.page("/limits", "operator")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from fastapi import Request
@@ -56,6 +56,8 @@ DID = {
     "closed": "The breaker is closed: jobs of this key go on.",
     "refreshed": "Refreshed: the integration has new tokens.",
     "checked": "Checked: this is what the provider said.",
+    "under-way": "Under way: how far it is shows here.",
+    "stopping": "Asked to stop: it ends after the jobs that it is at.",
     "nothing": "Nothing was changed: it has moved on meanwhile, or cannot be changed in that way.",
 }
 
@@ -87,10 +89,10 @@ def render(
     return HTMLResponse(filled, status, headers)
 
 
-def back(request: Request, path: str, did: str) -> Response:
+def back(request: Request, path: str, did: str, **query: str) -> Response:
     """To a page of the dashboard, which then says what was done."""
     assert did in DID, "what was done has a sentence"
-    return answers.see_other(f"{request.scope.get('root_path', '')}/{path}?did={did}")
+    return answers.see_other(f"{request.scope.get('root_path', '')}/{path}?{urlencode({**query, 'did': did})}")
 
 
 def place(*parts: str) -> str:
