@@ -12,6 +12,7 @@ import typer
 from lamplighter.app.bulk import count_matching, do_to_all
 from lamplighter.app.search import Found, search
 from lamplighter.cli.bulk import Cancelling, tell
+from lamplighter.cli.noting import noted_jobs
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import (
     Json,
@@ -125,7 +126,9 @@ def retry(
     among = MOVES["be retried"].sources
     if not ids and not yes:
         _only_count(store, where, among, limit, "retried", json=json)
-    retried = with_store(store, lambda opened: do_to_all(opened, where, among, limit, _retry, told=tell))
+    retried = noted_jobs(
+        store, "retry", where, lambda opened: do_to_all(opened, where, among, limit, _retry, told=tell)
+    )
     missed = _missed(where, retried)
     if json:
         print_json({"retried": retried, "missed": missed})
@@ -161,9 +164,13 @@ def cancel(
         _only_count(store, where, LIVE, limit, "cancelled", json=json)
     keep: timedelta = load(flags={"store": store}).settings.keep_failed
     cancelling = Cancelling(utcnow(), keep)
-    with_store(store, lambda opened: cancelling.trees(opened, where) if tree else cancelling.all(opened, where, limit))
+
+    async def act(opened: Store) -> list[str]:
+        await (cancelling.trees(opened, where) if tree else cancelling.all(opened, where, limit))
+        return [*cancelling.gone.ended, *cancelling.gone.asked]
+
+    missed = _missed(where, noted_jobs(store, "cancel", where, act))
     gone = cancelling.gone
-    missed = _missed(where, [*gone.ended, *gone.asked])
     if json:
         print_json({"cancelled": gone.ended, "asked_to_stop": gone.asked, "missed": missed})
     else:
@@ -194,7 +201,9 @@ def delete(
     where = chosen(where_of(ids=ids, queue=queue, name=name, tenant=tenant, state=state, child_of=child_of))
     if not ids and not yes:
         _only_count(store, where, ENDED, limit, "deleted", json=json)
-    deleted = with_store(store, lambda opened: do_to_all(opened, where, ENDED, limit, _forget, told=tell))
+    deleted = noted_jobs(
+        store, "delete", where, lambda opened: do_to_all(opened, where, ENDED, limit, _forget, told=tell)
+    )
     missed = _missed(where, deleted)
     if json:
         print_json({"deleted": deleted, "missed": missed})

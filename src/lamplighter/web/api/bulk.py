@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -98,7 +98,7 @@ async def do_to_many(wish: Wish, admitted: Admission, given: TheGiven) -> Respon
     """202 with an action to look at; a preview only counts, up to 10,000."""
     where = _where(wish.where)
     if wish.preview:
-        admitted.metadata.update(preview=True, where=_told(where))
+        admitted.metadata.update(preview=True, where=where.told())
         matching = await count_matching(given.app.store, where, HOW[wish.action].among, min(wish.limit, COUNTED + 1))
         return answers.data(ShownCount(matching=min(matching, COUNTED), is_more=matching > COUNTED))
     if wish.per_second is not None and wish.action != "retry":
@@ -146,7 +146,7 @@ async def _start(
 ) -> Response:
     caller = admitted.caller.user_id
     action = Action.of(deed, where, by=caller, now=given.app.clock(), limit=limit, per_second=per_second)
-    admitted.metadata.update(action=action.id, deed=deed, where=_told(where))
+    admitted.metadata.update(action=action.id, deed=deed, where=where.told())
     await given.actions.start(action)
     return answers.data(_shown(action), status=202)
 
@@ -163,15 +163,6 @@ def _where(which: Which) -> Where:
     if where == Where():
         raise ConfigError("this would be every job there is: say which ones in `where`.")
     return where
-
-
-def _told(where: Where) -> dict[str, Any]:
-    """What it says, for the log: of ids, how many."""
-    lists = {"queues": where.queues, "names": where.names, "tenants": where.tenants, "parents": where.groups}
-    told: dict[str, Any] = {name: list(some) for name, some in lists.items() if some}
-    if where.states:
-        told["states"] = [str(state) for state in where.states]
-    return told | ({"ids": len(where.ids)} if where.ids else {})
 
 
 def _shown(one: Action) -> ShownAction:
