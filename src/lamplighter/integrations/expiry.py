@@ -77,15 +77,14 @@ async def look_ahead(database: Database, now: datetime, step: timedelta, stretch
     )
 
 
-def by_stretch(now: int, length: int, until: int) -> Select[Any]:
+def by_stretch(now: int, length: int, until: int) -> Select[Any, Any]:
     """How many expire in each stretch."""
     found = _ending(until).subquery()
     number = case((found.c.expires_at < now, PAST), else_=(found.c.expires_at - now) // length)
-    columns: list[Any] = [number.label("number"), func.count().label("tokens")]
-    return select(*columns).group_by(number)
+    return select(number.label("number"), func.count().label("tokens")).group_by(number)
 
 
-def lateness(now: int) -> Select[Any]:
+def lateness(now: int) -> Select[int, Any]:
     """How many should have been refreshed by now, and since when the first."""
     found = _refreshed_by(now).limit(MOST).subquery()
     return select(func.count().label("tokens"), func.min(found.c.refresh_at).label("since"))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from msgspec import MsgspecError, Struct, json
 
 from lamplighter.app.editing import lineage
 from lamplighter.app.search import Found, search
@@ -18,6 +19,7 @@ from lamplighter.web.bodies import Search
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.newest import newest, newest_by
 from lamplighter.web.pages.rendering import back, place, render
+from lamplighter.web.pages.tree import tree_of
 from lamplighter.web.roles import Right, needs
 
 PAGE = 50
@@ -87,6 +89,8 @@ async def see_job(request: Request, admitted: Admission, app: TheApp) -> Respons
         failures=failures,
         children=children,
         edited=edited,
+        tree=await tree_of(store, job, children),
+        told=_progress(job.progress),
         blockers=blockers if job.state in LIVE else [],
         can_retry=job.state in RETRIED,
         can_edit=app.has_job(job.name),
@@ -122,6 +126,22 @@ async def delete(request: Request, admitted: Admission, app: TheApp) -> Response
     if await app.store.forget(Where(ids=(job.id,)), limit=1):
         return back(request, "jobs", "deleted")
     return back(request, place("jobs", job.id), "nothing")
+
+
+class Told(Struct, frozen=True):
+    """What `ctx.progress` tells."""
+
+    done: float
+    of: float | None = None
+    note: str = ""
+
+
+def _progress(text: str | None) -> Told | None:
+    """How far a job is; None where it says nothing of the kind."""
+    try:
+        return None if text is None else json.decode(text, type=Told)
+    except MsgspecError:
+        return None
 
 
 def _some(text: str) -> tuple[str, ...]:
