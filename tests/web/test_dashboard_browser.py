@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 from tests.counterparts.npm import HERE, install_once
-from tests.web.board import PAGES, WITH_INTEGRATIONS, Board, running_board
+from tests.web.board import AT, PAGES, WITH_INTEGRATIONS, Board, running_board
 from tests.web.browser import DESK, PHONE, Scheme, looking, running_browser
 from tests.web.own_site import PASSWORD, running_own_site
 
@@ -167,7 +167,11 @@ async def test_no_page_has_anything_that_axe_objects_to(
     await whole.app.gates.open("provider:lantern")
     axe, found = AXE.read_text(), {}
     async with looking(browser, whole.url, "operator", scheme=scheme, size=size) as page:
-        for path in (*PAGES, *WITH_INTEGRATIONS, f"/jobs/{failed.id}", "/jobs/none"):
+        await page.goto(f"{whole.url}/failures")
+        group = await page.get_by_role("link", name="Retry…").first.get_attribute("href")
+        one = f"/jobs/{failed.id}"
+        retry = (group or "").removeprefix(AT)
+        for path in (*PAGES, *WITH_INTEGRATIONS, one, f"{one}/edit", retry, "/jobs?args=x", "/jobs/none"):
             await page.goto(whole.url + path)
             await page.evaluate(axe)
             found[path] = _violations(await page.evaluate(f"axe.run({json.dumps({'runOnly': RULES})})"))
