@@ -79,6 +79,13 @@ async def test_a_search_through_long_arguments_stops_earlier(monkeypatch: pytest
         assert await search(store, EVERY, "y", limit=2) == Found([], 6, ids[14])
 
 
+async def test_a_search_that_takes_too_long_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 4)
+    async with MemoryStore() as store:
+        ids = await add(store, *(job(args='{"n":1}') for _ in range(10)))
+        assert await search(store, EVERY, "n=2", limit=2, patience=0) == Found([], 4, ids[6])
+
+
 async def test_what_was_enqueued_is_found_by_its_argument() -> None:
     app = App("memory://")
 

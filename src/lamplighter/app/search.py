@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable
 from typing import NamedTuple, Protocol
@@ -13,7 +14,8 @@ from lamplighter.core.model import Arguments, JobView, Where
 from lamplighter.store.base import Store
 
 MOST = 10_000  # jobs that one search looks at
-AT_ONCE = 1000  # of these in one read
+AT_ONCE = 500  # of these in one read
+PATIENCE = 0.08  # seconds after which no further read begins, where somebody waits for an answer over HTTP
 MOST_TEXT = 16 * 1024 * 1024  # characters that it reads, where arguments are long
 BREATH = 1024 * 1024  # characters after which others have their turn: less than a millisecond
 
@@ -35,19 +37,30 @@ class Read(Protocol):
 
 
 async def search(
-    store: Store, where: Where, text: str, *, limit: int, before: str | None = None, read: Read | None = None
+    store: Store,
+    where: Where,
+    text: str,
+    *,
+    limit: int,
+    before: str | None = None,
+    read: Read | None = None,
+    patience: float | None = None,
 ) -> Found:
     """Up to `limit` jobs whose arguments hold a text, of the 10,000 newest that match.
 
     `field=value` finds what has a field of that name and value too, however deep. `read`: how the store is asked for
-    the arguments of what matches; by default in the plain way.
+    the arguments of what matches; by default in the plain way. `patience`: seconds after which fewer must do, for a
+    store may have to pass over very many that do not match.
     """
+    now = asyncio.get_running_loop().time
+    until = math.inf if patience is None else now() + patience
 
     async def plainly(*, limit: int, before: str | None) -> list[Arguments]:
         return await store.arguments(where, limit=limit, before=before)
 
     look = _Look(texts_of(text), limit, before)
-    while not look.is_over:
+    await look.through(read or plainly)
+    while not look.is_over and now() < until:
         await look.through(read or plainly)
     jobs = await store.page(Where(ids=tuple(look.found)), limit=limit) if look.found else []
     return Found(jobs, look.looked_at, look.last)

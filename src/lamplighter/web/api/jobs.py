@@ -13,7 +13,7 @@ from msgspec import field
 
 from lamplighter.app import Blocker
 from lamplighter.app.editing import lineage
-from lamplighter.app.search import search
+from lamplighter.app.search import PATIENCE, search
 from lamplighter.core.model import State, Where
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
@@ -94,7 +94,7 @@ async def search_jobs(
     """Those whose arguments hold a text, or have `field=value`, among the 10,000 newest that match every filter; go on
     with `before` = `next`. Not for tenants, who see no arguments."""
     where = _where(queue, name, state, parent, visible_tenants(admitted.caller, tenant))
-    found = await search(app.store, where, args, limit=limit, before=before or None)
+    found = await search(app.store, where, args, limit=limit, before=before or None, patience=PATIENCE)
     jobs = [shown(one, admitted.caller) for one in found.jobs]
     return answers.page_up_to(jobs, found.next, lookedAt=found.looked_at)
 

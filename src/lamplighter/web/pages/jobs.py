@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from msgspec import MsgspecError, Struct, json
 
 from lamplighter.app.editing import lineage
-from lamplighter.app.search import Found, search
+from lamplighter.app.search import PATIENCE, Found, search
 from lamplighter.core.model import ENDED, LIVE, MOVES, State, Where
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
@@ -52,7 +52,7 @@ async def list_jobs(
     stats, args = await app.store.stats(), args.strip()
     if args:
         look = partial(newest_by, app.store.arguments, where, stats)
-        found = await search(app.store, where, args, limit=PAGE, before=before or None, read=look)
+        found = await search(app.store, where, args, limit=PAGE, before=before or None, read=look, patience=PATIENCE)
     else:
         views = await newest(app.store, where, stats, limit=PAGE + 1, before=before or None)
         found = Found(views[:PAGE], len(views[:PAGE]), views[PAGE - 1].id if len(views) > PAGE else None)
