@@ -11,6 +11,7 @@ import pytest
 from tests.cli.program import Program
 from tests.cli.shop import Shop
 
+from lamplighter import group
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.migrate import upgrade
 
@@ -40,6 +41,13 @@ async def test_what_is_done_to_named_jobs_is_noted_for_each_with_its_tenant(cli:
     found = log()
     assert found[:2] == [("job.delete", f"job {two.id}", None), ("job.retry", f"job {one.id}", "bakery")]
     assert set(found[2:]) == {("job.cancel", f"job {two.id}", None), ("job.cancel", f"job {one.id}", "bakery")}
+
+
+async def test_a_tree_that_is_cancelled_is_noted_by_its_root_and_as_a_whole(cli: Program, shop: Shop, log: Any) -> None:
+    flow = group([shop.greet.draft("Ada"), shop.greet.draft("Bea")], shop.greet.using(tenant="bakery").draft("both"))
+    root = await shop.app.enqueue_flow(flow)
+    cli("jobs", "cancel", "--tree", root.id)
+    assert set(log()) == {("job.cancel", f"job {root.id}", "bakery"), ("jobs.bulk", "jobs many", None)}
 
 
 async def test_what_is_done_by_filter_is_one_record(cli: Program, shop: Shop, log: Any) -> None:

@@ -53,20 +53,22 @@ def noted_jobs(
 ) -> Sequence[str]:
     """What `act(store)` returns: the ids of the jobs to which it has done that.
 
-    Those that were named have a record each, with their tenant; of a filter, one says what it was and how many it took.
+    Those that were named have a record each, with their tenant; of all others, one says what they match and how many it
+    took.
     """
     settings = load(flags={"store": url}).settings
 
     async def act_and_note(store: Store) -> Sequence[str]:
         async with _log(settings) as log:
-            is_named = 0 < len(where.ids) <= ONE_BY_ONE
-            before = await store.page(where, limit=ONE_BY_ONE) if log is not None and is_named else []
+            is_named = log is not None and 0 < len(where.ids) <= ONE_BY_ONE
+            named = await store.page(where, limit=ONE_BY_ONE) if is_named else []
             done = await act(store)
-            if log is not None and is_named:
-                tenants = {view.id: view.tenant for view in before}
-                await _note_each(log, f"job.{verb}", [(id_, tenants.get(id_)) for id_ in done])
-            elif log is not None:
-                await _note_all(log, verb, where, len(done))
+            if log is not None:
+                touched = set(done)
+                each = [(view.id, view.tenant) for view in named if view.id in touched]
+                await _note_each(log, f"job.{verb}", each)
+                if len(touched) > len(each) or not is_named:  # by filter, or what hangs below a job
+                    await _note_all(log, verb, where, len(touched))
             return done
 
     return with_store(url, act_and_note)

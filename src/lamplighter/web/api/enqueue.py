@@ -24,7 +24,7 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.api.idempotency import Key, answered, keyed
 from lamplighter.web.auth import Admission, Forbidden, visible_tenants
-from lamplighter.web.bodies import Body, Text
+from lamplighter.web.bodies import MOST_PRIORITY, Body, Text
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Given, TheGiven
 from lamplighter.web.refusals import UnknownName
@@ -32,7 +32,6 @@ from lamplighter.web.roles import Caller, Right, Role, needs
 
 MOST_TOGETHER = 1000  # jobs: one round trip to the store
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-MOST_PRIORITY = 1000  # either way
 
 router = APIRouter()
 

@@ -15,9 +15,8 @@ from lamplighter.app.editing import enqueue_edited
 from lamplighter.core.draft import LONGEST_NAME
 from lamplighter.core.errors import BadArguments, ConfigError, TooLarge
 from lamplighter.core.model import JobView
-from lamplighter.web.api.enqueue import MOST_PRIORITY
 from lamplighter.web.auth import Admission
-from lamplighter.web.bodies import PRINTABLE
+from lamplighter.web.bodies import MOST_PRIORITY, PRINTABLE
 from lamplighter.web.form import form_of
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.rendering import back, place, render
