@@ -26,6 +26,8 @@ PAGES = (
     "/jobs?state=queued",
     "/jobs?tenant=tenant-7",
     "/jobs?name=work",
+    "/jobs?args=nowhere",
+    "/jobs?args=nowhere&state=failed",
     "/failures",
     "/tenants",
     "/workers",
@@ -41,7 +43,7 @@ async def _measure(store: str, jobs: int) -> None:
         await fill(app, work, jobs)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=pages), base_url="http://bench") as client:
             for path in PAGES:
-                print(f"{path:<26} {await _time(client, path)}")
+                print(f"{path:<32} {await _time(client, path)}")
 
 
 async def _time(client: httpx2.AsyncClient, path: str) -> str:

@@ -69,6 +69,17 @@ async def test_pages_follow_each_other_until_nothing_is_left(cli: Program, shop:
     assert f"--before {first['next']}" in cli("jobs", "list", "--limit", "3").out
 
 
+async def test_jobs_are_found_by_their_arguments(cli: Program, shop: Shop) -> None:
+    done, _, later, waiting = await some_jobs(shop)
+    answer = cli("jobs", "list", "--args", "name=Bea", "--json").json
+    assert ([job["id"] for job in answer["jobs"]], answer["next"], answer["looked_at"]) == ([later], None, 4)
+    answer = cli("jobs", "list", "--args", "name", "--name", "greet", "--limit", "2", "--json").json
+    assert ([job["id"] for job in answer["jobs"]], answer["next"]) == ([waiting, later], later)
+    told = cli("jobs", "--args", "name", "--before", later).out
+    assert done in told
+    assert told.endswith("The arguments of 2 jobs were looked at, the newest first.\n")
+
+
 async def test_a_failed_job_is_shown_with_its_error(cli: Program, shop: Shop) -> None:
     _, failed, _, _ = await some_jobs(shop)
     told = cli("jobs", "show", failed)
@@ -84,6 +95,17 @@ async def test_arguments_and_results_are_shown_only_when_asked_for(cli: Program,
     assert "4111" not in cli("jobs", "show", failed, "--json").out + cli("jobs", "list", "--json").out
     assert "4111" in cli("jobs", "show", failed, "--args").out
     assert "Good evening, Ada" in cli("jobs", "show", done, "--args", "--json").json["result"]
+
+
+async def test_ended_jobs_are_deleted_and_live_ones_are_not(cli: Program, shop: Shop) -> None:
+    done, failed, later, waiting = await some_jobs(shop)
+    counted = cli("jobs", "delete", "--queue", "money")
+    assert (counted.code, counted.out) == (1, "1 job would be deleted: say so with --yes.\n")
+    answer = cli("jobs", "delete", done, later, "--json")
+    assert (answer.code, answer.json) == (1, {"deleted": [done], "missed": [later]})
+    assert cli("jobs", "delete", "--queue", "money", "--yes").out == "1 job deleted.\n"
+    assert [job["id"] for job in cli("jobs", "--json").json["jobs"]] == [waiting, later]
+    assert cli("jobs", "show", failed).code == 1
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

@@ -139,6 +139,7 @@ def test_sweep_and_prune_read_an_index_in_order(
         "return",
         "revive",
         "rules",
+        "spared",
         "start",
         "still_held",
         "tally",

@@ -116,7 +116,7 @@ class AddsOrphans(MemoryStore):
 class ForgetsChildrenBeforeTheirParentRuns(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
-        setattr(self._jobs, "_spared", lambda _: False)  # noqa: B010 - a method, to mypy
+        setattr(self._jobs, "spared", lambda _: False)  # noqa: B010 - a method, to mypy
 
 
 class RunsRetriedParentsAtOnce(MemoryStore):

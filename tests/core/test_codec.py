@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lamplighter.core.codec import LARGEST, Codec
 from lamplighter.core.errors import BadArguments, ConfigError, TooLarge
+from lamplighter.core.secret import Secret
 
 
 def send(ctx: object, to: str, *, tries: int = 3, at: datetime | None = None, tags: list[str] = []) -> timedelta: ...  # type: ignore[empty-body]  # noqa: B006 - what users write
@@ -18,6 +19,16 @@ def send(ctx: object, to: str, *, tries: int = 3, at: datetime | None = None, ta
 
 CODEC = Codec("send", send)
 MOMENT = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+def test_a_secret_is_no_argument_so_none_is_stored_or_shown() -> None:
+    def log_in(ctx: object, password: Secret) -> None: ...
+
+    codec = Codec("log_in", log_in)
+    for password in (Secret("hunter2"), "hunter2"):
+        with pytest.raises(BadArguments) as error:
+            codec.dump((password,), {})
+        assert "hunter2" not in str(error.value)
 
 
 @given(

@@ -86,6 +86,21 @@ async def test_all_keys_begin_with_the_prefix_and_none_is_left_behind(start_redi
         assert server.ask("KEYS", "*") == [f"{{{prefix}}}:schema"], "memory that is not needed is given back"
 
 
+async def test_nothing_is_left_of_a_family_that_is_forgotten(start_redis: StartRedis) -> None:
+    server = start_redis()
+    async with RedisStore(server.url) as store:
+        held = parent(2)
+        await add(store, held, *children_of(held, 2))
+        done, failing = await claim(store, 2)
+        ends = [outcome(done, "done", keep_until=NOW), outcome(failing, "fail", failure=failure(failing))]
+        await store.finish(ends, now=NOW)
+        assert await store.prune(Keep(0, 0), limit=9, now=NOW) == 0, "its children are put aside"
+        await store.sweep(9, now=NOW)
+        assert len(await store.forget(Where(), limit=9)) == 3
+        await store.prune(Keep(), limit=9, now=NOW)
+        assert server.ask("KEYS", "*") == ["{lamplighter}:schema"]
+
+
 async def test_running_jobs_are_found_behind_a_great_many_that_wait(start_redis: StartRedis) -> None:
     server = start_redis()
     async with RedisStore(server.url) as store:

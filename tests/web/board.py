@@ -81,12 +81,13 @@ class Board:
         *,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """One request, redirections not followed."""
         told = ({} if who is None else {"Caller": who}) | dict(headers or {})
         address = f"{self.url}{path}{'?' + urlencode(query) if query else ''}"
         async with httpx2.AsyncClient(timeout=30, trust_env=False) as client:
-            return await client.request(method, address, headers=told)
+            return await client.request(method, address, headers=told, data=form)
 
     async def page(self, path: str = "/", who: str = "viewer", **query: str) -> str:
         """A page that is there."""
@@ -94,9 +95,9 @@ class Board:
         assert answer.status_code == 200, answer.text
         return answer.text
 
-    async def post(self, path: str, who: str = "operator") -> httpx2.Response:
-        """Press a button."""
-        return await self.ask(who, path, "POST")
+    async def post(self, path: str, who: str = "operator", **form: str) -> httpx2.Response:
+        """Press a button, of a form that is filled in so."""
+        return await self.ask(who, path, "POST", form=form)
 
     async def fail(self, *folders: str, tenant: str = TENANT) -> list[JobView]:
         """Exports of these that have failed for good, in that order."""
@@ -121,9 +122,12 @@ class Counting:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if callable(found):
+
+        def call(*args: Any, **named: Any) -> Any:
             self.asked[name] += 1
-        return found
+            return found(*args, **named)
+
+        return call if callable(found) else found
 
 
 @asynccontextmanager

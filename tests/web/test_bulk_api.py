@@ -57,6 +57,17 @@ async def test_a_preview_counts_no_further_than_it_says(errands: Errands, monkey
     assert await errands.data("operator", "POST", "/jobs/bulk", wish) == {"matching": 5, "isMore": True}
 
 
+async def test_actions_are_listed_a_page_at_a_time(errands: Errands) -> None:
+    await many(errands, 2)
+    ids = [(await bulk(errands, "retry", {"states": ["failed"]}))["id"] for _ in range(3)]
+    for id_ in ids:
+        await errands.over(id_)
+    first = (await errands.ask("viewer", "GET", "/actions?limit=2")).json()
+    assert ([one["id"] for one in first["data"]], first["next"]) == ([ids[2], ids[1]], ids[1])
+    rest = (await errands.ask("viewer", "GET", f"/actions?limit=2&before={ids[1]}")).json()
+    assert ([one["id"] for one in rest["data"]], rest["next"]) == ([ids[0]], None)
+
+
 async def test_all_that_matches_is_cancelled_in_the_background(errands_anywhere: Errands) -> None:
     errands = errands_anywhere
     await many(errands, 1200, queue="mail")
@@ -79,6 +90,19 @@ async def test_what_failed_is_run_again_at_a_set_rate(errands_anywhere: Errands)
     over = await errands.over((await bulk(errands, "retry", {"names": ["charge"]}, perSecond=10_000))["id"])
     assert counts(over) == ("done", 6, 6)
     assert set((await errands.states()).values()) == {"queued"}
+
+
+async def test_what_has_ended_is_deleted_in_the_background(errands_anywhere: Errands) -> None:
+    errands = errands_anywhere
+    await many(errands, 4)
+    await errands.app.enqueue(errands.charge.draft(f"{n}") for n in range(3))
+    await errands.app.work(until_idle=True)
+    await many(errands, 2)
+    where: dict[str, object] = {"names": ["greet"]}
+    preview = {"action": "delete", "where": where, "preview": True}
+    assert await errands.data("operator", "POST", "/jobs/bulk", preview) == {"matching": 4, "isMore": False}
+    assert counts(await errands.over((await bulk(errands, "delete", where))["id"])) == ("done", 4, 4)
+    assert sorted((await errands.states()).values()) == ["failed"] * 3 + ["queued"] * 2
 
 
 async def test_a_rate_is_kept(errands: Errands) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 from tests.web.axe import objections
-from tests.web.board import PAGES, WITH_INTEGRATIONS, Board, running_board
+from tests.web.board import AT, PAGES, WITH_INTEGRATIONS, Board, running_board
 from tests.web.browser import DESK, PHONE, Scheme, looking, running_browser
 from tests.web.own_site import PASSWORD, running_own_site
 
@@ -180,7 +180,12 @@ async def test_no_page_has_anything_that_axe_objects_to(
     await whole.app.gates.open("provider:lantern")
     found = {}
     async with looking(browser, whole.url, "operator", scheme=scheme, size=size) as page:
-        for path in (*PAGES, *WITH_INTEGRATIONS, f"/jobs/{failed.id}", f"/jobs/{talked}", "/jobs/none"):
+        await page.goto(f"{whole.url}/failures")
+        group = await page.get_by_role("link", name="Retry…").first.get_attribute("href")
+        one = f"/jobs/{failed.id}"
+        retry = (group or "").removeprefix(AT)
+        more = (one, f"{one}/edit", retry, f"/jobs/{talked}", "/jobs?args=x", "/jobs/none")
+        for path in (*PAGES, *WITH_INTEGRATIONS, *more):
             await page.goto(whole.url + path)
             found[path] = await objections(page)
             is_too_wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")

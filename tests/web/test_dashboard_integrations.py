@@ -44,6 +44,20 @@ async def test_the_board_counts_each_status_and_filters(whole: Board, connected:
     assert re.findall(r'class="name"><a href="/admin/queues([^"]+)"', only) == [path_of(connected[0])]
 
 
+async def test_the_board_shows_when_tokens_expire_as_bars_and_as_a_table(
+    whole: Board, connected: list[Integration]
+) -> None:
+    page = await whole.page("/integrations", span="24h")
+    assert page.count("<rect ") == 24
+    assert page.count('data-label="Tokens"') == 24
+    assert "No refresh is late" in page
+    counted = sum(map(int, re.findall(r'data-label="Tokens" class="n">\s*<span[^>]*>(\d+)', page)))
+    assert counted == sum(one.expires_at is not None for one in connected)
+    soonest = re.findall(r'<li><p><a href="/admin/queues([^"]+)"', page)
+    assert len(soonest) == min(8, counted)
+    assert (await whole.ask("viewer", "/integrations", query={"span": "1y"})).status_code == 400
+
+
 async def test_one_shows_what_is_known_and_never_a_token(whole: Board, connected: list[Integration]) -> None:
     access = await service(whole).integrations.access(connected[0].id)
     assert access is not None

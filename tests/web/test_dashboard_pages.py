@@ -73,6 +73,21 @@ async def test_jobs_are_found_by_filters_in_the_address(board: Board) -> None:
     assert "No such jobs" in await board.page("/jobs", name="greet", state="failed")
 
 
+async def test_jobs_are_found_by_what_they_were_given(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox, outbox = await board.fail("inbox", "outbox")
+    [waiting] = await board.app.enqueue([board.jobs.greet.draft("inbox")])
+    page = await board.page("/jobs", args="folder=inbox")
+    assert (inbox.id in page, outbox.id in page, waiting.id in page) == (True, False, False)
+    assert "Looked at the arguments of 3 jobs that match the rest, the newest first: all of them" in page
+    page = await board.page("/jobs", args="inbox", state="failed")
+    assert (inbox.id in page, waiting.id in page) == (True, False)
+    monkeypatch.setattr("lamplighter.app.search.MOST", 1)
+    page = await board.page("/jobs", args="inbox", state="failed")
+    assert "No such jobs" in page
+    [older] = re.findall(r'rel="next" href="[^"]*args=inbox[^"]*before=([^"&]+)', page)
+    assert inbox.id in await board.page("/jobs", args="inbox", state="failed", before=older)
+
+
 async def test_a_long_list_goes_on_by_the_last_id(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lamplighter.web.pages.jobs.PAGE", 2)
     handles = await board.app.enqueue(board.jobs.greet.draft(str(number)) for number in range(5))
@@ -123,7 +138,9 @@ async def test_a_running_job_shows_its_worker_and_progress(board: Board) -> None
         async with asyncio.timeout(30):
             while not (await board.see(handle.id)).progress:  # noqa: ASYNC110 - the store is another's to write
                 await asyncio.sleep(0.02)
-        assert "forty of a hundred pages" in await board.page(f"/jobs/{handle.id}")
+        page = await board.page(f"/jobs/{handle.id}")
+        assert "40 of 100: forty of a hundred pages" in page
+        assert re.search(r'<progress max="100[.0]*" value="40[.0]*"', page)
         page = await board.page("/workers")
         assert handle.id in page
         assert worker.name in re.sub("<wbr>", "", page)
@@ -141,24 +158,40 @@ async def test_children_are_shown_with_their_parent(board: Board) -> None:
     assert f'href="/admin/queues/jobs/{handle.id}"' in await board.page(f"/jobs/{children[0]}")
 
 
+async def test_a_job_shows_the_tree_that_it_stands_in(board: Board) -> None:
+    names, jobs = ("Ada", "Bea"), board.jobs
+    inner = group([jobs.greet.draft(name) for name in names], then=jobs.export.draft("inner"))
+    root = await board.app.enqueue_flow(group([inner, jobs.greet.draft("Cem")], then=jobs.crawl.draft("all")))
+    [middle] = await board.app.store.page(Where(names=("export",)), limit=9)
+    leaves = [one.id for one in await board.app.store.page(Where(groups=(middle.id,)), limit=9)]
+    of_root, of_middle, of_leaf = [await board.page(f"/jobs/{id_}") for id_ in (root.id, middle.id, leaves[0])]
+
+    def tree(page: str) -> list[str]:
+        return re.findall(
+            r'href="/admin/queues/jobs/([^"]+)"', page.partition('<ul class="tree">')[2].partition("</section>")[0]
+        )
+
+    assert set(tree(of_root)) >= {middle.id, *leaves}
+    assert tree(of_middle) == [root.id, *leaves]
+    assert tree(of_leaf) == [root.id, middle.id]
+    plain = await board.app.enqueue([jobs.greet.draft("Dan")])
+    assert 'class="tree"' not in await board.page(f"/jobs/{plain[0].id}")
+
+
+async def test_the_timeline_says_when_it_began_and_how_long_it_was_in_line(board: Board) -> None:
+    [handle] = await board.app.enqueue([board.jobs.greet.using(delay=0.01).draft("Ada")])
+    async with board.app.worker():
+        await handle.result(timeout=30)
+    timeline = (await board.page(f"/jobs/{handle.id}")).partition('<ol class="timeline">')[2].partition("</ol>")[0]
+    assert re.findall(r"<b>([^<]+)</b>", timeline) == ["Created", "Due", "Attempt 1 began", "Done"]
+    assert re.search(r", after [\d.]+ m?s in line", timeline)
+
+
 async def test_what_jobs_bring_is_text_and_never_markup(board: Board) -> None:
     [failed] = await board.fail(NASTY, tenant=NASTY)
     for path in (*PAGES, f"/jobs/{failed.id}"):
         assert NASTY not in await board.page(path, "operator"), path
     assert "&lt;script&gt;" in await board.page(f"/jobs/{failed.id}")
-
-
-async def test_failures_of_a_kind_are_one_group_and_run_again_together(board: Board) -> None:
-    failed = await board.fail("inbox", "outbox", "7f3a9c2e11")
-    page = await board.page("/failures", "operator")
-    [fingerprint] = re.findall(r'id="group-([0-9a-f]{16})"', page)
-    assert "board.py in export" in page
-    assert buttons(page) == [f"/admin/queues/failures/{fingerprint}/retry"]
-    board.jobs.broken = False
-    await board.post(f"/failures/{fingerprint}/retry")
-    await board.app.work(until_idle=True)
-    assert {(await board.see(one.id)).state for one in failed} == {State.DONE}
-    assert (await board.post(f"/failures/{fingerprint}/retry")).status_code == 404
 
 
 async def test_a_breaker_is_opened_and_closed_by_hand(board: Board) -> None:

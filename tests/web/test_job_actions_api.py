@@ -96,12 +96,23 @@ async def test_what_waits_is_forgotten_at_once(errands: Errands, state: str) -> 
     assert id_ not in await errands.states()
 
 
-async def test_what_has_ended_is_forgotten_by_itself(errands: Errands) -> None:
-    id_ = await in_state(errands, "failed")
-    answer = await errands.ask("operator", "DELETE", f"/jobs/{id_}")
-    assert told(answer) == (409, "job/has-ended")
-    assert "is forgotten by itself after 2" in answer.json()["error"]["message"]
-    assert await errands.states() == {id_: "failed"}
+@pytest.mark.parametrize("state", ["done", "failed", "cancelled"])
+async def test_what_has_ended_is_forgotten_with_its_failures(errands: Errands, state: str) -> None:
+    id_ = await in_state(errands, state)
+    assert (await errands.ask("operator", "DELETE", f"/jobs/{id_}")).status_code == 204
+    assert await errands.states() == {}
+    assert await errands.app.store.failures(id_) == []
+    assert told(await errands.ask("operator", "DELETE", f"/jobs/{id_}")) == (404, "job/not-found")
+
+
+async def test_a_child_that_is_waited_for_with_others_cannot_be_deleted(errands: Errands) -> None:
+    flow = group([errands.greet.draft("Ada"), errands.greet.using(delay=3600).draft("Bea")], errands.greet.draft("all"))
+    parent = await errands.app.enqueue_flow(flow)
+    await errands.app.work(until_idle=True)
+    [child] = await errands.data("viewer", "GET", f"/jobs/{parent.id}/children?state=done")
+    answer = await errands.ask("operator", "DELETE", f"/jobs/{child['id']}")
+    assert told(answer) == NOT_POSSIBLE
+    assert "delete it when that has ended too" in answer.json()["error"]["message"]
 
 
 async def test_a_tree_is_cancelled_from_its_root(errands: Errands) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.families.running import TENANT
@@ -180,3 +181,22 @@ async def test_nobody_waits_for_ever(errands: Errands, timeout: str) -> None:
     id_ = await errands.enqueue("wait", {})
     answer = await errands.ask("viewer", "GET", f"/jobs/{id_}/result?timeout={timeout}")
     assert told(answer) == (400, "validation/invalid-input")
+
+
+async def test_jobs_are_searched_by_their_arguments_among_those_that_match(errands_anywhere: Errands) -> None:
+    errands = errands_anywhere
+    ids = [await errands.enqueue("greet", {"name": f"Ada {n}"}, queue="ab"[n % 2]) for n in range(6)]
+    answer = await errands.ask("viewer", "GET", "/jobs/search", params={"args": "name=Ada 4"})
+    found = answer.json()
+    assert ([one["id"] for one in found["data"]], found["next"], found["lookedAt"]) == ([ids[4]], None, 6)
+    query: dict[str, Any] = {"args": "Ada", "queue": "a", "limit": 2}
+    found = (await errands.ask("viewer", "GET", "/jobs/search", params=query)).json()
+    assert ([one["id"] for one in found["data"]], found["next"]) == ([ids[4], ids[2]], ids[2])
+    found = (await errands.ask("viewer", "GET", "/jobs/search", params={**query, "before": ids[2]})).json()
+    assert ([one["id"] for one in found["data"]], found["next"]) == ([ids[0]], None)
+
+
+async def test_a_tenant_cannot_search_what_it_does_not_see(errands: Errands) -> None:
+    await errands.enqueue("greet", {"name": "Ada"}, tenant=TENANT)
+    answer = await errands.ask("owner", "GET", "/jobs/search", params={"args": "Ada"})
+    assert told(answer) == (403, "auth/insufficient-permissions")

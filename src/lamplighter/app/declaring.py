@@ -120,6 +120,10 @@ class Declaring(Enqueuing[D]):
         """
         return self._by_name[self._registry.get(name).name]
 
+    def has_job(self, name: str) -> bool:
+        """Whether it has a job of that name."""
+        return self._registry.find(name) is not None
+
     def limit(
         self, name: str, *, running: int | None = None, rate: Rate | None = None, breaker: Breaker | None = None
     ) -> None:

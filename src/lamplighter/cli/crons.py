@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lamplighter.cli.noting import noted, noting
 from lamplighter.cli.opened import run_async, with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table, say
 from lamplighter.cli.program import Noun
@@ -94,7 +95,7 @@ def _set(name: str, store: str | None, *, paused: bool, json: bool) -> None:
         crons = Crons(opened, lambda: now)
         await (crons.pause(name) if paused else crons.resume(name))
 
-    with_store(store, act)
+    noted(store, "cron.pause" if paused else "cron.resume", name, act)
     if json:
         print_json({"cron": name, "paused": paused})
     else:
@@ -102,6 +103,6 @@ def _set(name: str, store: str | None, *, paused: bool, json: bool) -> None:
 
 
 async def _run(app: Any, name: str) -> Handle[Any]:
-    async with app:
+    async with app, noting(app.settings, "cron.run", name):
         handle: Handle[Any] = await app.run_cron(name)
     return handle

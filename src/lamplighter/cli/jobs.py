@@ -1,4 +1,4 @@
-"""`lamplighter jobs`: look at jobs, run them again, cancel them."""
+"""`lamplighter jobs`: look at jobs, run them again, cancel and delete them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import msgspec
 import typer
 
 from lamplighter.app.bulk import count_matching, do_to_all
+from lamplighter.app.search import Found, search
 from lamplighter.cli.bulk import Cancelling, tell
+from lamplighter.cli.noting import noted_jobs
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import (
     Json,
@@ -22,7 +24,7 @@ from lamplighter.cli.output import (
     print_lines,
     print_table,
     say,
-    say_more,
+    say_on,
     text,
 )
 from lamplighter.cli.program import Noun
@@ -42,10 +44,10 @@ from lamplighter.cli.which import (
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError
-from lamplighter.core.model import LIVE, MOVES, Children, Failure, JobView, State, Where
+from lamplighter.core.model import ENDED, LIVE, MOVES, Children, Failure, JobView, State, Where
 from lamplighter.store.base import Store
 
-group = typer.Typer(cls=Noun, help="Look at jobs, run them again, cancel them.")
+group = typer.Typer(cls=Noun, help="Look at jobs, run them again, cancel and delete them.")
 
 MOST = 1_000_000  # jobs that one command does anything to
 
@@ -61,21 +63,35 @@ def list_jobs(
     tenant: Tenants = None,
     state: States = None,
     child_of: ChildOf = None,
+    args: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only those with this in their arguments, or with a field: field=value."),
+    ] = None,
     limit: Limit = 20,
     before: Before = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, the newest first.
+
+    With --args they are looked for among the 10,000 newest that match the rest; it says how to go on after those.
+    """
     where = where_of(queue=queue, name=name, tenant=tenant, state=state, child_of=child_of)
-    found = with_store(store, lambda opened: opened.page(where, limit=limit, before=before))
+    if args:
+        found = with_store(store, lambda opened: search(opened, where, args, limit=limit, before=before))
+    else:
+        views = with_store(store, lambda opened: opened.page(where, limit=limit, before=before))
+        found = Found(views, len(views), next_of(views, limit))
     if json:
-        print_json({"jobs": [_plain(view) for view in found], "next": next_of(found, limit)})
+        looked = {"looked_at": found.looked_at} if args else {}
+        print_json({"jobs": [_plain(view) for view in found.jobs], "next": found.next, **looked})
         return
     columns = ("id", "name", "queue", "tenant", "state", "when", "fails")
-    rows = [(v.id, v.name, v.queue, v.tenant, _state(v), ago(_when(v)), v.failures + v.crashes) for v in found]
-    print_table(columns, rows, empty="No jobs." if where == Where() else "No such jobs.")
-    say_more(found, limit, "--before")
+    rows = [(v.id, v.name, v.queue, v.tenant, _state(v), ago(_when(v)), v.failures + v.crashes) for v in found.jobs]
+    print_table(columns, rows, empty="No jobs." if where == Where() and not args else "No such jobs.")
+    if args:
+        say(f"The arguments of {count(found.looked_at, 'job')} were looked at, the newest first.")
+    say_on(found.next, "--before")
 
 
 @group.command()
@@ -122,7 +138,9 @@ def retry(
     among = MOVES["be retried"].sources
     if not ids and not yes:
         _only_count(store, where, among, limit, "retried", json=json)
-    retried = with_store(store, lambda opened: do_to_all(opened, where, among, limit, _retry, told=tell))
+    retried = noted_jobs(
+        store, "retry", where, lambda opened: do_to_all(opened, where, among, limit, _retry, told=tell)
+    )
     missed = _missed(where, retried)
     if json:
         print_json({"retried": retried, "missed": missed})
@@ -158,14 +176,56 @@ def cancel(
         _only_count(store, where, LIVE, limit, "cancelled", json=json)
     keep: timedelta = load(flags={"store": store}).settings.keep_failed
     cancelling = Cancelling(utcnow(), keep)
-    with_store(store, lambda opened: cancelling.trees(opened, where) if tree else cancelling.all(opened, where, limit))
+
+    async def act(opened: Store) -> list[str]:
+        await (cancelling.trees(opened, where) if tree else cancelling.all(opened, where, limit))
+        return [*cancelling.gone.ended, *cancelling.gone.asked]
+
+    missed = _missed(where, noted_jobs(store, "cancel", where, act))
     gone = cancelling.gone
-    missed = _missed(where, [*gone.ended, *gone.asked])
     if json:
         print_json({"cancelled": gone.ended, "asked_to_stop": gone.asked, "missed": missed})
     else:
         say(f"{count(len(gone.ended), 'job')} cancelled, {len(gone.asked):,} running asked to stop.")
     _end(missed, json=json, hint="is of no job that waits or runs")
+
+
+@group.command()
+def delete(
+    ids: Ids = None,
+    *,
+    queue: Queues = None,
+    name: Names = None,
+    tenant: Tenants = None,
+    state: States = None,
+    child_of: ChildOf = None,
+    limit: All = MOST,
+    yes: Yes = False,
+    store: StoreUrl = None,
+    json: Json = False,
+) -> None:
+    """Forget ended jobs now, and why they failed.
+
+    Children stay as long as the job that waits for them. By filter they are only counted, and it ends with 1, unless
+    you say --yes. Ends with 1 too if one of the ids given is of no job, or of one that has not ended: cancel that
+    first.
+    """
+    where = chosen(where_of(ids=ids, queue=queue, name=name, tenant=tenant, state=state, child_of=child_of))
+    if not ids and not yes:
+        _only_count(store, where, ENDED, limit, "deleted", json=json)
+    deleted = noted_jobs(
+        store, "delete", where, lambda opened: do_to_all(opened, where, ENDED, limit, _forget, told=tell)
+    )
+    missed = _missed(where, deleted)
+    if json:
+        print_json({"deleted": deleted, "missed": missed})
+    else:
+        say(f"{count(len(deleted), 'job')} deleted.")
+    _end(missed, json=json, hint="is of no job that has ended, or of a child that is waited for with others")
+
+
+async def _forget(store: Store, where: Where, limit: int) -> list[str]:
+    return await store.forget(where, limit=limit)
 
 
 async def _retry(store: Store, where: Where, limit: int) -> list[str]:

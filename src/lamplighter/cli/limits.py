@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from lamplighter.cli.noting import noted
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table, say
 from lamplighter.cli.program import Noun
@@ -81,7 +82,7 @@ def _order(key: str, verb: Any, lasts: str | None, store: str | None) -> datetim
         await opened.order([Order(key, verb, until)], now=now)
         return until
 
-    return with_store(store, order)
+    return noted(store, f"limit.{verb}", key, order)
 
 
 def _time(written: str) -> timedelta:

@@ -96,8 +96,13 @@ def next_of(page: Sequence[HasId], limit: int) -> str | None:
 
 def say_more(page: Sequence[HasId], limit: int, flag: str) -> None:
     """Tell people how to go on after a full page."""
-    if (last := next_of(page, limit)) is not None:
-        say(f"There may be more: {flag} {last}")
+    say_on(next_of(page, limit), flag)
+
+
+def say_on(next_: str | None, flag: str) -> None:
+    """Tell people how to go on, if there may be more."""
+    if next_ is not None:
+        say(f"There may be more: {flag} {next_}")
 
 
 def print_lines(pairs: Iterable[tuple[str, object]]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from lamplighter.cli.noting import noted
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, print_json, print_table, say
 from lamplighter.cli.program import Noun
@@ -61,7 +62,8 @@ def resume(queue: Queue, *, store: StoreUrl = None, json: Json = False) -> None:
 
 
 def _set(queue: str, store: str | None, *, paused: bool, json: bool) -> None:
-    with_store(store, lambda opened: opened.pause(queue, paused=paused))
+    action = "queue.pause" if paused else "queue.resume"
+    noted(store, action, queue, lambda opened: opened.pause(queue, paused=paused))
     if json:
         print_json({"queue": queue, "paused": paused})
     else:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lamplighter.cli.noting import noted
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, print_json, print_table, say
 from lamplighter.cli.program import Noun
@@ -40,7 +41,7 @@ def weigh(
 ) -> None:
     """Give a tenant so many times the turns of one of weight 1, in every queue, from the next claim on."""
     rule = tenant_rule(tenant, weight)
-    with_store(store, lambda opened: opened.put(record_of(tenant, rule)))
+    noted(store, "tenant.weigh", tenant, lambda opened: opened.put(record_of(tenant, rule)), tenant=tenant)
     if json:
         print_json({"tenant": tenant, "weight": weight})
     else:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
+from lamplighter.cli.noting import noted
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table, say
 from lamplighter.cli.program import Noun
-from lamplighter.core.clock import utcnow
-from lamplighter.engine.lease import KIND, Presence
 from lamplighter.engine.timekeeping import now_by
 from lamplighter.store.base import Store
+
+if TYPE_CHECKING:
+    from lamplighter.app.why.sight import WorkerSeen
 
 group = typer.Typer(cls=Noun, help="See which workers are alive; drain them.")
 
@@ -22,23 +23,27 @@ group = typer.Typer(cls=Noun, help="See which workers are alive; drain them.")
 @group.command("list")
 def list_workers(*, store: StoreUrl = None, json: Json = False) -> None:
     """List workers, with when each last asked the store for jobs."""
-    records = with_store(store, lambda opened: opened.records(KIND, now=utcnow()))
-    found = [(record.name, msgspec.json.decode(record.value, type=Presence)) for record in records]
+    from lamplighter.app.workers import workers_alive  # noqa: PLC0415 - `--help` need not wait for it
+
+    async def look(opened: Store) -> list[WorkerSeen]:
+        return await workers_alive(opened, now=await now_by(opened))
+
+    found = with_store(store, look)
     if json:
-        print_json({"workers": [{"name": name, **msgspec.to_builtins(told)} for name, told in found]})
+        print_json({"workers": [{"name": one.name, **msgspec.to_builtins(one.told)} for one in found]})
         return
     rows = [
         (
-            name,
-            told.host,
-            told.pid,
-            f"{told.running}/{told.concurrency}",
-            ", ".join(told.queues) or "all",
-            ago(_moment(told.started_at)),
-            ago(_moment(told.claimed_at)),
-            told.stopping,
+            one.name,
+            one.told.host,
+            one.told.pid,
+            f"{one.told.running}/{one.told.concurrency}",
+            ", ".join(one.told.queues) or "all",
+            ago(one.started_at),
+            ago(one.claimed_at),
+            one.told.stopping,
         )
-        for name, told in found
+        for one in found
     ]
     columns = ("name", "host", "pid", "running", "queues", "started", "last claim", "stopping")
     print_table(columns, rows, empty="No worker is alive on this store.")
@@ -60,12 +65,8 @@ def drain(
     async def ask(opened: Store) -> None:
         await drain_worker(opened, name, now=await now_by(opened))
 
-    with_store(store, ask)
+    noted(store, "worker.drain", name, ask)
     if json:
         print_json({"worker": name, "draining": True})
     else:
         say(f"Worker {name} takes no more jobs, and ends when those that run are done.")
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

@@ -335,6 +335,14 @@ class Where(Struct, frozen=True, kw_only=True):
     states: tuple[State, ...] = ()
     groups: tuple[str, ...] = ()
 
+    def told(self) -> dict[str, object]:
+        """What it says, for a log: of ids, how many."""
+        lists = {"queues": self.queues, "names": self.names, "tenants": self.tenants, "parents": self.groups}
+        told: dict[str, object] = {name: list(some) for name, some in lists.items() if some}
+        if self.states:
+            told["states"] = [str(state) for state in self.states]
+        return told | ({"ids": len(self.ids)} if self.ids else {})
+
 
 class JobView(Struct, frozen=True, kw_only=True):
     """A job as people see it. `result`, `progress` and `args` are JSON.
@@ -372,6 +380,13 @@ class JobView(Struct, frozen=True, kw_only=True):
 
 
 MOST_LINES = 100
+
+
+class Arguments(NamedTuple):
+    """What a job was given, as JSON."""
+
+    id: str
+    args: str
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):

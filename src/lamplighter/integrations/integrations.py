@@ -123,6 +123,11 @@ class Integrations:
         row = await self._database.read(lambda connection: connection.execute(statement).first())
         return None if row is None else from_row(row)
 
+    async def providers_of(self, integration_ids: Collection[str]) -> dict[str, str]:
+        """The slug of the provider of each of these that there are."""
+        statement = select(_row.id, _row.provider_slug).where(_row.id.in_(integration_ids))
+        return {row.id: row.provider_slug for row in await self._read(statement)}
+
     async def access(self, integration_id: str) -> Access | None:
         """What calls the provider's API, as it is stored; None if there is none. Raises VaultError."""
         statement = _access.where(_row.id == integration_id)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from lamplighter.core.flow_control import GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -101,6 +102,14 @@ class ObservedStore:
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         with self._call("page"):
             return await self._store.page(where, limit=limit, before=before)
+
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        with self._call("forget"):
+            return await self._store.forget(where, limit=limit)
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        with self._call("arguments"):
+            return await self._store.arguments(where, limit=limit, before=before)
 
     async def failures(self, job: str) -> list[Failure]:
         with self._call("failures"):

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 from lamplighter.core.flow_control import GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -124,8 +125,17 @@ class Store(Protocol):
         Children are spared while the job that they are children of is live.
         """
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        """Forget up to `limit` ended jobs now, with why they failed; returns their ids, newest first.
+
+        Children are spared as `prune` spares them.
+        """
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         """Jobs, newest first; go on with `before` = the last id of the page."""
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        """The arguments of the jobs that `page` would give: for who looks through very many."""
 
     async def failures(self, job: str) -> list[Failure]:
         """Why attempts of this job failed, oldest first (the last 20 are kept)."""

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from lamplighter.app import App
-from lamplighter.core.model import LIVE, MOVES, State, Where
+from lamplighter.core.clock import to_us
+from lamplighter.core.ids import new_id
+from lamplighter.core.model import ENDED, LIVE, MOVES, State, Where
 
 SILENT = timedelta(seconds=30)  # since its last batch: then its process is taken for dead
 AGAIN = "start it again, and it goes on with what still matches."
 
-Deed = Literal["retry", "cancel", "purge"]
+Deed = Literal["retry", "cancel", "delete", "purge"]
 Standing = Literal["running", "done", "interrupted"]
 
 
 class Action(Struct, frozen=True, kw_only=True):
     """A deed on its way. `matched`: the jobs that it has come by; `done`: those of them that it was done to.
+
+    `expected`: how many matched before it began, where that was counted to the end.
 
     `by`: who asked for it; `beat_at`: when its process last wrote that down; `reason`: why it was interrupted.
     """
@@ -35,8 +39,34 @@ class Action(Struct, frozen=True, kw_only=True):
     beat_at: datetime
     matched: int = 0
     done: int = 0
+    expected: int | None = None
     ended_at: datetime | None = None
     reason: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        deed: Deed,
+        where: Where,
+        *,
+        by: str,
+        now: datetime,
+        limit: int,
+        per_second: int | None = None,
+        expected: int | None = None,
+    ) -> Self:
+        """A new one, which begins now."""
+        return cls(
+            id=new_id(to_us(now)),
+            deed=deed,
+            where=where,
+            limit=limit,
+            per_second=per_second,
+            by=by,
+            started_at=now,
+            beat_at=now,
+            expected=expected,
+        )
 
     def seen_at(self, now: datetime) -> Action:
         """The same, and why it does not go on if its process has died."""
@@ -69,6 +99,10 @@ async def _cancel(app: App[Any], where: Where) -> int:
     return len(gone.ended) + len(gone.asked)
 
 
+async def _delete(app: App[Any], where: Where) -> int:
+    return len(await app.store.forget(where, limit=len(where.ids)))
+
+
 async def _purge(app: App[Any], where: Where) -> int:
     """A job that has begun since it was found goes on."""
     return await _cancel(app, replace(where, states=tuple(sorted(NOT_BEGUN))))
@@ -79,5 +113,6 @@ NOT_BEGUN = MOVES["be cancelled"].sources
 HOW: dict[Deed, How] = {
     "retry": How(MOVES["be retried"].sources, _retry),
     "cancel": How(LIVE, _cancel),
+    "delete": How(ENDED, _delete),
     "purge": How(NOT_BEGUN, _purge),
 }

@@ -24,6 +24,9 @@ from lamplighter.web.refusals import ActionOver, NoSuchAction, TooManyActions
 
 KIND, STOP_KIND = "action", "action_stop"  # of records
 KEPT = timedelta(days=1)  # how long one can still be seen
+MOST = 1_000_000  # jobs that one does anything to
+COUNTED = 10_000  # of those that match a preview: beyond that it says that there are at least so many
+FASTEST = 10_000  # jobs a second, where one is told how many
 MOST_AT_A_TIME = 5  # in one process: each of them pages through the store
 
 _log = logging.getLogger("lamplighter.web")

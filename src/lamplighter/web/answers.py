@@ -50,7 +50,11 @@ def data(shown: object, *, status: int = 200) -> Response:
 
 def page(shown: Sequence[Listed], limit: int, **more: int) -> Response:
     """Some of what was asked for, and what counts all of it."""
-    next_ = shown[-1].id if len(shown) == limit else None
+    return page_up_to(shown, shown[-1].id if len(shown) == limit else None, **more)
+
+
+def page_up_to(shown: Sequence[object], next_: str | None, **more: int) -> Response:
+    """The same, where what is gone on with is not the last that is shown."""
     return _json(200, {"success": True, "data": shown, "next": next_, **more})
 
 

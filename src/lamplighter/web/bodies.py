@@ -18,6 +18,9 @@ Name = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 Queue = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
 
 
+MOST_PRIORITY = 1000  # either way
+
+
 class Body(BaseModel):
     """A JSON object."""
 

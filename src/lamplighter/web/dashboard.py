@@ -32,6 +32,7 @@ from lamplighter.web.pages import (
     audit,
     connecting,
     crons,
+    edit,
     failures,
     history,
     integrations,
@@ -47,7 +48,7 @@ from lamplighter.web.pages import refused as refused_pages
 from lamplighter.web.signin.door import Door
 from lamplighter.web.signin.login import login_router
 
-NOUNS = (overview, history, queues, jobs, failures, crons, workers, limits, tenants)
+NOUNS = (overview, history, queues, jobs, edit, failures, crons, workers, limits, tenants)
 WITH_INTEGRATIONS = (connecting, integrations, notifications, audit)
 STATIC = Path(__file__).parent / "static"
 

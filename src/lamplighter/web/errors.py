@@ -36,7 +36,6 @@ from lamplighter.web import answers
 from lamplighter.web.auth import Forbidden, NoSuchJob, NotFound, Unauthorized
 from lamplighter.web.refusals import (
     ActionOver,
-    HasEnded,
     KeyReused,
     NoSuchAction,
     NotInstalled,
@@ -73,7 +72,6 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     JobFailed: Kind(409, "job/failed"),
     JobCancelled: Kind(409, "job/cancelled"),
     NotPossible: Kind(409, "job/not-possible"),
-    HasEnded: Kind(409, "job/has-ended"),
     UnknownName: Kind(404, "job/unknown-name"),
     KeyReused: Kind(422, "validation/idempotency-key-reused"),
     NoSuchAction: Kind(404, "action/not-found"),

@@ -17,10 +17,6 @@ class NotPossible(LamplighterError):
     """The job is not in a state in which that can be done to it."""
 
 
-class HasEnded(LamplighterError):
-    """The job has ended, and is forgotten by itself."""
-
-
 class NoSuchAction(LamplighterError):
     """There is no such action (any more)."""
 

@@ -135,14 +135,14 @@ class Shelf:
     def expired(self, now: datetime) -> list[str]:
         """Ended jobs that were kept long enough, the first to expire first."""
         expired = [(job.keep_until, job.id) for job in self._jobs.values() if job.keep_until and job.keep_until <= now]
-        return [id_ for _, id_ in sorted(expired) if not self._spared(id_)]
+        return [id_ for _, id_ in sorted(expired) if not self.spared(id_)]
 
     def crowded(self, keep: Keep) -> list[str]:
         """The oldest ended jobs of each queue and state beyond those to keep."""
         most = {State.DONE: keep.done, State.FAILED: keep.failed, State.CANCELLED: keep.failed}
         lines = [(line, most[state]) for (_, state), line in self._by_state.items() if state in ENDED]
         oldest = [place[-1] for line, kept in lines for place in line[: max(0, len(line) - kept)]]
-        return [id_ for id_ in oldest if not self._spared(id_)]
+        return [id_ for id_ in oldest if not self.spared(id_)]
 
     def stats(self, paused: Collection[str]) -> list[QueueStats]:
         """How many jobs there are, and since when the first in line is due."""
@@ -154,7 +154,7 @@ class Shelf:
             for queue in queues
         ]
 
-    def _spared(self, id_: str) -> bool:
+    def spared(self, id_: str) -> bool:
         """Whether it is a child whose parent may still ask how it ended."""
         parent = self.get(self._jobs[id_].group)
         return parent is not None and parent.state in LIVE

@@ -20,6 +20,7 @@ from lamplighter.core.model import (
     MOVES,
     WAITING,
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -169,9 +170,19 @@ class MemoryStore:
             self._records = {key: record for key, record in self._records.items() if not over(record.expires_at, now)}
             return len(doomed)
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        with self._lock:
+            found = [job.id for job in self._jobs.find(where, ENDED, limit) if not self._jobs.spared(job.id)]
+            for id_ in found:
+                self._forget(id_)
+            return found
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         with self._lock:
             return self._jobs.find(where, LIVE | ENDED, limit, before)
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        return [Arguments(job.id, job.args) for job in await self.page(where, limit=limit, before=before)]
 
     async def failures(self, job: str) -> list[Failure]:
         with self._lock:

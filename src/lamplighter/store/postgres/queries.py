@@ -30,22 +30,26 @@ class Queries:
         return self._by_name[name]
 
     def page(self, tables: Sequence[str], filters: Sequence[str]) -> str:
-        """The newest jobs that pass the named filters. Binds the filters' values in order, then the limit.
+        """The newest jobs that pass the named filters. Binds the filters' values in order, then the limit."""
+        return self["with_children"].replace("NEWEST", self._newest(tables, filters))
 
-        One statement, for a job that goes from one table to the other between two looks would be missed.
-        """
+    def arguments(self, tables: Sequence[str], filters: Sequence[str]) -> str:
+        """What those jobs were given."""
+        return self._newest([f"{table}_arguments" for table in tables], filters)
+
+    def _newest(self, statements: Sequence[str], filters: Sequence[str]) -> str:
+        """One statement, for a job that goes from one table to the other between two looks would be missed."""
         places = {name: _FILTERS[name].format(place) for place, name in enumerate(filters, start=1)}
         limit = f"LIMIT ${len(filters) + 1}"
-        found = " UNION ALL ".join(f"({self._newest(table, places, limit)})" for table in tables)
-        newest = f"SELECT * FROM ({found}) AS found ORDER BY id DESC {limit}"  # noqa: S608 - fixed text
-        return self["with_children"].replace("NEWEST", newest)
+        found = " UNION ALL ".join(f"({self._newest_in(statement, places, limit)})" for statement in statements)
+        return f"SELECT * FROM ({found}) AS found ORDER BY id DESC {limit}"  # noqa: S608 - fixed text
 
-    def _newest(self, table: str, filters: dict[str, str], limit: str) -> str:
+    def _newest_in(self, statement: str, filters: dict[str, str], limit: str) -> str:
         """By id, unless that might walk past a million other jobs: then the newest of each part that an index has side
         by side. Only those indexes have the order of `~>~`, or the planner might still walk by id."""
         if "ids" in filters or not filters.keys() & {"groups", "tenants", "queues", "states"}:
             wanted = " AND ".join(filters.values())
-            return f"{self[table]}{wanted and f' WHERE {wanted}'} ORDER BY id DESC {limit}"
+            return f"{self[statement]}{wanted and f' WHERE {wanted}'} ORDER BY id DESC {limit}"
         if "groups" in filters:
             parts, each, answered = _groups(filters), "child_of = part.id", {"groups"}
         elif "tenants" in filters:
@@ -60,7 +64,7 @@ class Queries:
         rest = [text.replace("id < ", "id ~<~ ") for name, text in filters.items() if name not in answered]
         return (
             f"SELECT one.* FROM ({parts}) AS part CROSS JOIN LATERAL "  # noqa: S608 - fixed text
-            f"({self[table]} WHERE {' AND '.join([each, *rest])} ORDER BY id USING ~>~ {limit}) AS one "
+            f"({self[statement]} WHERE {' AND '.join([each, *rest])} ORDER BY id USING ~>~ {limit}) AS one "
             f"ORDER BY id DESC {limit}"
         )
 

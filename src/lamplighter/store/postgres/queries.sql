@@ -32,6 +32,9 @@ SELECT SCHEMA.retry($1::text[], $2::text[], $3::bigint)
 -- :prune Forget ended jobs, and what is over.
 SELECT SCHEMA.prune($1::bigint, $2::bigint, $3::integer, $4::bigint)
 
+-- :forget Forget ended jobs now.
+SELECT SCHEMA.forget($1::text[], $2::text[])
+
 -- :jobs What people see of a live job. (The store adds the filters.)
 SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence, failures, crashes, unique_key,
        unique_mode, unique_until, limits, waits_on, worker, started_at, lease_until, stopping, progress,
@@ -46,6 +49,11 @@ FROM SCHEMA.ended
 
 -- :with_children The same, with how far those are that a job is held for. (The store adds which jobs.)
 SELECT page.*, SCHEMA.children_of(page.id) AS children FROM (NEWEST) AS page ORDER BY page.id DESC
+-- :jobs_arguments What live jobs were given. (The store adds the filters.)
+SELECT id, args FROM SCHEMA.jobs
+
+-- :ended_arguments What ended jobs were given.
+SELECT id, args FROM SCHEMA.ended
 
 -- :lines Which queues hold jobs in which states. (The store adds the filters.)
 SELECT queue, state FROM SCHEMA.totals WHERE n > 0

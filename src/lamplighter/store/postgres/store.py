@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -17,6 +17,7 @@ from lamplighter.core.model import (
     MOST_LINES,
     MOVES,
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -35,6 +36,7 @@ from lamplighter.core.model import (
     Swept,
     Where,
 )
+from lamplighter.store.carried import parted
 from lamplighter.store.per_loop import PerLoop
 from lamplighter.store.postgres import rows, views
 from lamplighter.store.postgres.bell import Bell, channel
@@ -150,8 +152,17 @@ class PostgresStore:
         [[forgotten]] = await self._fetch("prune", keep.done, keep.failed, max(limit, 0), to_us(now))
         return int(forgotten)
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        ids, states = await self._matching(where, ENDED, limit)
+        [[forgotten]] = await self._fetch("forget", ids, states)
+        return list(forgotten)
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         return await self._page(where, LIVE | ENDED, limit, before)
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        rows = await self._newest(self._queries.arguments, where, LIVE | ENDED, limit, before)
+        return [Arguments(id_, parted(args)[0]) for id_, args in rows]
 
     async def failures(self, job: str) -> list[Failure]:
         return views.failures(await self._fetch("failures", job))
@@ -208,6 +219,17 @@ class PostgresStore:
         return [job.id for job in found], sorted(_states(where, among))
 
     async def _page(self, where: Where, among: frozenset[State], limit: int, before: str | None) -> list[JobView]:
+        return [views.view(row) for row in await self._newest(self._queries.page, where, among, limit, before)]
+
+    async def _newest(
+        self,
+        statement: Callable[[Sequence[str], Sequence[str]], str],
+        where: Where,
+        among: frozenset[State],
+        limit: int,
+        before: str | None,
+    ) -> list[Any]:
+        """Rows of the statement for the tables and filters that it takes."""
         states = _states(where, among)
         tables = [table for table, those_in_it in (("jobs", LIVE), ("ended", ENDED)) if states & those_in_it]
         if not tables or limit <= 0:
@@ -223,8 +245,7 @@ class PostgresStore:
             "before": before,
         }
         binds = {name: value for name, value in filters.items() if value}
-        found = await self._run(self._queries.page(tables, list(binds)), *binds.values(), limit)
-        return [views.view(row) for row in found]
+        return await self._run(statement(tables, list(binds)), *binds.values(), limit)
 
     def _add_and_notify(self, jobs: Sequence[NewJob], now: datetime) -> tuple[str, tuple[Any, ...]]:
         """PostgreSQL tells the others when the transaction commits."""

@@ -14,6 +14,7 @@ from lamplighter.core.errors import StoreError, TooLarge
 from lamplighter.core.flow_control import Order
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
+    Arguments,
     Beat,
     Children,
     Claimed,
@@ -263,6 +264,11 @@ def view_of(id_: bytes, packed: bytes) -> JobView:
         children=_children_of(row),
         trace=trace,
     )
+
+
+def arguments_of(id_: bytes, packed: bytes) -> Arguments:
+    """What a job was given."""
+    return Arguments(id_.decode(), parted(_decode_row(packed).args)[0])
 
 
 def _children_of(row: Row) -> Children | None:

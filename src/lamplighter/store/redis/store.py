@@ -13,10 +13,12 @@ from lamplighter.core.clock import from_us
 from lamplighter.core.errors import StoreUnavailable, TransactionUnsupported
 from lamplighter.core.flow_control import GateView, Order, ShareView, Turned
 from lamplighter.core.model import (
+    ENDED,
     LIVE,
     MOST_LINES,
     MOVES,
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -217,9 +219,19 @@ class RedisStore:
             if not more and (gone < some or pruned >= limit):
                 return pruned
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        forgotten: list[str] = []
+        for ids in await self._ids(where, limit, ENDED):
+            forgotten += _texts(await self._run("forget", *ids))
+        return forgotten
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         found = await find(await self._here(), where, limit=limit, before=before)
         return [rows.view_of(id_, packed) for id_, packed in found]
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        found = await find(await self._here(), where, limit=limit, before=before)
+        return [rows.arguments_of(id_, packed) for id_, packed in found]
 
     async def failures(self, job: str) -> list[Failure]:
         return [rows.failure_of(packed) for packed in await self._run("failures", job, again=True)]

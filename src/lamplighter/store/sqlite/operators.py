@@ -1,11 +1,11 @@
-"""What operators do to jobs: cancel, retry and prune them."""
+"""What operators do to jobs: cancel, retry, forget and prune them."""
 
 from __future__ import annotations
 
 from lamplighter.core.model import ENDED, LIVE, MOVES, Cancelled, Keep, State, Where
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite import children, gates, keys, lines
-from lamplighter.store.sqlite.batch import run
+from lamplighter.store.sqlite.batch import run, unpack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.keys import KeyMove
 from lamplighter.store.sqlite.moves import Moves, Moving
@@ -49,10 +49,7 @@ def retry(connection: Connection, where: Where, limit: int, now: int) -> list[st
 
 def prune(connection: Connection, keep: Keep, limit: int, now: int) -> int:
     """See `base.Store.prune`."""
-    ids = pack(_doomed(connection, keep, limit, now))
-    removed = run(connection, "forget", ids=ids)
-    run(connection, "forget_failures", ids=ids)
-    run(connection, "forget_groups", ids=ids)
+    removed = _forget(connection, _doomed(connection, keep, limit, now))
     run(connection, "forget_counts")
     lines.prune(connection, MOST_FORGOTTEN)
     gates.prune(connection, MOST_FORGOTTEN, now)
@@ -60,6 +57,23 @@ def prune(connection: Connection, keep: Keep, limit: int, now: int) -> int:
     run(connection, "expire_records", now=now)
     _shrink(connection)
     return removed
+
+
+def forget(connection: Connection, where: Where, limit: int) -> list[str]:
+    """See `base.Store.forget`."""
+    found = [job.id for job in page(connection, where, limit, among=ENDED)]
+    spared = set(unpack(connection, "spared", ids=pack(found)))
+    gone = [id_ for id_ in found if id_ not in spared]
+    _forget(connection, gone)
+    return gone
+
+
+def _forget(connection: Connection, ids: list[str]) -> int:
+    """Delete these ended jobs, with all that is known of them; returns how many."""
+    packed = pack(ids)
+    run(connection, "forget_failures", ids=packed)
+    run(connection, "forget_groups", ids=packed)
+    return run(connection, "forget", ids=packed)
 
 
 def _doomed(connection: Connection, keep: Keep, limit: int, now: int) -> list[str]:

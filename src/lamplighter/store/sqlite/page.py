@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from lamplighter.core.clock import maybe_from_us
-from lamplighter.core.model import ENDED, LIVE, Children, JobView, State, Unique, Where
+from lamplighter.core.model import ENDED, LIVE, Arguments, Children, JobView, State, Unique, Where
 from lamplighter.store.carried import parted
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.connection import Connection
@@ -22,7 +22,7 @@ from lamplighter.store.sqlite.queries import SQL, view
 Filters = dict[str, Any]
 Row = tuple[Any, ...]
 
-_TABLES = (("live_view", LIVE - {State.HELD}), ("held_view", frozenset({State.HELD})), ("ended_view", ENDED))
+_TABLES = (("live", LIVE - {State.HELD}), ("held", frozenset({State.HELD})), ("ended", ENDED))
 _COLUMNS = JobView.__struct_fields__[:-1]  # the last, its trace, comes out of the arguments
 _MOMENTS = ("run_at", "created_at", "started_at", "lease_until", "ended_at", "keep_until")
 
@@ -36,15 +36,34 @@ def page(
     among: frozenset[State] = LIVE | ENDED,
 ) -> list[JobView]:
     """The newest jobs that match, and are in one of these states."""
+    return [_view(*row) for row in _newest(connection, "view", where, limit, before=before, among=among)]
+
+
+def arguments(connection: Connection, where: Where, limit: int, before: str | None) -> list[Arguments]:
+    """See `base.Store.arguments`."""
+    rows = _newest(connection, "arguments", where, limit, before=before)
+    return [Arguments(id_, parted(args)[0]) for id_, args in rows]
+
+
+def _newest(
+    connection: Connection,
+    what: str,
+    where: Where,
+    limit: int,
+    *,
+    before: str | None,
+    among: frozenset[State] = LIVE | ENDED,
+) -> Iterator[Row]:
+    """Rows of the statements that end with `what`; an id comes first in each."""
     states = among.intersection(where.states) if where.states else among
     binds = {"limit": limit} if before is None else {"limit": limit, "before": before}
     parts = [
-        _select(connection, table, filters | binds)
+        _select(connection, f"{table}_{what}", filters | binds)
         for table, wanted, some in _tables(where, states)
         for filters in _side_by_side(connection, table, some, wanted)
     ]
     newest_first = merge(*parts, key=itemgetter(0), reverse=True)  # which reads no row before it is next
-    return [_view(*row) for row in islice(newest_first, max(limit, 0))]
+    return islice(newest_first, max(limit, 0))
 
 
 def _tables(where: Where, states: frozenset[State]) -> Iterator[tuple[str, list[State], Where]]:
@@ -58,7 +77,7 @@ def _tables(where: Where, states: frozenset[State]) -> Iterator[tuple[str, list[
 
 def _side_by_side(connection: Connection, table: str, where: Where, wanted: list[State]) -> Iterator[Filters]:
     """For each part of what is wanted that an index has in the order of ids: the filters that make it out."""
-    ended = table == "ended_view"
+    ended = table == "ended"
     if where.ids:
         yield _rest(where)
     elif where.groups:
@@ -95,9 +114,9 @@ def _rest(where: Where, *but: str) -> Filters:
     return {name: pack(values) for name, values in several if values and name not in but}
 
 
-def _select(connection: Connection, table: str, binds: Filters) -> Iterator[Row]:
+def _select(connection: Connection, statement: str, binds: Filters) -> Iterator[Row]:
     filters = [name for name in binds if name != "limit"]
-    return connection.execute(view(table, filters), binds)
+    return connection.execute(view(statement, filters), binds)
 
 
 def _view(*row: Any) -> JobView:

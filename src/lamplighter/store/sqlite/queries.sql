@@ -242,6 +242,11 @@ FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
 -- :forget Delete ended jobs.
 DELETE FROM lamp_ended WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- :spared Which of these jobs are children of live ones.
+SELECT json_group_array(e.id) FROM json_each(:ids) b CROSS JOIN lamp_ended e ON e.id = b.value
+WHERE EXISTS (SELECT 1 FROM lamp_jobs j WHERE j.id = e.child_of)
+   OR EXISTS (SELECT 1 FROM lamp_held h WHERE h.id = e.child_of);
+
 -- :expired Ended jobs that were kept long enough, but for the children of live ones.
 SELECT id FROM lamp_ended AS e
 WHERE keep_until <= :now
@@ -295,6 +300,15 @@ SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence
        (SELECT json_object('total', total, 'on_failure', on_failure, 'added', added, 'done', done, 'failed', failed,
                            'cancelled', cancelled) FROM lamp_groups g WHERE g.id = lamp_ended.id)
 FROM lamp_ended;
+
+-- :live_arguments What live jobs were given. (The store adds the filters.)
+SELECT id, args FROM lamp_jobs;
+
+-- :held_arguments What jobs that are held were given.
+SELECT id, args FROM lamp_held;
+
+-- :ended_arguments What ended jobs were given.
+SELECT id, args FROM lamp_ended;
 
 -- :counts How many jobs each queue has in each state.
 SELECT queue, state, n FROM lamp_counts;

@@ -16,6 +16,7 @@ from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
 from lamplighter.core.model import (
     Added,
+    Arguments,
     Beat,
     Beaten,
     Cancelled,
@@ -39,7 +40,7 @@ from lamplighter.store.sqlite.batch import run
 from lamplighter.store.sqlite.children import any_settled
 from lamplighter.store.sqlite.claim import Lease, claim, is_needed
 from lamplighter.store.sqlite.connection import explain
-from lamplighter.store.sqlite.page import page
+from lamplighter.store.sqlite.page import arguments, page
 from lamplighter.store.sqlite.peek import Peek, version
 from lamplighter.store.sqlite.schema import SqliteSchema
 from lamplighter.store.sqlite.settle import order
@@ -185,8 +186,14 @@ class SqliteStore:
     async def prune(self, keep: Keep, *, limit: int, now: datetime) -> int:
         return await self._at().writer.run(lambda connection: operators.prune(connection, keep, limit, to_us(now)))
 
+    async def forget(self, where: Where, *, limit: int) -> list[str]:
+        return await self._at().writer.run(lambda connection: operators.forget(connection, where, limit))
+
     async def page(self, where: Where, *, limit: int, before: str | None = None) -> list[JobView]:
         return await self._at().reader.run(lambda connection: page(connection, where, limit, before=before))
+
+    async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
+        return await self._at().reader.run(lambda connection: arguments(connection, where, limit, before))
 
     async def failures(self, job: str) -> list[Failure]:
         return await self._at().reader.run(lambda connection: views.failures(connection, job))

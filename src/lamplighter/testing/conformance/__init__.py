@@ -27,6 +27,7 @@ OPERATIONS = (
     "children",
     "claim",
     "finish",
+    "forget",
     "full",
     "limits",
     "log",

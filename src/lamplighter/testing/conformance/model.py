@@ -333,6 +333,11 @@ class Histories(RuleBasedStateMachine):
         where = Where(ids=tuple(new.id for new in pick(self.jobs, which)), states=states)
         self.both(lambda store: store.retry(where, limit=limit, now=self.now))
 
+    @rule(which=_any_or_picks, states=_states, limit=st.integers(1, 5))
+    def forget(self, which: list[int], states: tuple[State, ...], limit: int) -> None:
+        where = Where(ids=tuple(new.id for new in pick(self.jobs, which)), states=states)
+        self.both(lambda store: store.forget(where, limit=limit))
+
     @rule(change=_changes)
     def govern(self, change: Change) -> None:
         """Something of flow control: one rule for all of it, or histories would be of little else."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamplighter.core.model import State, Where
+from lamplighter.core.model import Arguments, State, Where
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import EVERY, add, ended, ids_of, job, later, parent, started
 
@@ -26,6 +26,20 @@ async def test_a_state_is_a_filter(store: Store, state: State) -> None:
     await started(store)
     await add(store, job(), job(run_at=later(9)), parent(1))
     assert [view.state for view in await store.page(Where(states=(state,)), limit=10)] == [state]
+
+
+async def test_arguments_are_those_of_the_jobs_of_a_page(store: Store) -> None:
+    for n in range(3):
+        await ended(store, new=job(queue="xy"[n % 2], args=f'{{"n":{n}}}'))
+    held = parent(1, args='{"é":"\\u0000"}')
+    await add(store, *(job(args=f'{{"n":{n}}}', run_at=later(n)) for n in range(2)), held)
+    views = await store.page(EVERY, limit=10)
+    assert await store.arguments(EVERY, limit=10) == [Arguments(view.id, view.args) for view in views]
+    where = Where(queues=("x",), states=(State.DONE,))
+    assert [one.args for one in await store.arguments(where, limit=10)] == ['{"n":2}', '{"n":0}']
+    assert [one.args for one in await store.arguments(where, limit=1)] == ['{"n":2}']
+    assert [one.args for one in await store.arguments(where, limit=9, before=views[3].id)] == ['{"n":0}']
+    assert await store.arguments(EVERY, limit=0) == []
 
 
 async def test_every_filter_must_match(store: Store) -> None:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
 from lamplighter.app.bulk import count_matching
-from lamplighter.core.clock import to_us
 from lamplighter.core.errors import ConfigError
-from lamplighter.core.ids import new_id
 from lamplighter.core.model import State, Where
 from lamplighter.web import answers
 from lamplighter.web.action import HOW, Action, Deed, Standing
-from lamplighter.web.answers import Shown
+from lamplighter.web.actions import COUNTED, FASTEST, MOST
+from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import Admission, Admitted
 from lamplighter.web.bodies import Body, Queue, Text
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Given, TheGiven
 from lamplighter.web.roles import Right, needs
-
-MOST = 1_000_000  # jobs that one action does anything to
-COUNTED = 100_000  # of those that match a preview
-MOST_SHOWN = 100  # actions in a list
 
 Some = Annotated[tuple[Text, ...], Field(max_length=50)]
 
@@ -46,11 +41,11 @@ class Which(Body):
 class Wish(Body):
     """What to do to them. `per_second`: how many jobs are run again each second, for what they call to keep up."""
 
-    action: Literal["retry", "cancel"]
+    action: Literal["retry", "cancel", "delete"]
     where: Which
     limit: Annotated[int, Field(ge=1, le=MOST)] = MOST
     preview: bool = False
-    per_second: Annotated[int | None, Field(ge=1, le=10_000)] = None
+    per_second: Annotated[int | None, Field(ge=1, le=FASTEST)] = None
 
 
 class Confirmation(Body):
@@ -71,14 +66,15 @@ class ShownWhere(Shown, frozen=True, kw_only=True):
 
 
 class ShownCount(Shown, frozen=True, kw_only=True):
-    """A preview. `is_more`: there are more than were counted."""
+    """A preview. `is_more`: there are at least so many, and more were not counted."""
 
     matching: int
     is_more: bool
 
 
 class ShownAction(Shown, frozen=True, kw_only=True):
-    """An action. `matched`: the jobs that it has come by so far; `done`: those of them that it was done to."""
+    """An action. `matched`: the jobs that it has come by so far; `done`: those of them that it was done to; `expected`:
+    how many there were before it began, where that was counted."""
 
     id: str
     action: Deed
@@ -87,6 +83,7 @@ class ShownAction(Shown, frozen=True, kw_only=True):
     per_second: int | None
     by: str
     state: Standing
+    expected: int | None
     matched: int
     done: int
     started_at: datetime
@@ -98,10 +95,10 @@ class ShownAction(Shown, frozen=True, kw_only=True):
 @needs(Right.OPERATE, notes="jobs.bulk")
 @shows(ShownCount, also={202: ShownAction})
 async def do_to_many(wish: Wish, admitted: Admission, given: TheGiven) -> Response:
-    """202 with an action to look at; a preview only counts, up to 100,000."""
+    """202 with an action to look at; a preview only counts, up to 10,000."""
     where = _where(wish.where)
     if wish.preview:
-        admitted.metadata.update(preview=True, where=_told(where))
+        admitted.metadata.update(preview=True, where=where.told())
         matching = await count_matching(given.app.store, where, HOW[wish.action].among, min(wish.limit, COUNTED + 1))
         return answers.data(ShownCount(matching=min(matching, COUNTED), is_more=matching > COUNTED))
     if wish.per_second is not None and wish.action != "retry":
@@ -121,10 +118,11 @@ async def purge(queue: Queue, confirmation: Confirmation, admitted: Admission, g
 
 @router.get("/actions")
 @needs(Right.READ)
-@shows(list[ShownAction])
-async def list_actions(given: TheGiven) -> Response:
-    """The last hundred of the last day, the newest first."""
-    return answers.data([_shown(one) for one in (await given.actions.all())[:MOST_SHOWN]])
+@shows(list[ShownAction], paged=True)
+async def list_actions(given: TheGiven, limit: Limit = 100, before: Cursor = "") -> Response:
+    """Those of the last day, the newest first; go on with `before` = `next`."""
+    found = [one for one in await given.actions.all() if not before or one.id < before]
+    return answers.page([_shown(one) for one in found[:limit]], limit)
 
 
 @router.get("/actions/{action_id}")
@@ -146,18 +144,9 @@ async def stop(action_id: str, given: TheGiven) -> Response:
 async def _start(
     admitted: Admitted, given: Given, deed: Deed, where: Where, *, limit: int = MOST, per_second: int | None = None
 ) -> Response:
-    now = given.app.clock()
-    action = Action(
-        id=new_id(to_us(now)),
-        deed=deed,
-        where=where,
-        limit=limit,
-        per_second=per_second,
-        by=admitted.caller.user_id,
-        started_at=now,
-        beat_at=now,
-    )
-    admitted.metadata.update(action=action.id, deed=deed, where=_told(where))
+    caller = admitted.caller.user_id
+    action = Action.of(deed, where, by=caller, now=given.app.clock(), limit=limit, per_second=per_second)
+    admitted.metadata.update(action=action.id, deed=deed, where=where.told())
     await given.actions.start(action)
     return answers.data(_shown(action), status=202)
 
@@ -174,15 +163,6 @@ def _where(which: Which) -> Where:
     if where == Where():
         raise ConfigError("this would be every job there is: say which ones in `where`.")
     return where
-
-
-def _told(where: Where) -> dict[str, Any]:
-    """What it says, for the log: of ids, how many."""
-    lists = {"queues": where.queues, "names": where.names, "tenants": where.tenants, "parents": where.groups}
-    told: dict[str, Any] = {name: list(some) for name, some in lists.items() if some}
-    if where.states:
-        told["states"] = [str(state) for state in where.states]
-    return told | ({"ids": len(where.ids)} if where.ids else {})
 
 
 def _shown(one: Action) -> ShownAction:
@@ -202,6 +182,7 @@ def _shown(one: Action) -> ShownAction:
         per_second=one.per_second,
         by=one.by,
         state=one.state,
+        expected=one.expected,
         matched=one.matched,
         done=one.done,
         started_at=one.started_at,

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from msgspec import json
 from pydantic import AwareDatetime, Field
 
 from lamplighter.app import Handle, Job
+from lamplighter.app.editing import enqueue_edited
 from lamplighter.core import draft
 from lamplighter.core.draft import FAR_FUTURE, Draft
 from lamplighter.core.errors import ConfigError, LamplighterError, UnknownJob
@@ -22,7 +24,7 @@ from lamplighter.web import answers
 from lamplighter.web.answers import Shown
 from lamplighter.web.api.idempotency import Key, answered, keyed
 from lamplighter.web.auth import Admission, Forbidden, visible_tenants
-from lamplighter.web.bodies import Body, Text
+from lamplighter.web.bodies import MOST_PRIORITY, Body, Text
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Given, TheGiven
 from lamplighter.web.refusals import UnknownName
@@ -30,20 +32,22 @@ from lamplighter.web.roles import Caller, Right, Role, needs
 
 MOST_TOGETHER = 1000  # jobs: one round trip to the store
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-MOST_PRIORITY = 1000  # either way
 
 router = APIRouter()
+
+
+Wished = (
+    Literal["low", "normal", "high", "urgent"]
+    | Annotated[int, Field(strict=True, ge=-MOST_PRIORITY, le=MOST_PRIORITY)]
+    | None
+)
 
 
 class Options(Body):
     """How it is to run; what is left out is as the job was declared. `delay`: seconds."""
 
     queue: Text | None = None
-    priority: (
-        Literal["low", "normal", "high", "urgent"]
-        | Annotated[int, Field(strict=True, ge=-MOST_PRIORITY, le=MOST_PRIORITY)]
-        | None
-    ) = None
+    priority: Wished = None
     delay: Annotated[float | None, Field(ge=0, le=FAR_FUTURE.total_seconds())] = None
     run_at: Annotated[AwareDatetime | None, Field(ge=EARLIEST, le=LATEST)] = None
     tenant: Text | None = None
@@ -61,6 +65,15 @@ class Wishes(Body):
     """Many of them, which are added together or not at all."""
 
     jobs: Annotated[list[Wish], Field(min_length=1, max_length=MOST_TOGETHER)]
+
+
+class Edited(Body):
+    """What is to differ: `args` in place of all arguments. What is left out is as the old job has it; but what a tenant
+    edits goes to the queue, and with the priority, that the job is declared with."""
+
+    args: dict[str, Any] | None = None
+    queue: Text | None = None
+    priority: Wished = None
 
 
 class ShownAdded(Shown, frozen=True, kw_only=True):
@@ -94,6 +107,25 @@ async def enqueue_batch(wishes: Wishes, admitted: Admission, given: TheGiven, id
     drafts = [_placed(given, admitted.caller, wish, idempotency_key, place) for place, wish in enumerate(wishes.jobs)]
     added = await _add(given, drafts, idempotency_key)
     return answers.data(ShownBatch(jobs=added), status=201 if any(one.created for one in added) else 200)
+
+
+@router.post("/jobs/{job_id}/edit")
+@needs(Right.TEND, notes="job.edit")
+@shows(ShownAdded, also={201: ShownAdded})
+async def edit(edited: Edited, admitted: Admission, given: TheGiven) -> Response:
+    """Add a new job of its name and tenant, with other arguments. The old one stays, and each tells of the other."""
+    old, caller = admitted.job, admitted.caller
+    _job(given, caller, old.name)
+    queue, priority = edited.queue, None if edited.priority is None else _priority(edited.priority)
+    if caller.role is Role.TENANT:
+        _check_modest(queue, priority)
+    else:
+        queue, priority = queue or old.queue, old.priority if priority is None else priority
+    arguments = json.decode(old.args) if edited.args is None else edited.args
+    added = await enqueue_edited(given.app, old, arguments, queue=queue, priority=priority)
+    admitted.metadata["new"] = added.id
+    shown = ShownAdded(id=added.id, created=added.created, replaced=added.replaced)
+    return answers.data(shown, status=201 if added.created else 200)
 
 
 async def _add(given: Given, drafts: Sequence[Draft[Any]], key: str | None) -> list[ShownAdded]:
@@ -138,7 +170,7 @@ def _options(caller: Caller, wished: Options) -> draft.Options:
     if wished.run_at is not None:
         options["run_at"] = wished.run_at
     if caller.role is Role.TENANT:
-        _check_modest(options)
+        _check_modest(wished.queue, wished.priority)
         options["tenant"] = _own_tenant(caller, wished.tenant)
     elif wished.tenant is not None:
         options["tenant"] = wished.tenant
@@ -149,9 +181,9 @@ def _priority(wished: str | int) -> int:
     return Priority[wished.upper()] if isinstance(wished, str) else wished
 
 
-def _check_modest(options: draft.Options) -> None:
+def _check_modest(queue: object, priority: object) -> None:
     """Or one tenant would go before all others."""
-    if "queue" in options or "priority" in options:
+    if queue is not None or priority is not None:
         raise Forbidden("a tenant's jobs go to the queue, and with the priority, of the job: leave both out.")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from msgspec.structs import replace
 
 from lamplighter.app.tree import cancel_tree
 from lamplighter.core.model import ENDED, MOVES, JobView, State, Where
@@ -15,17 +16,19 @@ from lamplighter.web.api.showing import ShownJob, shown
 from lamplighter.web.auth import Admission, NoSuchJob, visible_tenants
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import TheApp
-from lamplighter.web.refusals import HasEnded, NotPossible
+from lamplighter.web.refusals import NotPossible
 from lamplighter.web.roles import Right, needs
 
 IN_LINE = "it is in line already: wait, or ask why it waits."
 RUNS = "it runs: wait for it, or cancel it."
 IS_HELD = "it waits until its children have ended: look at those."
+IS_ASKED_FOR = "the job that waits for it may still ask how it ended: delete it when that has ended too."
 IS_OVER = "it has ended: retry it, and it runs again."
 
 NOT_RETRIED = {State.QUEUED: IN_LINE, State.RUNNING: RUNS, State.HELD: IS_HELD}
 NOT_PROMOTED = NOT_RETRIED | dict.fromkeys(ENDED, IS_OVER)
 NOT_CANCELLED = dict.fromkeys(ENDED, "it has ended: there is nothing to cancel.")
+NOT_DELETED = {State.RUNNING: RUNS} | dict.fromkeys(ENDED, IS_ASKED_FOR)
 
 router = APIRouter()
 
@@ -71,12 +74,14 @@ async def cancel(
 @router.delete("/jobs/{job_id}")
 @needs(Right.TEND, notes="job.delete")
 @shows()
-async def forget(admitted: Admission, app: TheApp) -> Response:
-    """Cancel one that has not begun, and forget it at once."""
+async def delete(admitted: Admission, app: TheApp) -> Response:
+    """Forget one that has ended, and why it failed; one that has not begun is cancelled before that."""
     job, now = admitted.job, app.clock()
-    which = Where(ids=(job.id,), states=tuple(MOVES["be cancelled"].sources))
-    if not (await app.store.cancel(which, limit=1, now=now, keep_until=now)).ended:
-        raise await _why_it_stays(app, job)
+    which = Where(ids=(job.id,))
+    if not await app.store.forget(which, limit=1):
+        waits = replace(which, states=tuple(sorted(MOVES["be cancelled"].sources)))
+        if not (await app.store.cancel(waits, limit=1, now=now, keep_until=now)).ended:
+            raise await _refusal(app, job, NOT_DELETED)
     return answers.nothing()
 
 
@@ -87,16 +92,6 @@ async def _run_now(
     if not await app.store.retry(Where(ids=(job.id,), states=tuple(among)), limit=1, now=app.clock()):
         raise await _refusal(app, job, otherwise)
     return answers.data(shown(await _seen(app, job), admitted.caller))
-
-
-async def _why_it_stays(app: TheApp, job: JobView) -> HasEnded | NotPossible:
-    now_it_is = await _seen(app, job)
-    if now_it_is.state not in ENDED:
-        return NotPossible(RUNS)
-    when = "some day" if now_it_is.keep_until is None else f"after {now_it_is.keep_until:%Y-%m-%d %H:%M:%S} UTC"
-    return HasEnded(
-        f"it has ended, and is forgotten by itself {when}: leave it, or change how long such jobs are kept."
-    )
 
 
 async def _refusal(app: TheApp, job: JobView, reasons: Mapping[State, str]) -> NotPossible:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import msgspec
@@ -10,6 +12,8 @@ from fastapi.responses import Response
 from msgspec import field
 
 from lamplighter.app import Blocker
+from lamplighter.app.editing import lineage
+from lamplighter.app.search import PATIENCE, search
 from lamplighter.core.model import State, Where
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
@@ -66,16 +70,33 @@ async def list_jobs(
     before: Cursor = "",
 ) -> Response:
     """Those that match every filter, the newest first; go on with `before` = `next`."""
-    tenants = visible_tenants(admitted.caller, tenant)
-    where = Where(
-        queues=tuple(queue),
-        names=tuple(name),
-        states=tuple(state),
-        groups=tuple(parent),
-        tenants=tuple(tenants or ()),
-    )
+    where = _where(queue, name, state, parent, visible_tenants(admitted.caller, tenant))
     found = await app.store.page(where, limit=limit, before=before or None)
     return answers.page([shown(one, admitted.caller) for one in found], limit)
+
+
+@router.get("/jobs/search")
+@needs(Right.READ)
+@shows(list[ShownJob], paged=True, lookedAt=int)
+async def search_jobs(
+    args: Text,
+    admitted: Admission,
+    app: TheApp,
+    *,
+    queue: Filter = [],  # noqa: B006
+    name: Filter = [],  # noqa: B006
+    state: States = [],  # noqa: B006
+    parent: Filter = [],  # noqa: B006
+    tenant: Text | None = None,
+    limit: Limit = 100,
+    before: Cursor = "",
+) -> Response:
+    """Those whose arguments hold a text, or have `field=value`, among the 10,000 newest that match every filter; go on
+    with `before` = `next`. Not for tenants, who see no arguments."""
+    where = _where(queue, name, state, parent, visible_tenants(admitted.caller, tenant))
+    found = await search(app.store, where, args, limit=limit, before=before or None, patience=PATIENCE)
+    jobs = [shown(one, admitted.caller) for one in found.jobs]
+    return answers.page_up_to(jobs, found.next, lookedAt=found.looked_at)
 
 
 @router.get("/jobs/{job_id}")
@@ -83,8 +104,9 @@ async def list_jobs(
 @shows(WholeJob)
 async def get_job(admitted: Admission, app: TheApp) -> Response:
     """One of them, with all that is known of it."""
-    failures = await app.store.failures(admitted.job.id)
-    return answers.data(whole(admitted.job, failures, admitted.caller))
+    id_ = admitted.job.id
+    failures, edited = await asyncio.gather(app.store.failures(id_), lineage(app.store, id_, now=app.clock()))
+    return answers.data(whole(admitted.job, failures, edited, admitted.caller))
 
 
 @router.get("/jobs/{job_id}/children")
@@ -113,6 +135,18 @@ async def get_why(admitted: Admission, app: TheApp) -> Response:
     job, found = admitted.job, await app.why(admitted.job.id)
     blockers = _for_insiders(found) if is_insider(admitted.caller) else _for_tenants(found)
     return answers.data(ShownWhy(id=job.id, state=job.state, blockers=blockers))
+
+
+def _where(
+    queue: list[str], name: list[str], state: list[State], parent: list[str], tenants: Collection[str] | None
+) -> Where:
+    return Where(
+        queues=tuple(queue),
+        names=tuple(name),
+        states=tuple(state),
+        groups=tuple(parent),
+        tenants=tuple(tenants or ()),
+    )
 
 
 def _for_insiders(found: list[Blocker]) -> list[ShownBlocker]:

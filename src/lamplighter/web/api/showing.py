@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Raw, structs
 
+from lamplighter.app.editing import Lineage
 from lamplighter.core.model import ENDED, Children, Failure, FailureKind, JobView, State
 from lamplighter.web.answers import Shown
 from lamplighter.web.roles import Caller, Role
@@ -74,10 +75,15 @@ class ShownMoment(Shown, frozen=True, kw_only=True):
 
 
 class WholeJob(ShownJob, frozen=True, kw_only=True):
-    """The job with its past: the last 20 attempts that failed, and its life as far as the store knows of it."""
+    """The job with its past: the last 20 attempts that failed, and its life as far as the store knows of it.
+
+    `edited_from`: the job that it was made of; `edited_into`: those that were made of it.
+    """
 
     failed_attempts: list[ShownFailure]
     timeline: list[ShownMoment]
+    edited_from: str | None
+    edited_into: list[str]
 
 
 def shown(one: JobView, caller: Caller) -> ShownJob:
@@ -112,13 +118,15 @@ def shown(one: JobView, caller: Caller) -> ShownJob:
     )
 
 
-def whole(one: JobView, failures: Sequence[Failure], caller: Caller) -> WholeJob:
+def whole(one: JobView, failures: Sequence[Failure], edited: Lineage, caller: Caller) -> WholeJob:
     """The same with its past."""
     inside = is_insider(caller)
     return WholeJob(
         **structs.asdict(shown(one, caller)),
         failed_attempts=[_failure(failure, inside=inside) for failure in failures],
         timeline=sorted(_moments(one, failures), key=lambda moment: moment.at),
+        edited_from=edited.made_of,
+        edited_into=edited.made_into,
     )
 
 

@@ -1,103 +1,138 @@
-"""`/failures`: what failed for good lately, by what it failed of; run a group again.
-
-Two failures are of a kind if job, type of error and the place that raised it are the same. Only the newest thousand are
-looked at. Their tracebacks are kept apart from the jobs, so they are read for one of those whose reasons are alike but
-for numbers and quoted words, and stand for the others.
-"""
+"""`/failures`: what failed for good lately, in groups; run a group again, at a pace, and watch or stop that."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import re
-from collections import defaultdict
-from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from datetime import timedelta
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
-from lamplighter.core.model import Failure, JobView, State, Where
-from lamplighter.store.base import Store
+from lamplighter.app.bulk import count_matching
+from lamplighter.core.errors import ConfigError
+from lamplighter.core.model import State, Where
+from lamplighter.web.action import HOW, Action
+from lamplighter.web.actions import COUNTED, FASTEST, MOST
 from lamplighter.web.auth import Admission, NoSuchJob
-from lamplighter.web.given import TheApp
-from lamplighter.web.pages.newest import newest
+from lamplighter.web.bodies import Name
+from lamplighter.web.form import form_of
+from lamplighter.web.given import Given, TheGiven
+from lamplighter.web.pages.causes import LOOKED_AT, By, Group, groups
 from lamplighter.web.pages.rendering import back, render
-from lamplighter.web.pages.tracebacks import last_frame
 from lamplighter.web.roles import Right, needs
 
-LOOKED_AT = 1000  # jobs
-READ = 100  # tracebacks
-VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{8,}[0-9a-f-]*\b|\d+", re.IGNORECASE)
+LATELY = timedelta(minutes=15)  # for how long an action is shown that is over
+MOST_SHOWN = 10  # actions
+SAMPLE = 10  # jobs of a group
 
 Fingerprint = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 router = APIRouter()
 
 
-class Group(NamedTuple):
-    """Jobs that failed of the same, the newest first. `frame`: where; empty if no traceback says it."""
-
-    fingerprint: str
-    name: str
-    error: str
-    frame: str
-    jobs: list[JobView]
-
-    @property
-    def tenants(self) -> int:
-        """How many have one."""
-        return len({one.tenant for one in self.jobs if one.tenant is not None})
-
-
 @router.get("/failures")
 @needs(Right.READ)
-async def list_failures(request: Request, admitted: Admission, app: TheApp) -> Response:
-    """The groups, the largest first."""
-    groups = await _groups(app.store)
-    seen = sum(len(one.jobs) for one in groups)
-    return render(request, "failures.html", admitted.caller, groups=groups, seen=seen, is_cut=seen >= LOOKED_AT)
+async def list_failures(request: Request, admitted: Admission, given: TheGiven, by: By = "cause") -> Response:
+    """The groups, the largest first; and what is being done to many jobs."""
+    found = await _groups(given, by)
+    seen = sum(len(one.jobs) for one in found)
+    return render(
+        request,
+        "failures.html",
+        admitted.caller,
+        groups=found,
+        by=by,
+        ways=get_args(By),
+        seen=seen,
+        is_cut=seen >= LOOKED_AT,
+        actions=await _under_way(given),
+    )
 
 
-@router.post("/failures/{fingerprint}/retry")
+@router.get("/failures/{by}/{fingerprint}")
+@needs(Right.TEND)
+async def see_group(
+    request: Request, by: By, fingerprint: Fingerprint, admitted: Admission, given: TheGiven
+) -> Response:
+    """How many would run again, and a form that says how fast."""
+    group = await _group(given, by, fingerprint)
+    return render(
+        request,
+        "group.html",
+        admitted.caller,
+        group=group,
+        by=by,
+        jobs=group.jobs[:SAMPLE],
+        matching=await _count(given, _which(group, by)),
+        counted=COUNTED,
+        fastest=FASTEST,
+    )
+
+
+@router.post("/failures/{by}/{fingerprint}/retry")
 @needs(Right.TEND, notes="failures.retry")
-async def retry_group(request: Request, fingerprint: Fingerprint, admitted: Admission, app: TheApp) -> Response:
-    """Run those again that are in it now."""
-    group = next((one for one in await _groups(app.store) if one.fingerprint == fingerprint), None)
-    if group is None:
-        raise NoSuchJob("no job has failed of that (any more): look at the failures again.")
-    which = Where(ids=tuple(one.id for one in group.jobs), states=(State.FAILED,))
-    done = await app.store.retry(which, limit=len(group.jobs), now=app.clock())
-    admitted.metadata["jobs"] = len(done)
-    return back(request, "failures", "retried" if done else "nothing")
+async def retry_group(
+    request: Request, by: By, fingerprint: Fingerprint, admitted: Admission, given: TheGiven
+) -> Response:
+    """Begin to run those again that are in it now."""
+    per_second = _per_second((await form_of(request)).get("per_second", ""))
+    which = _which(await _group(given, by, fingerprint), by)
+    expected = await _count(given, which)
+    action = Action.of(
+        "retry",
+        which,
+        by=admitted.caller.user_id,
+        now=given.app.clock(),
+        limit=MOST,
+        per_second=per_second,
+        expected=expected if expected <= COUNTED else None,
+    )
+    admitted.metadata.update(action=action.id, grouped_by=by)
+    await given.actions.start(action)
+    return back(request, "failures", "under-way", by=by)
 
 
-async def _groups(store: Store) -> list[Group]:
-    failed = await newest(store, Where(states=(State.FAILED,)), await store.stats(), limit=LOOKED_AT)
-    alike: defaultdict[tuple[str, str], list[JobView]] = defaultdict(list)
-    for job in failed:
-        alike[job.name, VARIES.sub("…", (job.reason or "")[:300])].append(job)
-    lots = sorted(alike.values(), key=len, reverse=True)
-    lasts = await asyncio.gather(*(_last(store, jobs[0]) for jobs in lots[:READ]))
-    found: dict[str, Group] = {}
-    for jobs, last in zip(lots, [*lasts, *[None] * len(lots[READ:])], strict=True):
-        group = _group(jobs, last)
-        found.setdefault(group.fingerprint, group._replace(jobs=[])).jobs.extend(jobs)
-    return sorted(map(_in_order, found.values()), key=lambda one: len(one.jobs), reverse=True)
+@router.post("/actions/{action_id}/stop")
+@needs(Right.OPERATE, notes="action.stop")
+async def stop(request: Request, action_id: Name, given: TheGiven) -> Response:
+    """Have it end after the jobs that it is at."""
+    await given.actions.stop(action_id)
+    return back(request, "failures", "stopping")
 
 
-async def _last(store: Store, job: JobView) -> Failure | None:
-    failures = await store.failures(job.id)
-    return failures[-1] if failures else None
+async def _groups(given: Given, by: By) -> list[Group]:
+    service = None if given.integrating is None else given.integrating.tokens.service
+    return await groups(given.app.store, service, by)
 
 
-def _group(jobs: Sequence[JobView], last: Failure | None) -> Group:
-    name = jobs[0].name
-    error = last.error if last else (jobs[0].reason or "no reason was given").splitlines()[0]
-    frame = last_frame(last.traceback) if last else ""
-    digest = hashlib.blake2b(f"{name}\0{error}\0{frame}".encode(), digest_size=8).hexdigest()
-    return Group(digest, name, error, frame, list(jobs))
+async def _group(given: Given, by: By, fingerprint: str) -> Group:
+    for one in await _groups(given, by):
+        if one.fingerprint == fingerprint:
+            return one
+    raise NoSuchJob("no such job has failed (any more): look at the failures again.")
 
 
-def _in_order(group: Group) -> Group:
-    return group._replace(jobs=sorted(group.jobs, key=lambda job: job.id, reverse=True))
+def _which(group: Group, by: By) -> Where:
+    """Those of a job are found by its name, though more of them may have failed than were looked at."""
+    if by == "job":
+        return Where(names=(group.name,), states=(State.FAILED,))
+    return Where(ids=tuple(one.id for one in group.jobs), states=(State.FAILED,))
+
+
+async def _count(given: Given, which: Where) -> int:
+    return await count_matching(given.app.store, which, HOW["retry"].among, COUNTED + 1)
+
+
+async def _under_way(given: Given) -> list[Action]:
+    """The newest that go on, or were over a moment ago."""
+    since = given.app.clock() - LATELY
+    lately = (one for one in await given.actions.all() if (one.ended_at or one.beat_at) > since)
+    return list(lately)[:MOST_SHOWN]
+
+
+def _per_second(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= FASTEST:
+        raise ConfigError(f"how many a second is a whole number from 1 to {FASTEST:,}, or left empty: change it.")
+    return int(text)

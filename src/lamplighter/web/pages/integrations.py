@@ -10,18 +10,23 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lamplighter.families.health import check_now
+from lamplighter.integrations.expiry import look_ahead
 from lamplighter.integrations.health.health import Health
 from lamplighter.integrations.health.history import History
 from lamplighter.integrations.integration import Status
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Search
-from lamplighter.web.given import Ours, Tokens
+from lamplighter.web.given import Ours, TheApp, Tokens
 from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.roles import Right, needs
 
 PAGE = 50
-SOONEST = 8
+AHEAD = {  # how long each stretch is that is looked ahead, and how many
+    "1h": (timedelta(minutes=5), 12),
+    "24h": (timedelta(hours=1), 24),
+    "7d": (timedelta(hours=12), 14),
+}
 PAST = timedelta(days=30)
 CELLS = 60  # of the bar that shows the past: half a day each
 
@@ -44,13 +49,15 @@ async def list_integrations(
     request: Request,
     admitted: Admission,
     ours: Ours,
+    app: TheApp,
     *,
     status: Status | Literal[""] = "",
     provider: Search = "",
     tenant: Search = "",
     after: Cursor = "",
+    span: Literal["1h", "24h", "7d"] = "1h",
 ) -> Response:
-    """By id; how many are in each status; and of those that are shown, which expire next."""
+    """By id; how many are in each status; when tokens expire, and which of all next."""
     found = await ours.integrations.page(
         tenant_id=tenant or None, provider_slug=provider or None, status=status or None, limit=PAGE + 1, after=after
     )
@@ -64,7 +71,8 @@ async def list_integrations(
         health=health,
         counts=await ours.integrations.counts(),
         statuses=get_args(Status),
-        soonest=sorted((one for one in shown if one.expires_at), key=lambda one: str(one.expires_at))[:SOONEST],
+        expiry=await look_ahead(ours.database, app.clock(), *AHEAD[span]),
+        span=span,
         filters={"status": status, "provider": provider, "tenant": tenant},
         next=shown[-1].id if len(found) > PAGE else None,
         after=after,

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from msgspec import MsgspecError, Struct, json
 
-from lamplighter.core.model import LIVE, MOVES, State, Where
+from lamplighter.app.editing import lineage
+from lamplighter.app.search import PATIENCE, Found, search
+from lamplighter.core.model import ENDED, LIVE, MOVES, State, Where
 from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Search
 from lamplighter.web.given import TheApp
-from lamplighter.web.pages.newest import newest
+from lamplighter.web.pages.newest import newest, newest_by
 from lamplighter.web.pages.rendering import back, place, render
+from lamplighter.web.pages.tree import tree_of
 from lamplighter.web.roles import Right, needs
 
 PAGE = 50
@@ -37,19 +42,29 @@ async def list_jobs(
     name: Search = "",
     state: State | Literal[""] = "",
     tenant: Search = "",
+    args: Search = "",
     before: Cursor = "",
 ) -> Response:
-    """Those that match every filter, the newest first. What is left empty filters nothing."""
+    """Those that match every filter, the newest first. What is left empty filters nothing.
+
+    By their arguments they are looked for among the newest that match the others.
+    """
     where = Where(queues=_some(queue), names=_some(name), states=(state,) if state else (), tenants=_some(tenant))
-    stats = await app.store.stats()
-    found = await newest(app.store, where, stats, limit=PAGE + 1, before=before or None)
+    stats, args = await app.store.stats(), args.strip()
+    if args:
+        look = partial(newest_by, app.store.arguments, where, stats)
+        found = await search(app.store, where, args, limit=PAGE, before=before or None, read=look, patience=PATIENCE)
+    else:
+        views = await newest(app.store, where, stats, limit=PAGE + 1, before=before or None)
+        found = Found(views[:PAGE], len(views[:PAGE]), views[PAGE - 1].id if len(views) > PAGE else None)
     return render(
         request,
         "jobs.html",
         admitted.caller,
-        jobs=found[:PAGE],
-        next=found[PAGE - 1].id if len(found) > PAGE else None,
-        filters={"queue": queue, "name": name, "state": state, "tenant": tenant},
+        jobs=found.jobs,
+        looked_at=found.looked_at if args else None,
+        next=found.next,
+        filters={"queue": queue, "name": name, "state": state, "tenant": tenant, "args": args},
         before=before,
         queues=[one.queue for one in stats],
         states=list(State),
@@ -61,11 +76,12 @@ async def list_jobs(
 async def see_job(request: Request, admitted: Admission, app: TheApp) -> Response:
     """All that is known of one."""
     job, store = admitted.job, app.store
-    failures, children, blockers, lines = await asyncio.gather(
+    failures, children, blockers, lines, edited = await asyncio.gather(
         store.failures(job.id),
         store.page(Where(groups=(job.id,)), limit=CHILDREN),
         app.why(job.id),
         store.logs(job.id, limit=LINES),
+        lineage(store, job.id, now=app.clock()),
     )
     return render(
         request,
@@ -76,9 +92,14 @@ async def see_job(request: Request, admitted: Admission, app: TheApp) -> Respons
         children=children,
         lines=lines,
         most_lines=LINES,
+        edited=edited,
+        tree=await tree_of(store, job, children),
+        told=_progress(job.progress),
         blockers=blockers if job.state in LIVE else [],
         can_retry=job.state in RETRIED,
+        can_edit=app.has_job(job.name),
         can_cancel=job.state in CANCELLED and not job.stopping,
+        can_delete=job.state in ENDED,
     )
 
 
@@ -99,6 +120,32 @@ async def cancel(request: Request, admitted: Admission, app: TheApp) -> Response
     job = admitted.job
     done = await app.cancel(job.id)
     return back(request, place("jobs", job.id), "cancelled" if done else "nothing")
+
+
+@router.post("/jobs/{job_id}/delete")
+@needs(Right.TEND, notes="job.delete")
+async def delete(request: Request, admitted: Admission, app: TheApp) -> Response:
+    """Forget an ended job now."""
+    job = admitted.job
+    if await app.store.forget(Where(ids=(job.id,)), limit=1):
+        return back(request, "jobs", "deleted")
+    return back(request, place("jobs", job.id), "nothing")
+
+
+class Told(Struct, frozen=True):
+    """What `ctx.progress` tells."""
+
+    done: float
+    of: float | None = None
+    note: str = ""
+
+
+def _progress(text: str | None) -> Told | None:
+    """How far a job is; None where it says nothing of the kind."""
+    try:
+        return None if text is None else json.decode(text, type=Told)
+    except MsgspecError:
+        return None
 
 
 def _some(text: str) -> tuple[str, ...]:

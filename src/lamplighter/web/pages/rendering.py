@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from fastapi import Request
@@ -44,9 +44,12 @@ DID = {
     "retried": "Queued again, with a clean slate.",
     "promoted": "Queued: it need not wait for its time any more.",
     "cancelled": "Cancelled. If it was running, it was asked to stop.",
+    "deleted": "Deleted: nothing is known of the job any more.",
     "paused": "Paused: no worker takes jobs from this queue. Running jobs go on.",
     "resumed": "Going on: workers take jobs from this queue again.",
     "enqueued": "Enqueued: this is the new job.",
+    "replaced": "Not added: this job waited under the same unique key, and goes on with what you wrote.",
+    "key-held": "Not added: this job holds the unique key that the new one would have had.",
     "cron-paused": "Paused: its slots pass, and are not made up for.",
     "cron-resumed": "Going on: its next slot makes a job again.",
     "draining": "Asked to drain: it claims nothing more, finishes what it runs, and ends.",
@@ -54,6 +57,8 @@ DID = {
     "closed": "The breaker is closed: jobs of this key go on.",
     "refreshed": "Refreshed: the integration has new tokens.",
     "checked": "Checked: this is what the provider said.",
+    "under-way": "Under way: how far it is shows here.",
+    "stopping": "Asked to stop: it ends after the jobs that it is at.",
     "nothing": "Nothing was changed: it has moved on meanwhile, or cannot be changed in that way.",
 }
 WENT_WRONG = {  # where the callback says so
@@ -97,10 +102,10 @@ def _did(query: Mapping[str, str]) -> str | None:
     return DID["connected"] if "connected" in query else DID.get(query.get("did", ""))
 
 
-def back(request: Request, path: str, did: str) -> Response:
+def back(request: Request, path: str, did: str, **query: str) -> Response:
     """To a page of the dashboard, which then says what was done."""
     assert did in DID, "what was done has a sentence"
-    return answers.see_other(f"{request.scope.get('root_path', '')}/{path}?did={did}")
+    return answers.see_other(f"{request.scope.get('root_path', '')}/{path}?{urlencode({**query, 'did': did})}")
 
 
 def place(*parts: str) -> str:

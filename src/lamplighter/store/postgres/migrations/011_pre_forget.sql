@@ -1,0 +1,29 @@
+-- Forgetting ended jobs before their time.
+
+-- Of these jobs, forget those that have ended in one of these states; gives their ids, in order. Children of a job that
+-- lives are spared.
+CREATE FUNCTION forget(ids text[], states text[]) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    gone text[];
+BEGIN
+    WITH deleted AS (
+        DELETE FROM ended AS e
+        WHERE e.id = ANY (ids) AND e.state = ANY (states)
+          AND (e.child_of IS NULL OR NOT EXISTS (SELECT FROM jobs AS j WHERE j.id = e.child_of))
+        RETURNING e.id
+    )
+    SELECT array_agg(id) INTO gone FROM deleted;
+    DELETE FROM failures WHERE job = ANY (gone);
+    PERFORM lock_groups(gone);
+    DELETE FROM groups WHERE id = ANY (gone);
+    RETURN ARRAY(SELECT w.id FROM unnest(ids) WITH ORDINALITY AS w (id, place) WHERE w.id = ANY (gone) ORDER BY w.place);
+END $$;
+
+-- As 010 does for what is called from outside.
+DO $$
+BEGIN
+    EXECUTE format(
+        'ALTER FUNCTION forget SET search_path = %I, pg_temp SET enable_seqscan = off SET enable_hashjoin = off '
+        'SET enable_mergejoin = off SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 '
+        'SET plan_cache_mode = force_generic_plan SET jit = off', current_schema());
+END $$;
