@@ -215,8 +215,7 @@ class App(Declaring[D]):
         """
         self._refuse_unless_open()
         worker = self._worker(self._worker_options(concurrency, queues, grace, lease))
-        recorder = Recorder(self.store, self._clock, self._since, name=worker.name)
-        async with recorder.recording(), watching(self.meter, worker):
+        async with self._watched(worker):
             task = asyncio.create_task(worker.run(), name="lamplighter-worker")
             task.add_done_callback(_log_a_failure)
             try:
@@ -234,6 +233,13 @@ class App(Declaring[D]):
         """Wait until nothing is due that this worker would run: no job is queued or runs, and none that is scheduled
         has come due; or until the worker has to stop."""
         await until_idle(self.store, self._clock, worker)
+
+    @asynccontextmanager
+    async def _watched(self, worker: Worker) -> AsyncIterator[None]:
+        """Watch it for as long as the block lasts, and write down what it does."""
+        recorder = Recorder(self.store, self._clock, self._since, name=worker.name)
+        async with recorder.recording(), watching(self.meter, worker):
+            yield
 
     def _worker_options(
         self, concurrency: int | None, queues: Sequence[str] | None, grace: timedelta | None, lease: timedelta | None

@@ -12,7 +12,7 @@ from tests.store.postgres.plans import Read, Watched
 
 from lamplighter.core.clock import to_us
 from lamplighter.core.flow_control import Order
-from lamplighter.core.model import ENDED, LIVE, MOVES, Beat, Claimed, Failure, NewJob, Outcome, State, Where
+from lamplighter.core.model import ENDED, LIVE, MOST_LINES, MOVES, Beat, Claimed, Failure, NewJob, Outcome, State, Where
 from lamplighter.store.postgres import PostgresStore, rows
 from lamplighter.store.postgres.queries import Queries
 from lamplighter.testing.conformance._make import NOW, children_of, job, parent, unique
@@ -79,7 +79,7 @@ def calls(sql: Queries, database: object) -> dict[str, Call]:
         "prune what expired": (sql["prune"], NEVER, NEVER, BATCH, NOW_US + 200 * SECONDS),
         "prune what is too much": (sql["prune"], 40_000, 1, BATCH, NOW_US),
         "prune when there is nothing": (sql["prune"], NEVER, NEVER, BATCH, NOW_US),
-        "stats": (sql["totals"],),
+        "stats": (sql["totals"], MOST_LINES),
         "shares": (sql["shares"], "q-3", BATCH),
         "gates": (sql["gates"], [f"loose:{n}" for n in range(BATCH)], BATCH, NOW_US),
         "order": (sql["order"], rows.orders([Order("loose:1", "penalize", NOW)]), NOW_US),

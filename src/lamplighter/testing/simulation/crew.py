@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from contextvars import copy_context
 from datetime import timedelta
 from typing import Any
@@ -158,7 +159,7 @@ def _app_of(name: str) -> Callable[..., App[Recorder]]:
 
 
 class _SimulatedApp(App[Recorder]):
-    """An app whose workers have a given name, and no thread."""
+    """An app whose workers have a given name, and no thread; and no history, which is not what is simulated."""
 
     def __init__(self, name: str, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -167,3 +168,7 @@ class _SimulatedApp(App[Recorder]):
     def _worker_options(self, *args: Any) -> WorkerOptions:
         options = super()._worker_options(*args)
         return msgspec.structs.replace(options, name=self._name, aside=lambda: InTask(_aside(self._name)))
+
+    @asynccontextmanager
+    async def _watched(self, worker: Worker) -> AsyncIterator[None]:  # noqa: ARG002 - as the app has it
+        yield
