@@ -61,8 +61,10 @@ def test_help_tells_the_exit_codes(cli: Program) -> None:
         ("jobs lst", "lamplighter jobs has no command 'lst': did you mean 'list'?"),
         (
             "jobs purge",
-            "lamplighter jobs has no command 'purge': there are "
-            + "list, show, retry, cancel, delete, dead, logs, why, move.",
+            (
+                "lamplighter jobs has no command 'purge': there are "
+                "list, show, retry, cancel, delete, dead, logs, why, move."
+            ),
         ),
         ("jobs list --qeue money", "there is no option --qeue: did you mean --queue?"),
         ("jobs --sate done", "there is no option --sate: did you mean --state?"),

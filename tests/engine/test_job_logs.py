@@ -18,7 +18,7 @@ from tests.engine.waits import until_a_line
 from lamplighter import App, Ctx, Secret, State
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import StoreError
-from lamplighter.core.model import LogLine, LogPlace
+from lamplighter.core.log_line import LogLine, LogPlace
 from lamplighter.engine.job_log import LONGEST, Log
 from lamplighter.store.memory import MemoryStore
 

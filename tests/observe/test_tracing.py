@@ -165,8 +165,12 @@ async def test_what_the_store_is_asked_below_a_span_has_one(seen: Seen, app: App
     async def index(ctx: C) -> None:
         await app.store.stats()
 
-    await index.enqueue()
-    await app.work(until_idle=True)
+    handle = await index.enqueue()
+    with trace.get_tracer("host").start_as_current_span("main"):
+        async with app.worker():
+            pass
+    async with app.worker():
+        await handle.result(timeout=30)
     [sent], [run] = seen.named("send default"), seen.named("process default")
     [added], [stats] = seen.named("store add"), seen.named("store stats")
     assert [span.parent and span.parent.span_id for span in (added, stats)] == [ids(sent)[1], ids(run)[1]]

@@ -12,7 +12,8 @@ import typer
 from lamplighter.cli.opened import with_store
 from lamplighter.cli.output import Json, StoreUrl, print_json, say
 from lamplighter.cli.which import find_job
-from lamplighter.core.model import ENDED, LogLine, LogPlace
+from lamplighter.core.log_line import LogLine, LogPlace
+from lamplighter.core.model import ENDED
 from lamplighter.store.base import Store
 
 LOOK_EVERY = 1.0  # seconds: workers tell of lines with their beats, some seconds apart

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from lamplighter.core.clock import Clock, utcnow
-from lamplighter.core.model import LogLevel, LogLine
+from lamplighter.core.log_line import LogLevel, LogLine
 from lamplighter.engine.outcome import message_of, storable
 
 LINES_KEPT = 500  # where nobody says otherwise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lamplighter.core.model import Logged
+from lamplighter.core.log_line import Logged
 from lamplighter.engine.run import Run
 from lamplighter.store.base import Store
 

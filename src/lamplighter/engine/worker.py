@@ -34,7 +34,7 @@ from lamplighter.engine.run import Run, Runner
 from lamplighter.engine.tick import Entry, Ticker
 from lamplighter.observe.fields import WORKER
 from lamplighter.observe.meter import UNKNOWN, Attempt, Ended, Meter
-from lamplighter.observe.tracing import tracer
+from lamplighter.observe.tracing import leave_spans, tracer
 from lamplighter.store.base import Store
 
 _log = logging.getLogger("lamplighter.worker")
@@ -178,6 +178,7 @@ class Worker:
         """
         self._loop = asyncio.get_running_loop()
         WORKER.set(self.name)
+        leave_spans()
         self._keeper.start()
         finishing, fetching = _started(self._finisher.run()), _started(self._fetcher.run())
         hearing = listen(self._store, self._fetcher.ring, self._janitor.ring)

@@ -209,6 +209,14 @@ def store_call(tracer: Tracer, system: str, operation: str) -> Iterator[None]:
             raise
 
 
+def leave_spans() -> None:
+    """Be below no span from here on, in this context: a loop that never ends is no part of what started it."""
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry import context as contexts  # noqa: PLC0415
+
+        contexts.attach(contexts.Context())
+
+
 def go_on_in(trace: str | None) -> None:
     """Have the span that a process was started in be the current one here, if somebody traces here too."""
     if trace is None or tracer() is None or (context := _read(trace)) is None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from lamplighter.core.errors import TransactionUnsupported
 from lamplighter.core.flow_control import MOST_PARKED, GateView, Order, ShareView
+from lamplighter.core.log_line import Logged, LogLine, LogPlace
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     ENDED,
@@ -28,9 +29,6 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
-    Logged,
-    LogLine,
-    LogPlace,
     NewJob,
     Outcome,
     QueueStats,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from lamplighter.core.clock import maybe_length, maybe_to_us, to_us
 from lamplighter.core.flow_control import Order
-from lamplighter.core.model import ATTEMPT_ENDS, Beat, Logged, NewJob, Outcome
+from lamplighter.core.log_line import Logged
+from lamplighter.core.model import ATTEMPT_ENDS, Beat, NewJob, Outcome
 from lamplighter.store.carried import carry
 from lamplighter.store.pack import Row, pack
 

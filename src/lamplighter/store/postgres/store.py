@@ -11,6 +11,7 @@ from uuid import UUID
 from lamplighter.core.clock import from_us, maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
+from lamplighter.core.log_line import Logged, LogLine, LogPlace
 from lamplighter.core.model import (
     ENDED,
     LIVE,
@@ -25,9 +26,6 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
-    Logged,
-    LogLine,
-    LogPlace,
     NewJob,
     Outcome,
     QueueStats,

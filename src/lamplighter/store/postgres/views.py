@@ -10,19 +10,8 @@ import msgspec
 
 from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView, Turned
-from lamplighter.core.model import (
-    Added,
-    Children,
-    Claimed,
-    Failure,
-    JobView,
-    LogLine,
-    NewJob,
-    QueueStats,
-    Record,
-    State,
-    Unique,
-)
+from lamplighter.core.log_line import LogLine
+from lamplighter.core.model import Added, Children, Claimed, Failure, JobView, NewJob, QueueStats, Record, State, Unique
 from lamplighter.store.carried import parted
 from lamplighter.store.rules import queue_full, read_rule
 

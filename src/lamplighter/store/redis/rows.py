@@ -12,6 +12,7 @@ from msgspec import Struct
 from lamplighter.core.clock import from_us, maybe_from_us, maybe_length, to_us
 from lamplighter.core.errors import StoreError, TooLarge
 from lamplighter.core.flow_control import Order
+from lamplighter.core.log_line import Logged, LogLevel, LogLine
 from lamplighter.core.model import (
     ATTEMPT_ENDS,
     Arguments,
@@ -21,9 +22,6 @@ from lamplighter.core.model import (
     Failure,
     FailureKind,
     JobView,
-    Logged,
-    LogLevel,
-    LogLine,
     NewJob,
     OnChildFailure,
     Outcome,

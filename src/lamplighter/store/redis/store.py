@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self
 from lamplighter.core.clock import from_us
 from lamplighter.core.errors import StoreUnavailable, TransactionUnsupported
 from lamplighter.core.flow_control import GateView, Order, ShareView, Turned
+from lamplighter.core.log_line import Logged, LogLine, LogPlace
 from lamplighter.core.model import (
     ENDED,
     LIVE,
@@ -26,9 +27,6 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
-    Logged,
-    LogLine,
-    LogPlace,
     NewJob,
     Outcome,
     QueueStats,

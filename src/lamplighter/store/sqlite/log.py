@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lamplighter.core.clock import from_us, to_us
-from lamplighter.core.model import Logged, LogLine, LogPlace
+from lamplighter.core.log_line import Logged, LogLine, LogPlace
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import run
 from lamplighter.store.sqlite.connection import Connection

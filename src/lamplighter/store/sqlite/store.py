@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 from lamplighter.core.clock import maybe_from_us, maybe_to_us, to_us
 from lamplighter.core.errors import StoreUnavailable
 from lamplighter.core.flow_control import LIMIT, GateView, Order, ShareView
+from lamplighter.core.log_line import Logged, LogLine, LogPlace
 from lamplighter.core.model import (
     Added,
     Arguments,
@@ -24,9 +25,6 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
-    Logged,
-    LogLine,
-    LogPlace,
     NewJob,
     Outcome,
     QueueStats,

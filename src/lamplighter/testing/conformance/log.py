@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lamplighter.core.model import Claimed, Keep, Logged, LogLine, LogPlace, Where
+from lamplighter.core.log_line import Logged, LogLine, LogPlace
+from lamplighter.core.model import Claimed, Keep, Where
 from lamplighter.store.base import Store
 from lamplighter.testing.conformance._make import EVERY, NOW, add, claim, end, job, later, parent, started
 

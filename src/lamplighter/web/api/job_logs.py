@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from msgspec import Raw
 
-from lamplighter.core.model import LogLevel, LogLine, LogPlace
+from lamplighter.core.log_line import LogLevel, LogLine, LogPlace
 from lamplighter.web import answers
 from lamplighter.web.answers import Limit, Shown
 from lamplighter.web.api.showing import raw
