@@ -69,6 +69,13 @@ def test_text_and_typed_values_mean_the_same(tmp_path: Path) -> None:
     assert from_file.grace == timedelta(seconds=90)
 
 
+def test_values_of_a_claim_may_have_spaces_in_them(tmp_path: Path) -> None:
+    told = load(environ={"LAMPLIGHTER_OIDC_OPERATORS": "platform team, on call ,on call"}, cwd=tmp_path).settings
+    assert told.oidc_operators == ("platform team", "on call")
+    for wrong in ("x" * 201, "two\nlines"):
+        assert "give at most 100 values" in refused(tmp_path, LAMPLIGHTER_OIDC_OPERATORS=wrong)
+
+
 def test_an_empty_list_of_queues_takes_back_what_the_file_chose(tmp_path: Path) -> None:
     write(tmp_path, "queues = ['mail']")
 

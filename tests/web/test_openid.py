@@ -119,20 +119,20 @@ async def test_a_no_is_told(openid: OpenId, browser: httpx2.AsyncClient) -> None
     assert (answer.status_code, "(access_denied)" in told(answer)) == (403, True)
 
 
-@pytest.mark.parametrize("error", ["<script>", "x" * 5000, ""])
-async def test_what_a_stranger_writes_into_an_answer_is_not_shown(browser: httpx2.AsyncClient, error: str) -> None:
-    await browser.get(BEGIN)
-    state = browser.cookies[COOKIE].split(".")[0]
-    answer = await browser.get(CALLBACK, params={"state": state, "error": error})
-    assert (answer.status_code, "an unreadable error" in told(answer)) == (403, True)
+async def test_what_a_stranger_writes_into_an_answer_is_not_shown(browser: httpx2.AsyncClient) -> None:
+    for error in ("<script>", "x" * 5000, ""):
+        await browser.get(BEGIN)
+        state = browser.cookies[COOKIE].split(".")[0]
+        answer = await browser.get(CALLBACK, params={"state": state, "error": error})
+        assert (answer.status_code, "an unreadable error" in told(answer)) == (403, True)
 
 
-@pytest.mark.parametrize("kept", ["", "a.b", "a.b.c.d", "..", f"{'x' * 101}.b.c", "é.b.c"])
-async def test_a_cookie_that_is_not_whole_counts_as_none(openid: OpenId, kept: str) -> None:
+async def test_a_cookie_that_is_not_whole_counts_as_none(openid: OpenId) -> None:
     async with openid.site.browser() as browser:
-        headers = {"Cookie": f"{COOKIE}={kept}".encode()}
-        answer = await browser.get(CALLBACK, params={"state": "", "code": "c"}, headers=headers)  # type: ignore[arg-type]
-        assert answer.status_code == 403
+        for kept in ("", "a.b", "..", f"{'x' * 101}.b.c", "é.b.c"):
+            headers = {"Cookie": f"{COOKIE}={kept}".encode()}
+            answer = await browser.get(CALLBACK, params={"state": "", "code": "c"}, headers=headers)  # type: ignore[arg-type]
+            assert answer.status_code == 403, kept
 
 
 async def test_an_answer_in_the_name_of_another_issuer_is_refused(openid: OpenId, browser: httpx2.AsyncClient) -> None:
