@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from lamplighter.core.flow_control import GateView, Order, ShareView
+from lamplighter.core.log_line import Logged, LogLine, LogPlace
 from lamplighter.core.model import (
     Added,
     Arguments,
@@ -22,9 +23,6 @@ from lamplighter.core.model import (
     Failure,
     JobView,
     Keep,
-    Logged,
-    LogLine,
-    LogPlace,
     NewJob,
     Outcome,
     QueueStats,
