@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import timedelta
-from typing import cast
 
 import pytest
 from tests.families.running import TENANT
@@ -13,8 +12,6 @@ from tests.web.board import OTHER, PAGES, Board, Counting, buttons, running_boar
 
 from lamplighter import group
 from lamplighter.core.model import State, Where
-from lamplighter.store.base import Store
-from lamplighter.web.pages.newest import newest
 
 NASTY = "<script>alert('x')</script>"
 
@@ -265,25 +262,3 @@ async def _asked(board: Board, path: str, monkeypatch: pytest.MonkeyPatch, jobs:
         patched.setattr(board.app.crons, "_store", counting)
         await board.page(path)
     return {name: count for name, count in counting.asked.items() if name != "stats" or path != "/history"}
-
-
-async def test_what_the_counts_say_is_not_there_is_not_looked_for(board: Board) -> None:
-    await board.fail("inbox")
-    await board.app.enqueue([board.jobs.greet.draft("Ada")])
-    stats, counting = await board.app.store.stats(), Counting(board.app.store)
-    for state, found in ((State.RUNNING, 0), (State.CANCELLED, 0), (State.FAILED, 1), (State.QUEUED, 1)):
-        counting.asked.clear()
-        jobs = await newest(cast(Store, counting), Where(states=(state,)), stats, limit=10)
-        assert (len(jobs), counting.asked["page"]) == (found, found), state
-
-
-async def test_the_newest_of_several_queues_are_found_in_order_however_they_lie(board: Board) -> None:
-    queues = ["a"] * 9 + ["b"] + ["a", "c"] * 4 + ["b"] * 2
-    handles = await board.app.enqueue(board.jobs.greet.using(queue=queue).draft(queue) for queue in queues)
-    await board.app.work(until_idle=True)
-    ids, stats = [one.id for one in reversed(handles)], await board.app.store.stats()
-    for limit in (1, 3, 7, len(ids), 50):
-        found = await newest(board.app.store, Where(states=(State.DONE,)), stats, limit=limit)
-        assert [one.id for one in found] == ids[:limit]
-    rest = await newest(board.app.store, Where(states=(State.DONE,)), stats, limit=5, before=ids[3])
-    assert [one.id for one in rest] == ids[4:9]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Awaitable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,12 +29,6 @@ class Found(NamedTuple):
     next: str | None
 
 
-class Read(Protocol):
-    """The arguments of the newest jobs of some kind."""
-
-    def __call__(self, *, limit: int, before: str | None) -> Awaitable[list[Arguments]]: ...
-
-
 async def search(
     store: Store,
     where: Where,
@@ -43,25 +36,19 @@ async def search(
     *,
     limit: int,
     before: str | None = None,
-    read: Read | None = None,
     patience: float | None = None,
 ) -> Found:
     """Up to `limit` jobs whose arguments hold a text, of the 10,000 newest that match.
 
-    `field=value` finds what has a field of that name and value too, however deep. `read`: how the store is asked for
-    the arguments of what matches; by default in the plain way. `patience`: seconds after which fewer must do, for a
-    store may have to pass over very many that do not match.
+    `field=value` finds what has a field of that name and value too, however deep. `patience`: seconds after which fewer
+    must do, for a store may have to pass over very many that do not match.
     """
     now = asyncio.get_running_loop().time
     until = math.inf if patience is None else now() + patience
-
-    async def plainly(*, limit: int, before: str | None) -> list[Arguments]:
-        return await store.arguments(where, limit=limit, before=before)
-
     look = _Look(texts_of(text), limit, before)
-    await look.through(read or plainly)
+    await look.through(store, where)
     while not look.is_over and now() < until:
-        await look.through(read or plainly)
+        await look.through(store, where)
     jobs = await store.page(Where(ids=tuple(look.found)), limit=limit) if look.found else []
     return Found(jobs, look.looked_at, look.last)
 
@@ -93,10 +80,10 @@ class _Look:
         self._limit = limit
         self._read = 0
 
-    async def through(self, read: Read) -> None:
+    async def through(self, store: Store, where: Where) -> None:
         """The next lot of jobs."""
         asked = min(AT_ONCE, MOST - self.looked_at)
-        some = await read(limit=asked, before=self.last)
+        some = await store.arguments(where, limit=asked, before=self.last)
         for one in some:
             self._look_at(one)
             if self.is_over:

@@ -58,9 +58,9 @@ def _newest(
     states = among.intersection(where.states) if where.states else among
     binds = {"limit": limit} if before is None else {"limit": limit, "before": before}
     parts = [
-        _select(connection, f"{table}_{what}", filters | binds)
+        _select(connection, f"{table}_{what}", binds | filters)
         for table, wanted, some in _tables(where, states)
-        for filters in _side_by_side(connection, table, some, wanted)
+        for filters in _side_by_side(connection, table, some, wanted, limit)
     ]
     newest_first = merge(*parts, key=itemgetter(0), reverse=True)  # which reads no row before it is next
     return islice(newest_first, max(limit, 0))
@@ -75,7 +75,9 @@ def _tables(where: Where, states: frozenset[State]) -> Iterator[tuple[str, list[
             yield table, wanted, msgspec.structs.replace(where, states=of_states)
 
 
-def _side_by_side(connection: Connection, table: str, where: Where, wanted: list[State]) -> Iterator[Filters]:
+def _side_by_side(
+    connection: Connection, table: str, where: Where, wanted: list[State], limit: int
+) -> Iterator[Filters]:
     """For each part of what is wanted that an index has in the order of ids: the filters that make it out."""
     ended = table == "ended"
     if where.ids:
@@ -90,22 +92,23 @@ def _side_by_side(connection: Connection, table: str, where: Where, wanted: list
     elif where.queues or where.states:
         binds = {"queues": pack(where.queues) if where.queues else None, "states": pack(wanted)}
         lines = connection.execute(SQL["filled"], binds).fetchall()
-        yield from _of_ended(where, lines) if ended else _of_live(where, lines)
+        yield from _of_ended(where, lines) if ended else _of_live(where, lines, limit)
     else:
         yield _rest(where)
 
 
 def _of_ended(where: Where, lines: Iterable[Row]) -> Iterator[Filters]:
     rest = _rest(where, "queues", "states")
-    yield from (rest | {"queue": queue, "state": state} for queue, state in lines)
+    yield from (rest | {"queue": queue, "state": state} for queue, state, _ in lines)
 
 
-def _of_live(where: Where, lines: Iterable[Row]) -> Iterator[Filters]:
-    """These have no index by queue, which each claim would have to keep: but none are looked for in vain."""
+def _of_live(where: Where, lines: Iterable[Row], limit: int) -> Iterator[Filters]:
+    """These have no index by queue, which each claim would have to keep: but no more are looked for than there are."""
+    there = sum(n for *_, n in lines)
     if where.states == (State.RUNNING,):
         yield _rest(where, "states") | {"running": True}
-    elif lines:
-        yield _rest(where)
+    elif there:
+        yield _rest(where) | {"limit": min(limit, there)}
 
 
 def _rest(where: Where, *but: str) -> Filters:

@@ -313,8 +313,8 @@ SELECT id, args FROM lamp_ended;
 -- :counts How many jobs each queue has in each state.
 SELECT queue, state, n FROM lamp_counts;
 
--- :filled Which queues hold jobs in which states.
-SELECT queue, state FROM lamp_counts
+-- :filled Which queues hold how many jobs in which states.
+SELECT queue, state, n FROM lamp_counts
 WHERE n > 0 AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
       AND state IN (SELECT value FROM json_each(:states));
 

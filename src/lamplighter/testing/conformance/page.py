@@ -58,3 +58,12 @@ async def test_filters_and_pages_go_together(store: Store) -> None:
     ids = await add(store, *(job(queue="xy"[n % 2]) for n in range(6)))
     page = await store.page(Where(queues=("x",)), limit=1, before=ids[4])
     assert [view.id for view in page] == [ids[2]]
+
+
+async def test_the_newest_of_a_state_are_in_order_however_they_lie_in_queues_and_tenants(store: Store) -> None:
+    queues = ["a"] * 9 + ["b"] + ["a", "c"] * 4 + ["b"] * 2
+    ids = [await ended(store, new=job(queue=queue, tenant=queue.upper())) for queue in queues][::-1]
+    for where in (Where(states=(State.DONE,)), Where(queues=("a", "b", "c")), Where(tenants=("A", "B", "C"))):
+        for limit in (1, 3, 7, len(ids), 50):
+            assert [view.id for view in await store.page(where, limit=limit)] == ids[:limit]
+        assert [view.id for view in await store.page(where, limit=5, before=ids[3])] == ids[4:9]

@@ -19,7 +19,6 @@ import msgspec
 from lamplighter.core.model import Failure, JobView, State, Where
 from lamplighter.integrations.service import Service
 from lamplighter.store.base import Store
-from lamplighter.web.pages.newest import newest
 from lamplighter.web.pages.tracebacks import last_frame
 
 LOOKED_AT = 1000  # jobs
@@ -52,7 +51,7 @@ class Group(NamedTuple):
 
 async def groups(store: Store, service: Service | None, by: By) -> list[Group]:
     """The groups, the largest first. `service`: what knows which provider an integration is of."""
-    failed = await newest(store, Where(states=(State.FAILED,)), await store.stats(), limit=LOOKED_AT)
+    failed = await store.page(Where(states=(State.FAILED,)), limit=LOOKED_AT)
     match by:
         case "cause":
             found = await _by_cause(store, failed)

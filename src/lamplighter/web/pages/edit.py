@@ -17,7 +17,7 @@ from lamplighter.core.errors import BadArguments, ConfigError, TooLarge
 from lamplighter.core.model import JobView
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import MOST_PRIORITY, PRINTABLE
-from lamplighter.web.form import form_of
+from lamplighter.web.forms import read_form
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.refusals import UnknownName
@@ -44,7 +44,7 @@ async def see_form(request: Request, admitted: Admission, app: TheApp) -> Respon
 @needs(Right.TEND, notes="job.edit")
 async def edit(request: Request, admitted: Admission, app: TheApp) -> Response:
     """Enqueue the new job; or the form again, with what is wrong."""
-    job, filled = admitted.job, {"args": "", "queue": "", "priority": ""} | await form_of(request)
+    job, filled = admitted.job, {"args": "", "queue": "", "priority": ""} | await read_form(request)
     _refuse_unless_ours(app, job)
     try:
         handle = await enqueue_edited(

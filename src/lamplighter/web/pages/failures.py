@@ -15,7 +15,7 @@ from lamplighter.web.action import HOW, Action
 from lamplighter.web.actions import COUNTED, FASTEST, MOST
 from lamplighter.web.auth import Admission, NoSuchJob
 from lamplighter.web.bodies import Name
-from lamplighter.web.form import form_of
+from lamplighter.web.forms import read_form
 from lamplighter.web.given import Given, TheGiven
 from lamplighter.web.pages.causes import LOOKED_AT, By, Group, groups
 from lamplighter.web.pages.rendering import back, render
@@ -75,7 +75,7 @@ async def retry_group(
     request: Request, by: By, fingerprint: Fingerprint, admitted: Admission, given: TheGiven
 ) -> Response:
     """Begin to run those again that are in it now."""
-    per_second = _per_second((await form_of(request)).get("per_second", ""))
+    per_second = _per_second((await read_form(request)).get("per_second", ""))
     which = _which(await _group(given, by, fingerprint), by)
     expected = await _count(given, which)
     action = Action.of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -17,7 +16,6 @@ from lamplighter.web.answers import Cursor
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Search
 from lamplighter.web.given import TheApp
-from lamplighter.web.pages.newest import newest, newest_by
 from lamplighter.web.pages.rendering import back, place, render
 from lamplighter.web.pages.tree import tree_of
 from lamplighter.web.roles import Right, needs
@@ -52,10 +50,9 @@ async def list_jobs(
     where = Where(queues=_some(queue), names=_some(name), states=(state,) if state else (), tenants=_some(tenant))
     stats, args = await app.store.stats(), args.strip()
     if args:
-        look = partial(newest_by, app.store.arguments, where, stats)
-        found = await search(app.store, where, args, limit=PAGE, before=before or None, read=look, patience=PATIENCE)
+        found = await search(app.store, where, args, limit=PAGE, before=before or None, patience=PATIENCE)
     else:
-        views = await newest(app.store, where, stats, limit=PAGE + 1, before=before or None)
+        views = await app.store.page(where, limit=PAGE + 1, before=before or None)
         found = Found(views[:PAGE], len(views[:PAGE]), views[PAGE - 1].id if len(views) > PAGE else None)
     return render(
         request,

@@ -18,7 +18,6 @@ from lamplighter.store.base import Store
 from lamplighter.web.auth import Admission
 from lamplighter.web.given import TheApp
 from lamplighter.web.pages.history import SPANS, table
-from lamplighter.web.pages.newest import newest
 from lamplighter.web.pages.rendering import place, render
 from lamplighter.web.roles import Right, needs
 
@@ -70,7 +69,7 @@ async def overview(request: Request, admitted: Admission, app: TheApp, span: Spa
     workers, gates, failed, oldest, rows = await asyncio.gather(
         app.workers(),
         store.gates(limit=GATES, now=now),
-        newest(store, Where(states=(State.FAILED,)), stats, limit=FAILED),
+        store.page(Where(states=(State.FAILED,)), limit=FAILED),
         _oldest(store, stats),
         table(app, span),
     )

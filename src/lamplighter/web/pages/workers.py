@@ -9,7 +9,6 @@ from lamplighter.core.model import State, Where
 from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import Name
 from lamplighter.web.given import TheApp
-from lamplighter.web.pages.newest import newest
 from lamplighter.web.pages.rendering import back, render
 from lamplighter.web.roles import Right, needs
 
@@ -22,7 +21,7 @@ router = APIRouter()
 @needs(Right.READ)
 async def list_workers(request: Request, admitted: Admission, app: TheApp) -> Response:
     """Those that are alive, and the newest jobs that run."""
-    running = await newest(app.store, Where(states=(State.RUNNING,)), await app.store.stats(), limit=RUNNING)
+    running = await app.store.page(Where(states=(State.RUNNING,)), limit=RUNNING)
     return render(request, "workers.html", admitted.caller, workers=await app.workers(), running=running, most=RUNNING)
 
 
