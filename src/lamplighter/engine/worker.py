@@ -19,9 +19,10 @@ from lamplighter.core.clock import Clock
 from lamplighter.core.definition import Registry
 from lamplighter.core.duration import format_duration
 from lamplighter.core.events import Bus, Event, EventKind
-from lamplighter.core.model import ATTEMPT_ENDS, Claimed, Keep, NewJob, Outcome, State, Swept
+from lamplighter.core.model import Claimed, Keep, NewJob, Swept
 from lamplighter.engine.aside import Aside, InThread
 from lamplighter.engine.drain import Drain
+from lamplighter.engine.ended import attempt_of, ended_as
 from lamplighter.engine.fetch import Fetcher
 from lamplighter.engine.finish import Ending, Finisher
 from lamplighter.engine.janitor import MOST_AT_ONCE, Janitor
@@ -33,7 +34,7 @@ from lamplighter.engine.outcome import Kept
 from lamplighter.engine.run import Run, Runner
 from lamplighter.engine.tick import Entry, Ticker
 from lamplighter.observe.fields import WORKER
-from lamplighter.observe.meter import UNKNOWN, Attempt, Ended, Meter
+from lamplighter.observe.meter import Meter
 from lamplighter.observe.tracing import leave_spans, tracer
 from lamplighter.store.base import Store
 
@@ -41,15 +42,6 @@ _log = logging.getLogger("lamplighter.worker")
 
 BEAT_MARGIN = 1.0  # seconds: a beat takes its time too, when all come at once
 LAST_WORDS = 5.0  # seconds that cancelled handlers have to tidy up, when their worker stops
-
-_ENDED_AS: dict[str, Ended] = {
-    "done": "done",
-    "fail": "failed",
-    "retry": "retried",
-    "snooze": "snoozed",
-    "release": "released",
-    "cancel": "cancelled",
-}
 
 
 class WorkerOptions(Struct, frozen=True, kw_only=True):
@@ -305,8 +297,8 @@ class Worker:
         heard, attempts = self._bus.heard, []
         for run, outcome in endings:
             self._runs.pop((run.job.id, run.job.fence), None)
-            ended = _ended_as(run, outcome) if outcome.id in won else "lost"
-            attempts.append(_attempt(run, ended))
+            ended = ended_as(run, outcome) if outcome.id in won else "lost"
+            attempts.append(attempt_of(run, ended))
             if heard:
                 reason = outcome.reason or (outcome.failure and outcome.failure.message)
                 self._emit(ended, run.job, reason=reason or None)
@@ -377,21 +369,6 @@ class Worker:
             stopping=self.is_stopping,
             jobs=[job for job, _ in list(self._runs)[:MOST_TOLD]],
         )
-
-
-def _ended_as(run: Run, outcome: Outcome) -> Ended:
-    """How an attempt ended whose outcome counted."""
-    if run.asked == "cancel" and ATTEMPT_ENDS[outcome.verb].target not in {State.DONE, State.FAILED}:
-        return "cancelled"
-    return _ENDED_AS[outcome.verb]
-
-
-def _attempt(run: Run, ended: Ended) -> Attempt:
-    """What is counted of it. A name that the app does not know may be anything."""
-    job, started = run.job, run.started
-    waited = (started - job.created_at).total_seconds() if job.fence == 1 else None
-    late = (started - job.run_at).total_seconds()
-    return Attempt(job.queue, job.name if run.definition else UNKNOWN, job.tenant, ended, waited, late, run.took)
 
 
 def _started(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
