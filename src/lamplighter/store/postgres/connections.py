@@ -17,8 +17,8 @@ QUIET = 0.002  # seconds at least between two words to other processes: a NOTIFY
 LAST_WORD = 1.0  # seconds that the last one may take
 
 # What we list lies in the order of an index, whatever the server believes of tables that grow and shrink in seconds.
-# Compiling would take longer than our statements run.
-PLANS = {"enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
+# Compiling would take longer than our statements run, and so does planning them for each value anew.
+PLANS = {"enable_bitmapscan": "off", "enable_sort": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
 
 ISOLATION = "read committed"  # whatever the database's is: who waited for the owner before has to see what that one did
 

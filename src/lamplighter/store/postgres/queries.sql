@@ -48,7 +48,9 @@ SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence
 FROM SCHEMA.ended
 
 -- :with_children The same, with how far those are that a job is held for. (The store adds which jobs.)
-SELECT page.*, SCHEMA.children_of(page.id) AS children FROM (NEWEST) AS page ORDER BY page.id DESC
+SELECT page.*, CASE WHEN EXISTS (SELECT FROM SCHEMA.groups AS g WHERE g.id = page.id)
+                    THEN SCHEMA.children_of(page.id) END AS children
+FROM (NEWEST) AS page ORDER BY page.id DESC
 -- :jobs_arguments What live jobs were given. (The store adds the filters.)
 SELECT id, args FROM SCHEMA.jobs
 
