@@ -14,12 +14,14 @@ from tests.integrations.telling import mail_server
 from tests.services import StartRedis
 
 from lamplighter.app import App
+from lamplighter.app.crons import overdue
 from lamplighter.core.clock import to_us, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.limit import Breaker
-from lamplighter.core.model import QueueStats
+from lamplighter.core.model import QueueStats, Record
 from lamplighter.core.secret import Secret
-from lamplighter.engine.tick import Told
+from lamplighter.engine.pause import pause
+from lamplighter.engine.tick import KIND, Told
 from lamplighter.families.doctor import SEVERITY, Checked, diagnose, jobs, machine, tokens
 from lamplighter.families.doctor.finding import ALERTS
 from lamplighter.families.doctor.jobs import JobsSeen
@@ -34,9 +36,7 @@ from lamplighter.store.memory import MemoryStore
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 A_MINUTE, TEN_MINUTES = 15, 18  # of the buckets of a histogram: up to 120 s, up to 1800 s
-CALM = JobsSeen(
-    now=NOW, stats=(), seen=(), crons={}, paused=frozenset(), gates=(), failed=(), lately={}, ten_minutes={}, hour={}
-)
+CALM = JobsSeen(now=NOW, stats=(), seen=(), overdue={}, gates=(), failed=(), lately={}, ten_minutes={}, hour={})
 
 
 def says(name: str, **seen: Any) -> list[str]:
@@ -76,17 +76,21 @@ def test_a_job_that_was_forgotten_has_died_all_the_same() -> None:
     assert one.startswith("3 in queue money failed for good within an hour: ")
 
 
-@pytest.mark.parametrize(("minutes", "paused", "is_told"), [(3, (), True), (1, (), False), (3, ("nightly",), False)])
-def test_a_slot_that_passed_is_missed_unless_the_schedule_is_paused(
-    minutes: int,
-    paused: tuple[str, ...],
-    is_told: bool,
-) -> None:
-    due = to_us(NOW - timedelta(minutes=minutes))
-    told = Told(schedule="0 7 * * *", job="bill", queue="money", seen=due - 1, fired=None, next=due)
-    found = says("cron-missed", crons={"nightly": told}, paused=frozenset(paused))
+@pytest.mark.parametrize(("minutes", "is_told"), [(3, True), (1, False)])
+def test_a_slot_that_passed_is_missed(minutes: int, is_told: bool) -> None:
+    found = says("cron-missed", overdue={"nightly": timedelta(minutes=minutes)})
     assert bool(found) is is_told
     assert all("no worker is alive: start a worker whose app has it" in one for one in found)
+
+
+async def test_a_schedule_is_overdue_unless_it_is_paused() -> None:
+    store, due = MemoryStore(), to_us(NOW - timedelta(minutes=3))
+    told = Told(schedule="0 7 * * *", job="bill", queue="money", seen=due - 1, fired=None, next=due)
+    async with store:
+        await store.put(Record(kind=KIND, name="nightly", value=msgspec.json.encode(told).decode()))
+        assert await overdue(store, now=NOW) == {"nightly": timedelta(minutes=3)}
+        await pause(store, "nightly", now=NOW)
+        assert await overdue(store, now=NOW) == {"nightly": timedelta()}
 
 
 def test_jobs_of_a_paused_queue_miss_no_worker_but_wait_for_a_pause() -> None:

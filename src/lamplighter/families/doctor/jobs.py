@@ -13,14 +13,11 @@ from time import monotonic
 
 from msgspec import Struct
 
+from lamplighter.app.crons import overdue
 from lamplighter.app.why.sight import WorkerSeen, workers_seen
 from lamplighter.app.why.telling import named, rough
-from lamplighter.core.clock import from_us
 from lamplighter.core.flow_control import GateView
 from lamplighter.core.model import JobView, QueueStats, State, Where
-from lamplighter.engine import tick
-from lamplighter.engine.pause import pauses
-from lamplighter.engine.tick import Told
 from lamplighter.observe.histogram import quantile
 from lamplighter.observe.history.recent import recent
 from lamplighter.observe.history.slot import ALL, Slot
@@ -37,13 +34,13 @@ MOST = 1000  # failed jobs, and gates, that are looked at
 
 
 class JobsSeen(Struct, frozen=True, kw_only=True):
-    """What the store told. `seen`: workers on record, dead ones too; `took`: how long counting jobs did, in seconds."""
+    """What the store told. `seen`: workers on record, dead ones too; `overdue`: see
+    `crons.overdue`; `took`: how long counting jobs did, in seconds."""
 
     now: datetime
     stats: Sequence[QueueStats]
     seen: Sequence[WorkerSeen]
-    crons: Mapping[str, Told]
-    paused: frozenset[str]
+    overdue: Mapping[str, timedelta]
     gates: Sequence[GateView]
     failed: Sequence[JobView]
     lately: Slot
@@ -70,13 +67,11 @@ async def look(store: Store, *, now: datetime) -> JobsSeen:
     began = monotonic()
     stats = await store.stats()
     took = monotonic() - began
-    records = await store.records(tick.KIND, now=now)
     return JobsSeen(
         now=now,
         stats=stats,
         seen=await workers_seen(store, now=now),
-        crons={one.name: told for one in records if (told := tick.read_told(one)) is not None},
-        paused=frozenset(name for name, one in (await pauses(store, now=now)).items() if one.until is None),
+        overdue=await overdue(store, now=now),
         gates=await store.gates(limit=MOST, now=now),
         failed=await store.page(Where(states=(State.FAILED,)), limit=MOST),
         lately=await recent(store, LATE_OVER, now=now),
@@ -150,12 +145,11 @@ def dead_jobs(seen: JobsSeen) -> Iterator[str]:
 
 def cron_missed(seen: JobsSeen) -> Iterator[str]:
     """A slot has passed, and no worker looked at it."""
-    for name, told in sorted(seen.crons.items()):
-        due = from_us(told.next)
-        if name not in seen.paused and seen.now - due > CRON_LATE:
+    for name, late_by in seen.overdue.items():
+        if late_by > CRON_LATE:
             hint = "no living worker has it" if seen.alive else "no worker is alive"
             yield (
-                f"schedule {name} should have made a job {rough((seen.now - due).total_seconds())} ago, and {hint}: "
+                f"schedule {name} should have made a job {rough(late_by.total_seconds())} ago, and {hint}: "
                 f"start a worker whose app has it, or `lamplighter crons pause {quote(name)}` if it was taken out."
             )
 

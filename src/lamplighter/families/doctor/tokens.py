@@ -56,7 +56,7 @@ async def look(database: Database, *, now: datetime) -> TokensSeen:
     def read(connection: Connection) -> TokensSeen:
         return TokensSeen(
             now=now,
-            lapsing=_lapsing(connection, now),
+            lapsing=lapsing(connection, now),
             failing=_failing(connection, now),
             down=left_alone(connection),
         )
@@ -143,7 +143,8 @@ def _sample(connection: Connection) -> list[Sealed]:
     return list(dict.fromkeys(found))
 
 
-def _lapsing(connection: Connection, now: datetime) -> dict[str, int]:
+def lapsing(connection: Connection, now: datetime) -> dict[str, int]:
+    """How many active integrations have a token that ends within two minutes, or has, and a refresh that is late."""
     statement = (
         select(_row.provider_slug, func.count())
         .where(_row.status == "active", _row.refresh_at < to_us(now - OVERDUE), _row.expires_at < to_us(now + LAPSING))
