@@ -14,7 +14,6 @@ from lamplighter.cli.extras import has
 from lamplighter.cli.opened import run_async
 from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, say
 from lamplighter.core.config import Loaded, load
-from lamplighter.core.errors import ConfigError
 from lamplighter.store.base import Store
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 ENDS_SOON = timedelta(days=7)
 ENDED_LATELY = timedelta(days=7)  # one that is over for longer is missed by nobody
+MOST_TOLD = 10  # lines of one name
 SECRETS = ("store", "database", "encryption_keys", "mwap_encryption_key", "smtp_url")
 
 
@@ -34,8 +34,6 @@ def doctor(*, store: StoreUrl = None, json: Json = False) -> None:
     from lamplighter.families.doctor import diagnose  # noqa: PLC0415 - `--help` need not wait for it
 
     loaded = load(flags={"store": store})
-    if loaded.settings.store.startswith("memory:"):
-        raise ConfigError("memory:// ends with its process, so there is nothing to see: name a store with --store.")
     more = {"api-keys": api_keys} if has("web") else {}
     checked = run_async(diagnose(loaded.settings, secrets_in=_secret_files(loaded), more=more))
     wrong = [one for one in checked if one.state == "wrong"]
@@ -64,8 +62,10 @@ async def api_keys(store: Store, now: datetime) -> Sequence[str]:
 
 def _tell(checked: Sequence[Checked], wrong: Sequence[Checked]) -> None:
     for one in wrong:
-        for sentence in one.says:
+        for sentence in one.says[:MOST_TOLD]:
             say(f"{one.name} ({one.severity}): {sentence}")
+        if len(one.says) > MOST_TOLD:
+            say(f"{one.name} ({one.severity}): and {len(one.says) - MOST_TOLD:,} more, which --json tells.")
     unknown = [one.name for one in checked if one.state == "unknown"]
     if unknown:
         say(f"Not looked at, for it is not in use or out of reach: {', '.join(unknown)}.")

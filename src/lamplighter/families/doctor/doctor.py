@@ -17,7 +17,7 @@ from lamplighter.engine.timekeeping import now_by
 from lamplighter.families.doctor import jobs, machine
 from lamplighter.families.doctor.finding import Checked, Findings
 from lamplighter.store.base import Store
-from lamplighter.store.migrate import refuse_unfit
+from lamplighter.store.migrate import Schema, refuse_unfit
 from lamplighter.store.open import open_store, schema_of
 
 PATIENCE = 20.0  # seconds, for all that is asked of one store
@@ -34,14 +34,15 @@ async def diagnose(settings: Settings, *, secrets_in: Sequence[Path] = (), more:
         more: checks of the store by name, of who knows more than this package.
 
     Raises:
-        ConfigError: the URL names no store that there is.
+        ConfigError: the URL names no store that there is, or one that ends with its process.
     """
-    open_store(settings.store)  # says what is wrong with a URL; nothing is opened yet
+    schema = schema_of(settings.store)
+    if schema is None:
+        raise ConfigError("memory:// ends with its process, so there is nothing to see: name a store with --store.")
     found = Findings()
-    await _look(found, settings.store, lambda: _jobs(found, settings, more))
-    with_tables = find_spec("sqlalchemy") is not None and find_spec("cryptography") is not None
-    folders, files = [settings.folder or Path()], list(secrets_in)
-    if with_tables:
+    await _look(found, settings.store, lambda: _jobs(found, settings, schema, more))
+    folders, files = [settings.folder or Path(), *_folder_of(settings.store)], list(secrets_in)
+    if _has_tables():
         from lamplighter.families.doctor import service  # noqa: PLC0415 - optional
 
         kept = service.places(settings)
@@ -49,7 +50,7 @@ async def diagnose(settings: Settings, *, secrets_in: Sequence[Path] = (), more:
         if kept.url is not None and not (found.is_wrong("store-trouble") and kept.url == settings.store):
             await _look(found, kept.url, lambda: service.look(found, settings))
         found.tell("mail", await service.mail(settings))
-    found.tell("disk-nearly-full", machine.disk_nearly_full([*folders, *_folder_of(settings.store)]))
+    found.tell("disk-nearly-full", machine.disk_nearly_full(folders))
     found.tell("permissions", machine.permissions(dict.fromkeys(files)))
     return found.all()
 
@@ -67,12 +68,12 @@ async def _look(found: Findings, url: str, look: Callable[[], Awaitable[None]]) 
         found.tell("store-trouble", [str(error)])
     except ConfigError as error:
         found.tell("server", [str(error)])
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        found.tell("store-trouble", [f"{redact_url(url)} cannot be looked at ({reason}): see that this user may."])
 
 
-async def _jobs(found: Findings, settings: Settings, more: More) -> None:
-    schema = schema_of(settings.store)
-    if schema is None:
-        raise ConfigError("memory:// ends with its process, so there is nothing to see: name a store with --store.")
+async def _jobs(found: Findings, settings: Settings, schema: Schema, more: More) -> None:
     found.tell("server", await schema.doubts())
     taken = await schema.taken()
     if not taken:
@@ -88,6 +89,11 @@ async def _jobs(found: Findings, settings: Settings, more: More) -> None:
             found.tell(name, check(seen))
         for name, ask in more.items():
             found.tell(name, await ask(store, now))
+
+
+def _has_tables() -> bool:
+    """Whether what integrations need is installed."""
+    return find_spec("sqlalchemy") is not None and find_spec("cryptography") is not None
 
 
 def _folder_of(url: str) -> list[Path]:
