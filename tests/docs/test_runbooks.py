@@ -83,6 +83,7 @@ async def words(tmp_path: Path) -> AsyncIterator[Mapping[str, str]]:
         }
 
 
+@pytest.mark.timeout(300)  # some seventy programs, one after the other
 async def test_every_command_of_the_runbooks_does_what_it_is_there_for(
     tmp_path: Path, words: Mapping[str, str], postgres_url: str, start_redis: StartRedis
 ) -> None:

