@@ -102,7 +102,7 @@ async def test_a_queue_whose_workers_are_busy_says_so(cli: Program, shop: Shop, 
     now = utcnow()
     await shop.app.store.add([_due(now - timedelta(minutes=11 + n), now) for n in range(3)], now=now)
     full = until_found(cli, "oldest-waiting", "slots")
-    assert re.match(r"the oldest of 3 jobs wait in queue slow for \d+m: all 1 slots of its workers are taken", full)
+    assert re.match(r"3 jobs wait in queue slow, the oldest for \d+m: all 1 slots of its workers are taken", full)
     await shop.app.store.cancel(Where(queues=("slow",), states=(State.QUEUED,)), limit=10, now=now)
     await asyncio.to_thread((tmp_path / GATE).write_text, "done")
     await running.result(timeout=SOON)

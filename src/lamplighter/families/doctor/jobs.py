@@ -103,7 +103,7 @@ def oldest_waiting(seen: JobsSeen) -> Iterator[str]:
     for one in seen.stats:
         if one.oldest is not None and seen.now - one.oldest > WAITED:
             waited = rough((seen.now - one.oldest).total_seconds())
-            yield f"the oldest of {_jobs(one.queued)} in queue {one.queue} for {waited}: {_cause(seen, one)}."
+            yield f"{_jobs(one.queued)} in queue {one.queue}, the oldest for {waited}: {_cause(seen, one)}."
 
 
 def late(seen: JobsSeen) -> Iterator[str]:
