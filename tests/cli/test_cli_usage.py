@@ -19,7 +19,10 @@ GROUPS = (*NOUNS, "keys", "admin", "bench")
 STATES = ("held", "scheduled", "queued", "running", "done", "failed", "cancelled")
 SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
 OF_JOBS = ("list", "show", "retry", "cancel", "dead", "why", "move")
-COMMANDS = ("up", "work", "web", *NOUNS, "keys", "admin", "config", "migrate", "bench", "verify", "simulate", "version")
+COMMANDS = (
+    *("up", "work", "web", "doctor", *NOUNS, "keys", "admin", "config"),
+    *("migrate", "bench", "verify", "simulate", "version"),
+)
 
 
 def test_help_groups_every_command_and_cuts_no_sentence_short(cli: Program) -> None:

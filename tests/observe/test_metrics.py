@@ -120,13 +120,18 @@ def test_what_the_store_shows_is_told_by_queue_limit_and_status() -> None:
         ],
         gates=gates,
         workers=3,
-        integrating=Integrating(by_status={"active": 4}, expiry=-2.5, down={"lantern": True}),
+        serving={"mail": 2, "idle": 0},
+        overdue={"nightly": 90.0},
+        integrating=Integrating(by_status={"active": 4}, expiry=-2.5, down={"lantern": True}, lapsing={"lantern": 5}),
     )
     found = values(Meter(), sight)
     assert found["jobs", "mail", "queued"] == 7
     assert found["queue_paused", "mail"] == 1
     assert (found["queue_oldest_seconds", "mail"], found["queue_oldest_seconds", "idle"]) == (9, 0)
     assert found["workers",] == 3
+    assert (found["queue_workers", "mail"], found["queue_workers", "idle"]) == (2, 0)
+    assert found["cron_overdue_seconds", "nightly"] == 90
+    assert found["integrations_lapsing", "lantern"] == 5
     assert (found["limit_waiting", "crm"], found["limit_open_breakers", "crm"]) == (4, 1)
     assert found["limit_open_breakers", "mail"] == 0
     assert found["integrations", "active"] == 4

@@ -33,6 +33,9 @@ class Memory:
         self.seen += [chosen] if chosen else []
         return chosen
 
+    async def doubts(self) -> list[str]:
+        return []
+
 
 async def test_a_new_store_gets_all_steps_at_once() -> None:
     schema = Memory()

@@ -41,9 +41,11 @@ async def test_the_store_is_shown_as_it_is(site: Site, world: World) -> None:
     found = values(answer.text)
     assert found["lamplighter_jobs", "mail", "queued"] == 2
     assert found["lamplighter_queue_paused", "mail"] == 1
+    assert found["lamplighter_queue_workers", "mail"] == 0
     assert found["lamplighter_integrations", "active"] == 1
     assert 0 < found["lamplighter_integration_nearest_expiry_seconds",] <= 3600
     assert found["lamplighter_provider_down", "lantern-drive"] == 0
+    assert found["lamplighter_integrations_lapsing", "lantern-drive"] == 0
     assert found["lamplighter_store_operation_seconds_count", "add"] >= 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from types import MappingProxyType
 
@@ -74,6 +74,20 @@ class Crons:
         """What workers tell."""
         records = await self._store.records(tick.KIND, now=now)
         return {one.name: read for one in records if (read := tick.read_told(one)) is not None}
+
+
+async def overdue(store: Store, *, now: datetime) -> dict[str, timedelta]:
+    """How long ago the next slot of each schedule passed, and no worker has looked at it since.
+
+    Nothing where it is yet to come, or the schedule is paused.
+    """
+    paused = {name for name, one in (await pause.pauses(store, now=now)).items() if one.until is None}
+    records = await store.records(tick.KIND, now=now)
+    told = {one.name: read for one in records if (read := tick.read_told(one)) is not None}
+    return {
+        name: timedelta() if name in paused else max(timedelta(), now - from_us(one.next))
+        for name, one in sorted(told.items())
+    }
 
 
 def _view(name: str, told: Told, paused: pause.Pause | None, now: datetime, slots: int) -> CronView:

@@ -15,6 +15,7 @@ from lamplighter.cli import (
     config,
     crons,
     dead,
+    doctor,
     fairness,
     imports,
     integrations,
@@ -80,6 +81,7 @@ cli.add_typer(keys.group, name="keys")
 cli.add_typer(admin.group, name="admin")
 cli.command("migrate")(migrate.migrate)
 cli.command("config")(config.config)
+cli.command("doctor")(doctor.doctor)
 bench.group.command("fairness")(fairness.fairness)
 bench.group.command("refresh")(refresh.refresh)
 cli.add_typer(bench.group, name="bench")

@@ -79,6 +79,18 @@ def of_store(sight: Sight) -> Iterator[Metric]:
         "queue_paused", "Whether a queue is paused.", ("queue",), {(one.queue,): int(one.paused) for one in sight.stats}
     )
     yield _gauge("workers", "Workers that are alive.", (), {(): sight.workers})
+    yield _gauge(
+        "queue_workers",
+        "Workers that are alive, take jobs of a queue, and do not stop.",
+        ("queue",),
+        {(queue,): n for queue, n in sight.serving.items()},
+    )
+    yield _gauge(
+        "cron_overdue_seconds",
+        "How long ago a slot of a schedule passed that no worker has looked at; 0 if it is yet to come, or paused.",
+        ("name",),
+        {(name,): seconds for name, seconds in sight.overdue.items()},
+    )
     waiting, shut = Counter[Labels](), Counter[Labels]()
     for gate in sight.gates:
         limit = (gate.key.partition(":")[0],)
@@ -129,6 +141,12 @@ def _of_integrations(all_: Integrating) -> Iterator[Metric]:
         "In how many seconds the first access token of an active integration expires; negative: it has.",
         (),
         {} if all_.expiry is None else {(): all_.expiry},
+    )
+    yield _gauge(
+        "integrations_lapsing",
+        "Active integrations whose access token ends within two minutes, or has, and whose refresh is late.",
+        ("provider",),
+        {(provider,): n for provider, n in all_.lapsing.items()},
     )
     down = {(provider,): int(is_down) for provider, is_down in all_.down.items()}
     yield _gauge("provider_down", "Whether a provider is left alone, because it does not answer.", ("provider",), down)

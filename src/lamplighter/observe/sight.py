@@ -15,19 +15,26 @@ class Integrating(Struct, frozen=True, kw_only=True):
     """How the integrations are.
 
     `expiry`: in how many seconds the first of their access tokens expires; negative: it has; None: there is none.
-    `down`: by provider, whether it is left alone because it does not answer.
+    `down`: by provider, whether it is left alone because it does not answer. `lapsing`: how many of their tokens are
+    about to end, with a refresh that is late.
     """
 
     by_status: Mapping[str, int]
     expiry: float | None
     down: Mapping[str, bool]
+    lapsing: Mapping[str, int] = {}
 
 
 class Sight(Struct, frozen=True, kw_only=True):
-    """All of it, as of `now`."""
+    """All of it, as of `now`.
+
+    `serving`: by queue, how many workers take its jobs. `overdue`: by schedule, seconds since a slot that nobody saw.
+    """
 
     now: datetime
     stats: Sequence[QueueStats]
     gates: Sequence[GateView]
     workers: int
+    serving: Mapping[str, int] = {}
+    overdue: Mapping[str, float] = {}
     integrating: Integrating | None = None

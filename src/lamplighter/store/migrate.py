@@ -53,6 +53,9 @@ class Schema(Protocol):
         `choose` is asked: of several that migrate at once, one takes each step.
         """
 
+    async def doubts(self) -> list[str]:
+        """A sentence for each setting of the server that may lose jobs. Changes nothing."""
+
 
 def read_steps(package: str) -> dict[Step, str]:
     """The steps in the folder `migrations` of a package, in order, each with its script."""

@@ -22,6 +22,7 @@ from lamplighter.integrations.notices.message import Message, Target
 from lamplighter.integrations.notices.wording import Telling, as_html
 
 TIMEOUT = 30  # seconds for each answer of the server
+GREETING = 5  # seconds, where somebody waits
 ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")  # RFC 3463
 
 
@@ -75,6 +76,25 @@ class MailSender:
             )
         except (SMTPException, OSError) as error:
             _explain(error)
+
+
+async def greet(smtp_url: Secret) -> None:
+    """Connect and log in, and send nothing. Raises Undelivered, without the server's words."""
+    server = Server.from_url(smtp_url)
+    client = aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        username=server.user,
+        password=server.password.reveal() if server.password else None,
+        use_tls=server.speaks_tls,
+        start_tls=server.starts_tls,
+        timeout=GREETING,
+    )
+    try:
+        async with client:
+            pass
+    except (SMTPException, OSError) as error:
+        _explain(error)
 
 
 def mail_of(message: Message, telling: Telling, sender: str, address: str) -> EmailMessage:

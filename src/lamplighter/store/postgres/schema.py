@@ -32,6 +32,9 @@ OCCUPIED = """
 SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = $1::text::regnamespace)
     OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = $1::text::regnamespace)
 """
+SAFETY = """
+SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name
+"""
 
 
 class PostgresSchema:
@@ -65,6 +68,15 @@ class PostgresSchema:
             if steps:
                 await self._take(connection, steps)
             return steps
+
+    async def doubts(self) -> list[str]:
+        async with self._connected() as connection:
+            off = [row["name"] for row in await connection.fetch(SAFETY) if row["setting"] == "off"]
+        return [
+            f"the server of {self._place.shown} has {name} off, so a crash of its machine may lose or damage jobs: "
+            "set it to on."
+            for name in off
+        ]
 
     async def prepare(self) -> None:
         """Make the tables in a new schema; refuse one that does not fit.

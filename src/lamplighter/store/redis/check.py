@@ -34,6 +34,11 @@ async def check(link: Link, where: str) -> None:
         _log.warning("%s", warning)
 
 
+async def doubts(link: Link, where: str) -> list[str]:
+    """The warnings of a server, asked for by themselves."""
+    return warnings(await _info(link), await _save_points(link), where)
+
+
 def number_of(schema: bytes, where: str) -> int:
     """The number of a schema.
 

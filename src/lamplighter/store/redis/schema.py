@@ -11,7 +11,7 @@ from typing import Self
 
 from lamplighter.core.secret import redact_url
 from lamplighter.store.migrate import Choose, Step
-from lamplighter.store.redis.check import NEWEST, number_of
+from lamplighter.store.redis.check import NEWEST, doubts, number_of
 from lamplighter.store.redis.link import Link
 from lamplighter.store.redis.scripts import script
 from lamplighter.store.redis.url import parse
@@ -47,6 +47,10 @@ class RedisSchema:
             if steps:
                 await link.run(script("open"), NEWEST, again=True)
             return steps
+
+    async def doubts(self) -> list[str]:
+        async with self._linked() as link:
+            return await doubts(link, self._shown)
 
     @asynccontextmanager
     async def _linked(self) -> AsyncIterator[Link]:

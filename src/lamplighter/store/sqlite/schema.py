@@ -61,6 +61,9 @@ class SqliteSchema:
     async def take(self, choose: Choose) -> list[Step]:
         return await asyncio.to_thread(self._take, choose)
 
+    async def doubts(self) -> list[str]:
+        return []  # there is no server
+
     def prepare(self) -> None:
         """Make the tables in a new file; refuse a file that does not fit.
 

@@ -24,7 +24,7 @@ class PrometheusServer(PrivateServer):
         super().__init__()
         scraped = json.dumps([{"targets": list(targets)}])
         (self.folder / "prometheus.yml").write_text(
-            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+            "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
             f"scrape_configs:\n  - job_name: lamplighter\n    static_configs: {scraped}\n{extra}"
         )
 
@@ -56,7 +56,8 @@ class PrometheusServer(PrivateServer):
 
 @contextmanager
 def private_prometheus(targets: Sequence[str], extra: str = "") -> Iterator[PrometheusServer]:
-    """It scrapes these (`host:port`), for as long as the block lasts. `extra`: YAML of more scrape configurations.
+    """It scrapes these (`host:port`), for as long as the block lasts. `extra`: YAML of more scrape configurations,
+    and of what may follow them in the file.
 
     Raises:
         MissingServer: it is not on this machine.

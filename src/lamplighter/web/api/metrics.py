@@ -14,6 +14,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lamplighter.app import App
+from lamplighter.app.crons import overdue
+from lamplighter.families.doctor.tokens import lapsing
 from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.integrations.service import Service
 from lamplighter.observe.sight import Integrating, Sight
@@ -66,20 +68,24 @@ async def _look(given: Given) -> _Seen:
         stats=stats,
         gates=gates,
         workers=len(workers),
+        serving={one.queue: sum(w.serves(one.queue) and not w.told.stopping for w in workers) for one in stats},
+        overdue={name: late.total_seconds() for name, late in (await overdue(app.store, now=app.clock())).items()},
         integrating=None if ours is None else await _integrating(app, ours),
     )
     return _Seen(sight, monotonic() + GOOD_FOR)
 
 
 async def _integrating(app: App[object], ours: Service) -> Integrating:
-    counts, first, providers, down = await asyncio.gather(
+    counts, first, providers, down, late = await asyncio.gather(
         ours.integrations.counts(),
         ours.integrations.first_expiry(),
         ours.registrations.all(),
         ours.database.read(left_alone),
+        ours.database.read(lambda connection: lapsing(connection, app.clock())),
     )
     return Integrating(
         by_status={str(status): n for status, n in counts.items()},
         expiry=None if first is None else (first - app.clock()).total_seconds(),
         down={one.slug: one.slug in down for one in providers},
+        lapsing={one.slug: late.get(one.slug, 0) for one in providers},
     )
