@@ -27,7 +27,18 @@ from lamplighter.web import Caller, Role, dashboard
 AT = "/admin/queues"
 OTHER = "tidewater-clinic"
 LOOKERS = {role.value: Caller(user_id=f"auth|{role}", role=role, tenants=frozenset({TENANT})) for role in Role}
-PAGES = ("/", "/queues", "/queues/exports", "/jobs", "/failures", "/crons", "/workers", "/limits", "/tenants")
+PAGES = (
+    "/",
+    "/alerts",
+    "/queues",
+    "/queues/exports",
+    "/jobs",
+    "/failures",
+    "/crons",
+    "/workers",
+    "/limits",
+    "/tenants",
+)
 WITH_INTEGRATIONS = ("/integrations", "/notifications", "/audit")
 PLACES_OF_CODE = r"<(script|style)(?![^>]*\ssrc=)[\s>]|\sstyle=|\son[a-z]+=|javascript:"
 

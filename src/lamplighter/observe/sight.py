@@ -24,10 +24,11 @@ class Integrating(Struct, frozen=True, kw_only=True):
 
 
 class Sight(Struct, frozen=True, kw_only=True):
-    """All of it, as of `now`."""
+    """All of it, as of `now`. `alerts`: how many fire, by rule and severity; None: nobody looks."""
 
     now: datetime
     stats: Sequence[QueueStats]
     gates: Sequence[GateView]
     workers: int
     integrating: Integrating | None = None
+    alerts: Mapping[tuple[str, str], int] | None = None

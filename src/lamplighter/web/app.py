@@ -22,6 +22,7 @@ from lamplighter.web import errors
 from lamplighter.web.actions import Actions
 from lamplighter.web.api import (
     access_tokens,
+    alerts,
     audit,
     bulk,
     callback,
@@ -53,7 +54,22 @@ from lamplighter.web.describing.describe import ABOUT, describe, routes_of
 from lamplighter.web.given import Given, Identify, Integrating
 from lamplighter.web.watch import Watches
 
-NOUNS = (bulk, crons, enqueue, events, history, job_actions, jobs, limits, queues, results, shares, tenants, workers)
+NOUNS = (
+    alerts,
+    bulk,
+    crons,
+    enqueue,
+    events,
+    history,
+    job_actions,
+    jobs,
+    limits,
+    queues,
+    results,
+    shares,
+    tenants,
+    workers,
+)
 WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications, providers)
 
 

@@ -27,6 +27,7 @@ from lamplighter.web.cross_site import SameOrigin
 from lamplighter.web.given import Given, Identify, Integrating
 from lamplighter.web.page_headers import PageHeaders
 from lamplighter.web.pages import (
+    alerts,
     audit,
     crons,
     failures,
@@ -43,7 +44,7 @@ from lamplighter.web.pages import (
 from lamplighter.web.pages import refused as refused_pages
 from lamplighter.web.signin.login import Door, login_router
 
-NOUNS = (overview, history, queues, jobs, failures, crons, workers, limits, tenants)
+NOUNS = (overview, alerts, history, queues, jobs, failures, crons, workers, limits, tenants)
 WITH_INTEGRATIONS = (integrations, notifications, audit)
 STATIC = Path(__file__).parent / "static"
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lamplighter.app import App
+from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.integrations.service import Service
 from lamplighter.observe.sight import Integrating, Sight
@@ -57,6 +58,7 @@ async def _sight(request: Request, given: Given) -> Sight:
 
 
 async def _look(given: Given) -> _Seen:
+    alerting = given.app.part(Alerting)
     app, ours = given.app, given.integrating and given.integrating.tokens.service
     stats, gates, workers = await asyncio.gather(
         app.store.stats(), app.store.gates(limit=GATES, now=app.clock()), app.workers()
@@ -67,6 +69,7 @@ async def _look(given: Given) -> _Seen:
         gates=gates,
         workers=len(workers),
         integrating=None if ours is None else await _integrating(app, ours),
+        alerts=None if alerting is None else await alerting.firing(),
     )
     return _Seen(sight, monotonic() + GOOD_FOR)
 

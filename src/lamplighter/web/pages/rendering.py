@@ -28,6 +28,7 @@ LONGEST_JSON = 20_000  # characters of arguments or a result that a page shows
 
 NAV = (
     ("", "Overview"),
+    ("alerts", "Alerts"),
     ("queues", "Queues"),
     ("jobs", "Jobs"),
     ("failures", "Failures"),
@@ -53,6 +54,8 @@ DID = {
     "closed": "The breaker is closed: jobs of this key go on.",
     "refreshed": "Refreshed: the integration has new tokens.",
     "checked": "Checked: this is what the provider said.",
+    "silenced": "Silenced: nobody is told of that until it is over, or you end it.",
+    "unsilenced": "The silence has ended: what still fires is told.",
     "nothing": "Nothing was changed: it has moved on meanwhile, or cannot be changed in that way.",
 }
 
