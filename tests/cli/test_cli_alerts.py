@@ -60,8 +60,7 @@ def test_the_rules_in_force_are_shown(cli: Program, tmp_path: Path) -> None:
 
 
 def test_a_silence_without_end_is_refused(cli: Program, firing: None) -> None:
-    for lasting in ("soon", "40d"):
-        assert cli("alerts", "silence", "*", "--for", lasting, "--reason", "x").code == 2
+    assert cli("alerts", "silence", "*", "--for", "40d", "--reason", "x").code == 2
 
 
 async def test_a_test_message_goes_to_every_operator_and_says_what_came_of_it(cli: Program, tmp_path: Path) -> None:

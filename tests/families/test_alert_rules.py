@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.families.alert_rows import PAGE, rows
 
 from lamplighter.app.why.sight import WorkerSeen
 from lamplighter.core.config import Settings
@@ -16,7 +17,7 @@ from lamplighter.core.limit import gate_rule
 from lamplighter.core.model import QueueStats
 from lamplighter.engine.lease import Presence
 from lamplighter.families.alerting.kinds import AnyRule, Bad
-from lamplighter.families.alerting.rules import rules_in_force, runbook_of, shipped
+from lamplighter.families.alerting.rules import KINDS, rules_in_force, runbook_of, shipped
 from lamplighter.families.alerting.sight import Answering, Disk, Due, Seen
 from lamplighter.observe.history.slot import Tally
 
@@ -92,6 +93,12 @@ def test_these_rules_ship() -> None:
     assert set(shipped()) == set(RULES) == NAMES
     critical = {name for name, one in RULES.items() if one.severity == "critical"}
     assert critical == {"no-worker", "tokens-about-to-lapse", "disk-nearly-full", "store-trouble"}
+
+
+def test_the_reference_has_the_rules_that_ship_and_all_kinds() -> None:
+    lines = PAGE.read_text().splitlines()
+    assert [line for line in lines if line.startswith(tuple(f"| `{name}`" for name in NAMES))] == rows()
+    assert {line.split("`")[1] for line in lines if line.startswith("| `")} == NAMES | set(KINDS)
 
 
 def test_what_cannot_be_seen_says_nothing() -> None:
