@@ -110,7 +110,7 @@ async def test_a_queue_without_worker_is_told_of_though_none_lives_and_is_well_o
     first, second = (mail.get_body(("plain",)) for mail in post.mails)
     assert first is not None
     assert second is not None
-    assert "1 wait in queue mail, and no worker serves it." in first.get_content()
+    assert "1 job in line in queue mail, and no worker serves it." in first.get_content()
     assert "docs/runbooks/no-worker.md" in first.get_content()
     assert "To do:    Nothing." in second.get_content()
 
@@ -225,7 +225,7 @@ async def test_an_app_without_tables_says_it_in_its_log_and_shows_it(
             clock.advance(60)
         assert [one.state for one in await alerting.board.alerts()] == ["firing"]
         assert (await alerting.firing())["no-worker", "critical"] == 1
-    assert "Alert no-worker of mail fires: 1 wait in queue mail" in caplog.text
+    assert "Alert no-worker of mail fires: 1 job in line in queue mail" in caplog.text
 
 
 async def test_what_goes_wrong_in_one_look_does_not_end_them(

@@ -118,11 +118,10 @@ class Dead(Looking, frozen=True, kw_only=True, tag="dead"):
 
     def of(self, queue: str, tally: Tally) -> Iterator[Bad]:
         if tally.failed > self.above:
-            jobs = "job" if tally.failed == 1 else "jobs"
             yield Bad(
                 queue,
                 tally.failed,
-                f"{tally.failed:,} {jobs} of queue {queue} failed for good within {format_duration(self.within)}.",
+                f"{_jobs(tally.failed)} of queue {queue} failed for good within {format_duration(self.within)}.",
             )
 
 
@@ -170,7 +169,7 @@ class Unserved(Rule, frozen=True, kw_only=True, tag="unserved"):
             return None
         serving = [one for one in seen.workers if one.is_alive(seen.now) and not one.told.stopping]
         return [
-            Bad(one.queue, one.queued, f"{one.queued:,} wait in queue {one.queue}, and no worker serves it.")
+            Bad(one.queue, one.queued, f"{_jobs(one.queued)} in line in queue {one.queue}, and no worker serves it.")
             for one in seen.stats
             if one.queued and not any(worker.serves(one.queue) for worker in serving)
         ]
@@ -202,7 +201,7 @@ class Shut(Rule, frozen=True, kw_only=True, tag="shut"):
         if seen.gates is None or seen.down is None:
             return None
         gates = [
-            Bad(one.key, one.waiting, f"The breaker of {one.key} is {one.state}; {one.waiting:,} jobs wait for it.")
+            Bad(one.key, one.waiting, f"The breaker of {one.key} is {one.state}; {_jobs(one.waiting)} before it.")
             for one in seen.gates
             if one.state != "closed"
         ]
@@ -294,6 +293,10 @@ AnyRule = Failing | Dead | Late | Waiting | Unserved | Missed | Shut | Lapsing |
 def windows(rules: Sequence[AnyRule]) -> set[timedelta]:
     """How far back the past of queues is wanted."""
     return {back for one in rules if one.enabled and (back := one.looks_back)}
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job{'' if count == 1 else 's'}"
 
 
 def _long(seconds: float) -> str:
