@@ -19,8 +19,9 @@ from lamplighter import App, Ctx
 from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import StoreUnavailable
-from lamplighter.families.alerting.alerting import AlertFamily, Alerting
+from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.families.alerting.course import State
+from lamplighter.families.alerts import AlertFamily
 from lamplighter.families.notify import NotifyFamily
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.storage.tables import alert_deliveries

@@ -97,7 +97,7 @@ def test_these_rules_ship() -> None:
 
 def test_the_reference_has_the_rules_that_ship_and_all_kinds() -> None:
     lines = PAGE.read_text().splitlines()
-    assert [line for line in lines if line.startswith(tuple(f"| `{name}`" for name in NAMES))] == rows()
+    assert [line for line in lines if "| warning |" in line or "| critical |" in line] == rows()
     assert {line.split("`")[1] for line in lines if line.startswith("| `")} == NAMES | set(KINDS)
 
 

@@ -160,17 +160,6 @@ class Alerting:
             await asyncio.sleep(self._app.settings.alerts_every.total_seconds())
 
 
-class AlertFamily:
-    """Has every process that opens an app look whether something is to be alerted of, and tell operators.
-
-    `lamplighter web` looks also without it; workers look with it alone.
-    """
-
-    def __init__(self, app: App[Any], tokens: TokenFamily | None = None) -> None:
-        self.alerting = Alerting(app, tokens)
-        app.lifespan(self.alerting.running)
-
-
 def _tell_the_log(move: Move) -> None:
     before, after, _ = move
     was = None if before is None else before.state
