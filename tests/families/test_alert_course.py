@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select
 
 from lamplighter.families.alerting.board import Board, RecordBoard
 from lamplighter.families.alerting.course import Alert, Found, Move, moves
-from lamplighter.families.alerting.kinds import Bad, Unserved
+from lamplighter.families.alerting.kinds import Bad, DiskFull, Rule, Unserved
 from lamplighter.families.alerting.table_board import TableBoard
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.migrate import upgrade
@@ -42,7 +42,7 @@ class Story:
         self.known: dict[tuple[str, str], Alert] = {}
         self.silenced = False
 
-    def look(self, at: float, found: Found, rule: Unserved = RULE) -> list[Move]:
+    def look(self, at: float, found: Found, rule: Rule = RULE) -> list[Move]:
         now = START + timedelta(seconds=at)
         went = moves(self.known, [rule], found, calm=CALM, now=now, is_silenced=lambda _: self.silenced)
         for before, after, _ in went:
@@ -52,7 +52,7 @@ class Story:
                 del self.known[before.rule, before.subject]
         return went
 
-    def told(self, at: float, found: Found, rule: Unserved = RULE) -> list[str]:
+    def told(self, at: float, found: Found, rule: Rule = RULE) -> list[str]:
         return [move.event for move in self.look(at, found, rule) if move.event]
 
     def state(self) -> str | None:
@@ -81,6 +81,19 @@ def test_one_good_look_resolves_nothing() -> None:
     story.look(60, bad("mail"))
     assert [story.told(at, found) for at, found in ((75, WELL), (80, bad("mail")), (95, WELL), (100, WELL))] == [[]] * 4
     assert story.state() == "firing"
+
+
+def test_a_disk_that_other_machines_do_not_see_is_not_resolved_by_them() -> None:
+    story, rule = Story(), DiskFull(name="no-worker", below=0.1, below_gb=5)
+    story.look(0, bad("a:/data"), rule)
+    for at in range(0, 300, 30):
+        story.look(at + 10, WELL, rule)
+        story.look(at + 29, WELL, rule)
+        story.look(at + 30, bad("a:/data"), rule)
+        assert story.state() == "firing"
+    for at in (310, 340, 370):
+        story.look(at, WELL, rule)
+    assert story.state() == "resolved"
 
 
 def test_what_cannot_be_seen_stays_as_it_is() -> None:

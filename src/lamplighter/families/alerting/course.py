@@ -136,6 +136,7 @@ def _good(
 ) -> Iterator[tuple[Alert, Alert | None]]:
     unseen = {rule.name for rule in rules if rule.enabled and found.get(rule.name) is None}
     bad = {(name, one.subject) for name, several in found.items() for one in several or ()}
+    calms = {rule.name: calm * rule.calms for rule in rules}
     for key, before in known.items():
         if before.is_live and key not in bad and before.rule not in unseen:
-            yield before, when_good(before, calm, now)
+            yield before, when_good(before, calms.get(before.rule, calm), now)

@@ -45,7 +45,8 @@ class Rule(
     """What all kinds have. `lasts`: how long it has to be bad before anybody is told. `only` and `without`: of which
     subjects, as patterns such as `mail-*`."""
 
-    about: ClassVar[str] = "queue"
+    calms: ClassVar[int] = 1
+    """For how many intervals it has to be well until it is resolved."""
 
     name: str
     severity: Severity = "warning"
@@ -178,7 +179,6 @@ class Unserved(Rule, frozen=True, kw_only=True, tag="unserved"):
 class Missed(Rule, frozen=True, kw_only=True, tag="missed"):
     """A schedule's slot has been over for longer than that, and nobody made its job."""
 
-    about: ClassVar[str] = "schedule"
     above: timedelta
 
     def find(self, seen: Seen) -> Iterable[Bad] | None:
@@ -194,8 +194,6 @@ class Missed(Rule, frozen=True, kw_only=True, tag="missed"):
 
 class Shut(Rule, frozen=True, kw_only=True, tag="shut"):
     """The breaker of a limit's key is open, or a provider is left alone."""
-
-    about: ClassVar[str] = "provider or limit"
 
     def find(self, seen: Seen) -> Iterable[Bad] | None:
         if seen.gates is None or seen.down is None:
@@ -215,7 +213,6 @@ class Shut(Rule, frozen=True, kw_only=True, tag="shut"):
 class Lapsing(Rule, frozen=True, kw_only=True, tag="lapsing"):
     """A token ends within that, and its refresh is late."""
 
-    about: ClassVar[str] = "provider"
     within: timedelta
 
     def find(self, seen: Seen) -> Iterable[Bad] | None:
@@ -235,7 +232,6 @@ class Lapsing(Rule, frozen=True, kw_only=True, tag="lapsing"):
 class Refused(Rule, frozen=True, kw_only=True, tag="refused"):
     """More than so many integrations of a provider lost their access: revoked, expired, or refused."""
 
-    about: ClassVar[str] = "provider"
     above: Count
     within: timedelta
 
@@ -252,7 +248,7 @@ class Refused(Rule, frozen=True, kw_only=True, tag="refused"):
 class DiskFull(Rule, frozen=True, kw_only=True, tag="disk"):
     """Less than a share is free where the store's file or the journal is, and less than so many gigabytes."""
 
-    about: ClassVar[str] = "folder"
+    calms: ClassVar[int] = 4  # other machines, which look too, do not see this disk, and would say that it is well
     below: Share
     below_gb: Annotated[float, Meta(ge=0)]
 
@@ -273,7 +269,6 @@ class DiskFull(Rule, frozen=True, kw_only=True, tag="disk"):
 class StoreTrouble(Rule, frozen=True, kw_only=True, tag="store"):
     """The store does not answer, or one call in a hundred takes longer than that."""
 
-    about: ClassVar[str] = "store"
     above: timedelta
 
     def find(self, seen: Seen) -> Iterable[Bad] | None:

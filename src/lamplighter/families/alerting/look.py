@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from socket import gethostname
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -50,14 +51,13 @@ class Looker:
 
     async def look(self, rules: Sequence[AnyRule]) -> Seen:
         """A sight for these rules. What cannot be seen is not in it."""
+        now = self._app.clock()  # what is seen is as of then, or later
         store, service, disks = await asyncio.gather(
             self._store(rules), self._service(rules), asyncio.to_thread(self._disks)
         )
-        p99 = self._calls.p99()
-        answering = store["store"]
         return Seen(
-            now=self._app.clock(),
-            **store | {"store": Answering(answering, p99)},
+            now=now,
+            **store | {"store": Answering(store["store"], self._calls.p99())},
             down=service and service.down,
             lapsing=service and service.lapsing,
             refused=service and service.refused,
@@ -116,7 +116,7 @@ class Looker:
                 device = folder.stat().st_dev
             except OSError:
                 continue
-            found.setdefault((device, usage.total), Disk(str(folder), usage.free, usage.total))
+            found.setdefault((device, usage.total), Disk(f"{gethostname()}:{folder}", usage.free, usage.total))
         return list(found.values())
 
     def _folders(self) -> list[Path]:

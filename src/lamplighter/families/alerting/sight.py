@@ -25,7 +25,7 @@ class Due(NamedTuple):
 
 
 class Disk(NamedTuple):
-    """What is free where a folder is, and how much there is in all, in bytes."""
+    """What is free where a folder is, `host:/path`, and how much there is in all, in bytes."""
 
     folder: str
     free: int
