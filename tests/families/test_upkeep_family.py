@@ -67,7 +67,7 @@ async def test_what_is_older_than_the_settings_say_is_forgotten_and_the_span_tha
         handle = await upkeep.forget.enqueue()
         async with app.worker() as worker:
             await app.until_idle(worker)
-        assert await handle.result() == {"spans": 3, "notices": 1, "messages": 0, "audit": 0}
+        assert await handle.result() == {"spans": 3, "notices": 1, "messages": 0, "alerts": 0, "audit": 0}
         assert await counts(tokens.service) == before | {"lamp_health_spans": 2, "lamp_notices": 0}
         [view] = await tokens.service.healths.of([(await tokens.service.integrations.page())[0].id])
         assert view.health == "healthy"

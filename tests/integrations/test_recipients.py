@@ -75,7 +75,7 @@ async def test_what_a_recipient_hears_of_by_default_is_what_it_can_do_something_
     assert (await ours.recipients.add("t-1", "email", "ada@example.com")).recipient.events == FOR_TENANTS
     operator = (await ours.recipients.add(None, "email", "ada@example.com")).recipient
     assert operator.events == FOR_OPERATORS
-    assert set(FOR_OPERATORS) - set(FOR_TENANTS) == {"integration.error"}
+    assert set(FOR_OPERATORS) - set(FOR_TENANTS) == {"integration.error", "alert.firing", "alert.resolved"}
 
 
 @pytest.mark.parametrize(("channel", "where"), ADDRESSES)

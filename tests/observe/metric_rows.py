@@ -19,6 +19,7 @@ EVERYTHING = Sight(
     gates=(),
     workers=0,
     integrating=Integrating(by_status={}, expiry=None, down={}),
+    alerts={},
 )
 
 

@@ -21,13 +21,25 @@ from tests.web.site import served
 from lamplighter import App, Ctx, Rate, exponential
 from lamplighter.core.config import Settings
 from lamplighter.core.model import JobView, State, Where
+from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.web import Caller, Role, dashboard
 
 AT = "/admin/queues"
 OTHER = "tidewater-clinic"
 LOOKERS = {role.value: Caller(user_id=f"auth|{role}", role=role, tenants=frozenset({TENANT})) for role in Role}
-PAGES = ("/", "/queues", "/queues/exports", "/jobs", "/failures", "/crons", "/workers", "/limits", "/tenants")
+PAGES = (
+    "/",
+    "/alerts",
+    "/queues",
+    "/queues/exports",
+    "/jobs",
+    "/failures",
+    "/crons",
+    "/workers",
+    "/limits",
+    "/tenants",
+)
 WITH_INTEGRATIONS = ("/integrations", "/notifications", "/audit")
 PLACES_OF_CODE = r"<(script|style)(?![^>]*\ssrc=)[\s>]|\sstyle=|\son[a-z]+=|javascript:"
 
@@ -137,6 +149,7 @@ async def running_board(
     """A dashboard for as long as the block lasts."""
     app = App(settings=Settings(store=store))
     tokens = TokenFamily(app) if integrating else None
+    Alerting(app, tokens)
     jobs = Jobs(app)
     pages = dashboard(app, identify=identify, tokens=tokens, login_url=login_url)
     with socket.create_server(("127.0.0.1", 0)) as listener:

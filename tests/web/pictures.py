@@ -20,13 +20,20 @@ from tests.web.browser import PHONE, Scheme, looking, running_browser
 from lamplighter.core.model import State, Where
 from lamplighter.demo.settle import settle
 from lamplighter.demo.world import World, running_world
+from lamplighter.families.alerting.alerting import Alerting
+from lamplighter.families.alerting.kinds import Bad
 from lamplighter.families.health import check_now
 from lamplighter.observe.history.slot import ALL, Levels, Tally, closed, write
 from lamplighter.observe.history.steps import TENS, record_of
 from lamplighter.store.base import Store
 
 TENANTS = (TENANT, OTHER, "north-pier")
-NAMES = ("overview", "queues", "jobs", "failures", "crons", "workers", "limits", "tenants")
+NAMES = ("overview", "alerts", "queues", "jobs", "failures", "crons", "workers", "limits", "tenants")
+ALERTS: dict[str, list[Bad]] = {  # as it is then
+    "breaker-open": [Bad("provider:lantern", 4, "")],
+    "cron-missed": [],
+    "no-worker": [Bad("exports", 4, ""), Bad("mail", 64, "")],
+}
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = """root => document.querySelectorAll(".traceback span").forEach(
     line => { line.textContent = line.textContent.replace(root, "/srv/app"); })"""  # whose machine this is, is no news
@@ -42,7 +49,8 @@ async def take_all(folder: Path) -> None:
             running_browser() as browser,
         ):
             pages = await _integrate(board, world) | await _work(board)
-            async with board.app.worker(concurrency=10, queues=["crawls"]):
+            alerting = await _alert(board)
+            async with board.app.worker(concurrency=10, queues=["crawls"]), alerting.running():
                 await _until_running(board)
                 await _take(browser, board, pages, folder)
     _compress(folder)
@@ -77,6 +85,21 @@ async def _work(board: Board) -> dict[str, str]:
     await app.enqueue(jobs.export.using(tenant=TENANT).draft(f"outbox-{n}") for n in range(4))
     paths = {name: "/" if name == "overview" else f"/{name}" for name in NAMES}
     return paths | {"queue": "/queues/mail", "job": f"/jobs/{failed[-1].id}"}
+
+
+async def _alert(board: Board) -> Alerting:
+    """Some that fire, of which one is silenced, and one that is over."""
+    alerting = board.app.part(Alerting)
+    assert alerting is not None
+    now, rules = board.app.clock(), [one for one in alerting.rules if one.name in ALERTS]
+    await alerting.board.silence(
+        "no-worker", "mail", timedelta(hours=2), reason="it moves house", user_id="operator:ada"
+    )
+    missed = {"cron-missed": [Bad("nightly", 300, "Schedule nightly made no job at its slot 5m ago.")]}
+    for ago, found in ((15, ALERTS | missed), (10, ALERTS | missed), (8, ALERTS), (5, ALERTS)):
+        then = now - timedelta(minutes=ago)
+        await alerting.board.advance(rules, found, calm=timedelta(seconds=15), now=then)
+    return alerting
 
 
 async def _remember(store: Store, now: datetime) -> None:

@@ -61,7 +61,7 @@ async def test_a_viewer_sees_no_buttons_and_is_refused_what_they_would_do(board:
     await board.app.gates.open("provider:lantern")
     pages = (*PAGES, f"/jobs/{failed.id}", f"/jobs/{waiting.id}")
     actions = {action for path in pages for action in buttons(await board.page(path, "operator"))}
-    assert len(actions) == 7
+    assert len(actions) == 8
     for path in pages:
         assert buttons(await board.page(path, "viewer")) == []
     for action in actions:

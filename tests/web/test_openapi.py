@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from tests.web.reference import rows
 from tests.web.site import API, Site
 
 from lamplighter import Ctx
+from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.integrations.integration import Integration
 
 C = Ctx[None]
@@ -94,6 +96,8 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
     app.limit("drive", running=2)
     await app.gates.open("drive:a")
     handle = await report.using(tenant=TENANT).enqueue()
+    alerting = Alerting(app, site.inside.tokens)
+    silence = await alerting.board.silence("*", "*", timedelta(hours=1), reason="known", user_id="auth|5")
     action = await site.ask("superadmin", "POST", "/jobs/bulk", BODIES["bulk.do_to_many"] | {"preview": False})
     return {
         "tenant_id": TENANT,
@@ -103,6 +107,7 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
         "queue": "reports",
         "key": "drive:a",
         "notice_id": "n-0",
+        "silence_id": silence.id,
         "action_id": action.json()["data"]["id"],
     }
 
@@ -115,6 +120,7 @@ NOT_NOW = {  # what there is no occasion for: the job is done, the action over, 
     "workers.drain",
 }
 BODIES: dict[str, Any] = {
+    "alerts.silence": {"rule": "late", "seconds": 60, "reason": "known"},
     "limits.penalize": {"seconds": 1},
     "tenants.weigh": {"weight": 2},
     "bulk.do_to_many": {"action": "retry", "where": {"names": ["nothing"]}, "preview": True},

@@ -11,6 +11,7 @@ import typer
 
 from lamplighter.cli import (
     admin,
+    alerts,
     bench,
     config,
     crons,
@@ -77,6 +78,7 @@ cli.add_typer(crons.group, name="crons")
 cli.add_typer(workers.group, name="workers")
 integrations.group.add_typer(recipients.group, name="recipients")
 cli.add_typer(integrations.group, name="integrations")
+cli.add_typer(alerts.group, name="alerts")
 cli.add_typer(keys.group, name="keys")
 cli.add_typer(admin.group, name="admin")
 cli.command("migrate")(migrate.migrate)

@@ -17,6 +17,7 @@ from msgspec import Struct
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
 from lamplighter.core.setting import (
+    FILE,
     FOLDER,
     HOST,
     KEYS,
@@ -100,6 +101,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_failed_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_history: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=90)
     keep_audit: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=400)
+    alerts_rules: Annotated[Path | None, FILE] = None
+    alerts_every: Annotated[timedelta, span("0.1s", "10m")] = timedelta(seconds=15)
+    runbooks_url: Annotated[str | None, WEB_URL] = None
     metrics_host: Annotated[str, HOST] = "127.0.0.1"
     metrics_port: Annotated[int | None, whole(0, 65_535)] = None
     metrics_tenants: Annotated[int, whole(0, 1000)] = 0

@@ -30,6 +30,11 @@ def new_id(now_us: int) -> str:
     return _written(stamp >> 12, (stamp & 0xFFF) << 62 | random.getrandbits(62))
 
 
+def first_id(now_us: int) -> str:
+    """What no id of this moment (microseconds since 1970) or a later one comes before: where a range of ids begins."""
+    return _written(now_us // 1000, 0)
+
+
 def child_id(parent: str, place: int) -> str:
     """The id of the child at a place, from 0, below a parent: always the same, and greater than the one before it.
 

@@ -97,7 +97,7 @@ def _read_url(value: object) -> str:
     return _matching(r"[a-z][a-z0-9+.-]*://.*", value)
 
 
-def _read_folder(value: object) -> Path:
+def _read_path(value: object) -> Path:
     return Path(_matching(r"[^\0]+", value))
 
 
@@ -129,7 +129,8 @@ def _read_web_url(value: object) -> str:
 
 NAMES = Kind(f"at most {_MOST_NAMES} names of letters, digits and _.:- as a list or with commas between", _read_names)
 URL = Kind("a URL such as sqlite:///lamplighter.db", _read_url, private=True)
-FOLDER = Kind("the path of a folder", _read_folder)
+FOLDER = Kind("the path of a folder", _read_path)
+FILE = Kind("the path of a file", _read_path)
 KEYS = Kind("id:key[,id:key], each key the base64 of 32 bytes, the one that encrypts first", _read_keys, private=True)
 SMTP = Kind(
     "smtp://user:password@host:587 or smtps://user:password@host:465, what is special in the password as %40",

@@ -16,13 +16,10 @@ from lamplighter.core.retry import exponential
 from lamplighter.core.verdict import Discard, Snooze
 from lamplighter.engine.context import Ctx
 from lamplighter.families.tokens import TokenFamily
-from lamplighter.integrations.notices.address import Channel
-from lamplighter.integrations.notices.channel import Refused, Sender, Undelivered
-from lamplighter.integrations.notices.channel_apprise import AppriseSender
-from lamplighter.integrations.notices.channel_mail import MailSender
-from lamplighter.integrations.notices.channel_webhook import WebhookSender, webhook_client
+from lamplighter.integrations.notices.channel import Refused, Undelivered
 from lamplighter.integrations.notices.delivery import Deliverer
 from lamplighter.integrations.notices.dispatch import Composed, Dispatcher
+from lamplighter.integrations.notices.senders import open_senders
 
 QUEUE = "notify"
 DISPATCH_EVERY = timedelta(seconds=3)
@@ -58,12 +55,7 @@ class NotifyFamily:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
         service, settings, clock = self._tokens.service, self._app.settings, self._app.clock
-        async with webhook_client() as http:
-            senders: dict[Channel, Sender] = {
-                "email": MailSender(settings),
-                "webhook": WebhookSender(http, clock=clock),
-                "apprise": AppriseSender(),
-            }
+        async with open_senders(settings, clock) as senders:
             self._dispatcher = Dispatcher(service.database, clock=clock)
             self._deliverer = Deliverer(
                 service.database,

@@ -9,7 +9,16 @@ from sqlalchemy import ColumnElement, Delete, Table, delete, exists, select, tup
 
 from lamplighter.core.clock import to_us
 from lamplighter.integrations.storage.database import Database
-from lamplighter.integrations.storage.tables import audit, deliveries, health_spans, messages, notices
+from lamplighter.integrations.storage.tables import (
+    alert_changes,
+    alert_deliveries,
+    alerts,
+    audit,
+    deliveries,
+    health_spans,
+    messages,
+    notices,
+)
 
 BATCH = 500  # rows in one transaction: refreshes wait for no more
 
@@ -20,6 +29,7 @@ class Forgotten(NamedTuple):
     spans: int
     notices: int
     messages: int
+    alerts: int
     audit: int
 
 
@@ -30,10 +40,13 @@ async def forget(
     history, records = to_us(history_before), to_us(audit_before)
     told = exists().where(notices.c.id == deliveries.c.notice_id, notices.c.at < history)
     await _empty(database, deliveries, told, batch)
+    await _empty(database, alert_deliveries, alert_deliveries.c.ended_at < history, batch)
+    await _empty(database, alerts, (alerts.c.state == "resolved") & (alerts.c.seen_at < history), batch)
     return Forgotten(
         spans=await _empty(database, health_spans, _ended_before(history), batch),
         notices=await _empty(database, notices, notices.c.at < history, batch),
         messages=await _empty(database, messages, messages.c.created_at < history, batch),
+        alerts=await _empty(database, alert_changes, alert_changes.c.at < history, batch),
         audit=await _empty(database, audit, audit.c.at < records, batch),
     )
 

@@ -98,6 +98,8 @@ def of_store(sight: Sight) -> Iterator[Metric]:
         shut[limit] += gate.state != "closed"
     yield _gauge("limit_waiting", "Jobs that wait for a limit, at all of its keys.", ("limit",), waiting)
     yield _gauge("limit_open_breakers", "Keys of a limit whose breaker is not closed.", ("limit",), shut)
+    if sight.alerts is not None:
+        yield _gauge("alerts", "Alerts that fire, by rule and severity.", ("name", "severity"), sight.alerts)
     if sight.integrating is not None:
         yield from _of_integrations(sight.integrating)
 

@@ -29,6 +29,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     """All of it, as of `now`.
 
     `serving`: by queue, how many workers take its jobs. `overdue`: by schedule, seconds since a slot that nobody saw.
+    `alerts`: how many fire, by rule and severity; None: nobody looks.
     """
 
     now: datetime
@@ -38,3 +39,4 @@ class Sight(Struct, frozen=True, kw_only=True):
     serving: Mapping[str, int] = {}
     overdue: Mapping[str, float] = {}
     integrating: Integrating | None = None
+    alerts: Mapping[tuple[str, str], int] | None = None

@@ -22,6 +22,7 @@ from lamplighter.web import errors
 from lamplighter.web.actions import Actions
 from lamplighter.web.api import (
     access_tokens,
+    alerts,
     audit,
     bulk,
     callback,
@@ -55,6 +56,7 @@ from lamplighter.web.given import Given, Identify, Integrating
 from lamplighter.web.watch import Watches
 
 NOUNS = (
+    alerts,
     bulk,
     crons,
     enqueue,

@@ -29,6 +29,7 @@ from lamplighter.web.cross_site import SameOrigin
 from lamplighter.web.given import Given, Identify, Integrating
 from lamplighter.web.page_headers import PageHeaders
 from lamplighter.web.pages import (
+    alerts,
     audit,
     connecting,
     crons,
@@ -48,7 +49,7 @@ from lamplighter.web.pages import refused as refused_pages
 from lamplighter.web.signin.door import Door
 from lamplighter.web.signin.login import login_router
 
-NOUNS = (overview, history, queues, jobs, edit, failures, crons, workers, limits, tenants)
+NOUNS = (overview, alerts, history, queues, jobs, edit, failures, crons, workers, limits, tenants)
 WITH_INTEGRATIONS = (connecting, integrations, notifications, audit)
 STATIC = Path(__file__).parent / "static"
 

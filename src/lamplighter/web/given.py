@@ -8,9 +8,11 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 from fastapi import Depends, Request
 
 from lamplighter.app import App
+from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.service import Service
 from lamplighter.web.actions import Actions
+from lamplighter.web.refusals import NotWatched
 from lamplighter.web.roles import Caller
 
 Identify: TypeAlias = Callable[[Request], Awaitable[Caller | None]]
@@ -62,6 +64,17 @@ async def _tokens(request: Request) -> TokenFamily:
     return integrating(request).tokens
 
 
+async def _alerting(request: Request) -> Alerting | None:
+    return given(request).app.part(Alerting)
+
+
+def must_be_watched(alerting: Alerting | None) -> Alerting:
+    """Raises NotWatched if the app has none."""
+    if alerting is None:
+        raise NotWatched("this app is alerted of nothing: declare AlertFamily(app), or run `lamplighter web`.")
+    return alerting
+
+
 async def _service(request: Request) -> Service:
     return integrating(request).tokens.service
 
@@ -69,4 +82,5 @@ async def _service(request: Request) -> Service:
 TheGiven = Annotated[Given, Depends(_given)]
 TheApp = Annotated[App[Any], Depends(_app)]
 Tokens = Annotated[TokenFamily, Depends(_tokens)]
+MaybeAlerting = Annotated[Alerting | None, Depends(_alerting)]
 Ours = Annotated[Service, Depends(_service)]

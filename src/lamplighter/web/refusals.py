@@ -29,5 +29,13 @@ class TooManyActions(LamplighterError):
     """This process is busy with as many actions as it takes on."""
 
 
+class NotWatched(LamplighterError):
+    """Nobody looks for what is to be alerted of."""
+
+
+class NoSuchSilence(LamplighterError):
+    """There is no such silence (any more)."""
+
+
 class NotInstalled(LamplighterError):
     """What was asked for needs an extra that is not installed."""

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from lamplighter.app import App
 from lamplighter.core.errors import ConfigError
 from lamplighter.core.secret import Secret
+from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.safe_url import is_loopback, is_safe
@@ -74,6 +75,8 @@ async def open_site(app: App[Any], *, host: str, port: int) -> AsyncIterator[Sit
         )
         trusted = () if url is None else ("{0.scheme}://{0.netloc}".format(urlsplit(url)),)
         tokens, door = _tokens(app, url), Door(sessions, by_password, once, oidc)
+        alerting = app.part(Alerting) or Alerting(app, tokens)  # no worker may live, and that is to be told too
+        await stack.enter_async_context(alerting.running())
         api = http_api(app, identify=identify, tokens=tokens, public_url=url, trusted_origins=trusted)
         pages = dashboard(
             app,

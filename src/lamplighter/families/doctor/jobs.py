@@ -19,7 +19,7 @@ from lamplighter.app.why.telling import named, rough
 from lamplighter.core.flow_control import GateView
 from lamplighter.core.model import JobView, QueueStats, State, Where
 from lamplighter.observe.histogram import quantile
-from lamplighter.observe.history.recent import recent
+from lamplighter.observe.history.past import Past
 from lamplighter.observe.history.slot import ALL, Slot
 from lamplighter.store.base import Store
 
@@ -65,7 +65,7 @@ async def look(store: Store, *, now: datetime) -> JobsSeen:
         StoreError: the store cannot be reached, or read.
     """
     began = monotonic()
-    stats = await store.stats()
+    past, stats = Past(store, lambda: now), await store.stats()
     took = monotonic() - began
     return JobsSeen(
         now=now,
@@ -74,9 +74,9 @@ async def look(store: Store, *, now: datetime) -> JobsSeen:
         overdue=await overdue(store, now=now),
         gates=await store.gates(limit=MOST, now=now),
         failed=await store.page(Where(states=(State.FAILED,)), limit=MOST),
-        lately=await recent(store, LATE_OVER, now=now),
-        ten_minutes=await recent(store, FAILING_OVER, now=now),
-        hour=await recent(store, DEAD_OVER, now=now),
+        lately=await past.during(LATE_OVER),
+        ten_minutes=await past.during(FAILING_OVER),
+        hour=await past.during(DEAD_OVER),
         took=took,
     )
 

@@ -13,15 +13,14 @@ from lamplighter.app.why.telling import rough
 from lamplighter.core.clock import to_us
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError
-from lamplighter.families.tokens import OVERDUE
 from lamplighter.integrations.integration import place
+from lamplighter.integrations.losing import LAPSING, lapsing
 from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.integrations.service import folder_of, open_vault
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.tables import integrations, providers
 from lamplighter.integrations.vault import KEY_FILE, KEYS_SETTING, Vault, VaultError
 
-LAPSING = timedelta(minutes=2)
 FAILED_OVER, FAILED_MOST = timedelta(minutes=10), 10
 NO_FAILURE = ("refreshed", "disconnected")  # what else an integration's last outcome is, was a failure
 SAMPLE = 100  # integrations at each end: those under a key that was left out are among the first
@@ -56,7 +55,7 @@ async def look(database: Database, *, now: datetime) -> TokensSeen:
     def read(connection: Connection) -> TokensSeen:
         return TokensSeen(
             now=now,
-            lapsing=lapsing(connection, now),
+            lapsing=lapsing(connection, LAPSING, now),
             failing=_failing(connection, now),
             down=left_alone(connection),
         )
@@ -141,16 +140,6 @@ def _sample(connection: Connection) -> list[Sealed]:
             pairs = zip(tokens, ("access_token", "refresh_token"), strict=True)
             found += [Sealed(value, place(id_, field)) for value, field in pairs if value]
     return list(dict.fromkeys(found))
-
-
-def lapsing(connection: Connection, now: datetime) -> dict[str, int]:
-    """How many active integrations have a token that ends within two minutes, or has, and a refresh that is late."""
-    statement = (
-        select(_row.provider_slug, func.count())
-        .where(_row.status == "active", _row.refresh_at < to_us(now - OVERDUE), _row.expires_at < to_us(now + LAPSING))
-        .group_by(_row.provider_slug)
-    )
-    return {slug: number for slug, number in connection.execute(statement)}  # noqa: C416 - rows are no pairs to mypy
 
 
 def _failing(connection: Connection, now: datetime) -> dict[str, dict[str, int]]:

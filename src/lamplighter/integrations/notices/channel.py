@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from lamplighter.core.errors import LamplighterError
+from lamplighter.integrations.notices.alarm import AlarmMessage
 from lamplighter.integrations.notices.message import Message, Target
 from lamplighter.integrations.notices.wording import Telling
 
@@ -25,7 +26,7 @@ class Refused(LamplighterError):
 class Sender(Protocol):
     """Sends messages on one channel."""
 
-    async def send(self, message: Message, telling: Telling, target: Target) -> None:
+    async def send(self, message: Message | AlarmMessage, telling: Telling, target: Target) -> None:
         """Return once the other side has taken it.
 
         Raises:

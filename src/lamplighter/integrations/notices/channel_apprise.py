@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from lamplighter.integrations.notices.address import check_apprise
+from lamplighter.integrations.notices.alarm import AlarmMessage
 from lamplighter.integrations.notices.channel import Undelivered
 from lamplighter.integrations.notices.message import Message, Target
 from lamplighter.integrations.notices.wording import Telling
@@ -17,7 +18,7 @@ TIMEOUT = 60  # seconds: its services have shorter ones of their own
 class AppriseSender:
     """Sends through Apprise, which blocks, in a thread."""
 
-    async def send(self, message: Message, telling: Telling, target: Target) -> None:  # noqa: ARG002 - words suffice
+    async def send(self, message: Message | AlarmMessage, telling: Telling, target: Target) -> None:  # noqa: ARG002 - words suffice
         check_apprise()
         async with asyncio.timeout(TIMEOUT):
             is_sent = await asyncio.to_thread(_notify, target.address.reveal(), telling.subject, telling.text)

@@ -17,6 +17,7 @@ from lamplighter.core.config import Settings
 from lamplighter.core.mailbox import read_mailbox
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.notices.address import check_mail
+from lamplighter.integrations.notices.alarm import AlarmMessage
 from lamplighter.integrations.notices.channel import Refused, Undelivered
 from lamplighter.integrations.notices.message import Message, Target
 from lamplighter.integrations.notices.wording import Telling, as_html
@@ -57,7 +58,7 @@ class MailSender:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    async def send(self, message: Message, telling: Telling, target: Target) -> None:
+    async def send(self, message: Message | AlarmMessage, telling: Telling, target: Target) -> None:
         check_mail(self._settings)
         assert self._settings.smtp_url is not None
         assert self._settings.mail_from is not None
@@ -97,7 +98,7 @@ async def greet(smtp_url: Secret) -> None:
         _explain(error)
 
 
-def mail_of(message: Message, telling: Telling, sender: str, address: str) -> EmailMessage:
+def mail_of(message: Message | AlarmMessage, telling: Telling, sender: str, address: str) -> EmailMessage:
     """The mail. A repeat of it has the same Message-ID and date, so that mailboxes show it once."""
     mailbox = read_mailbox(sender)
     mail = EmailMessage()

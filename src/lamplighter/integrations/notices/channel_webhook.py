@@ -12,6 +12,7 @@ import msgspec
 
 from lamplighter.core.clock import Clock
 from lamplighter.integrations.answer import read_retry_after
+from lamplighter.integrations.notices.alarm import AlarmMessage
 from lamplighter.integrations.notices.channel import Refused, Undelivered
 from lamplighter.integrations.notices.message import Message, Target
 from lamplighter.integrations.notices.signature import signed_headers
@@ -40,7 +41,7 @@ class WebhookSender:
         self._http = http
         self._clock = clock
 
-    async def send(self, message: Message, telling: Telling, target: Target) -> None:
+    async def send(self, message: Message | AlarmMessage, telling: Telling, target: Target) -> None:
         assert target.secret is not None, "a webhook has a secret from the beginning"
         body = body_of(message, telling)
         headers = signed_headers(target.secret, message.id, self._clock(), body)
@@ -73,8 +74,18 @@ class WebhookSender:
             _sending.reset(token)
 
 
-def body_of(message: Message, telling: Telling) -> bytes:
+def body_of(message: Message | AlarmMessage, telling: Telling) -> bytes:
     """The JSON of a message, the same at each repeat."""
+    data = _of_alarms(message, telling) if isinstance(message, AlarmMessage) else _of_notices(message, telling)
+    kind = message.type if isinstance(message, AlarmMessage) else message.event
+    return msgspec.json.encode({"type": kind, "timestamp": message.created_at, "data": data})
+
+
+def _of_alarms(message: AlarmMessage, telling: Telling) -> dict[str, object]:
+    return {"subject": telling.subject, "to_do": telling.to_do, "count": message.count, "alerts": message.alarms}
+
+
+def _of_notices(message: Message, telling: Telling) -> dict[str, object]:
     notices = [
         {
             "id": item.id,
@@ -85,7 +96,7 @@ def body_of(message: Message, telling: Telling) -> bytes:
         }
         for item in message.items
     ]
-    data = {
+    return {
         "subject": telling.subject,
         "to_do": telling.to_do,
         "link": telling.link,
@@ -96,7 +107,6 @@ def body_of(message: Message, telling: Telling) -> bytes:
         "last_at": message.last_at,
         "notices": notices,
     }
-    return msgspec.json.encode({"type": message.event, "timestamp": message.created_at, "data": data})
 
 
 def _names_no_webhook(_record: logging.LogRecord) -> bool:

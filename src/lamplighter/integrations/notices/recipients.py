@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
@@ -24,15 +24,18 @@ from lamplighter.integrations.notices.address import (
     masked,
     shown,
 )
+from lamplighter.integrations.notices.alarm import ALERT_EVENTS, AlertEvent
 from lamplighter.integrations.notices.signature import new_secret
 from lamplighter.integrations.storage.database import Database
-from lamplighter.integrations.storage.tables import deliveries, messages, recipients, tenants
+from lamplighter.integrations.storage.tables import alert_deliveries, deliveries, messages, recipients, tenants
 from lamplighter.integrations.transition import Event
 from lamplighter.integrations.vault import Vault, VaultError
 
+Heard: TypeAlias = Event | AlertEvent
+
 MOST = 50  # recipients of one tenant, or of the operator
 FOR_TENANTS: tuple[Event, ...] = ("integration.revoked", "integration.expired", "integration.recovered")
-FOR_OPERATORS: tuple[Event, ...] = (*FOR_TENANTS, "integration.error")  # of which a tenant can mend nothing
+FOR_OPERATORS: tuple[Heard, ...] = (*FOR_TENANTS, "integration.error", *ALERT_EVENTS)  # a tenant can mend none of these
 REMOVED = "its recipient was removed"
 
 _row = recipients.c
@@ -45,7 +48,7 @@ class Recipient(Struct, frozen=True, kw_only=True):
     tenant_id: str | None
     channel: Channel
     address: str
-    events: tuple[Event, ...]
+    events: tuple[Heard, ...]
     created_at: datetime
 
 
@@ -66,13 +69,13 @@ class Recipients:
         self._clock = clock
 
     async def add(
-        self, tenant_id: str | None, channel: Channel, address: str, events: Iterable[Event] | None = None
+        self, tenant_id: str | None, channel: Channel, address: str, events: Iterable[Heard] | None = None
     ) -> Added:
         """Tell that address of what happens from now on; one that is told already hears of these events instead.
 
         Args:
             events: by default that an integration is revoked, expired, or recovered; for the operator also that our own
-                set-up is at fault (`integration.error`).
+                set-up is at fault (`integration.error`), and of alerts.
 
         Raises:
             ConfigError: no e-mail can be sent with these settings, or Apprise is not installed.
@@ -185,6 +188,8 @@ def forget(connection: Connection, recipient_id: str, now: datetime) -> None:
     connection.execute(delete(deliveries).where(*waiting))
     is_open = (messages.c.recipient_id == recipient_id, messages.c.ended_at.is_(None))
     connection.execute(update(messages).where(*is_open).values(ended_at=to_us(now), failure=REMOVED))
+    letters = (alert_deliveries.c.recipient_id == recipient_id, alert_deliveries.c.ended_at.is_(None))
+    connection.execute(update(alert_deliveries).where(*letters).values(ended_at=to_us(now), failure=REMOVED))
 
 
 def place(recipient_id: str, field: str) -> str:
@@ -192,10 +197,10 @@ def place(recipient_id: str, field: str) -> str:
     return f"recipient/{recipient_id}/{field}"
 
 
-def _checked(events: Iterable[Event] | None, tenant_id: str | None) -> tuple[Event, ...]:
+def _checked(events: Iterable[Heard] | None, tenant_id: str | None) -> tuple[Heard, ...]:
     if events is None:
         return FOR_OPERATORS if tenant_id is None else FOR_TENANTS
-    known = get_args(Event)
+    known: tuple[Heard, ...] = get_args(Event) if tenant_id is not None else (*get_args(Event), *ALERT_EVENTS)
     wanted = tuple(dict.fromkeys(events))
     for event in wanted:
         if event not in known:
@@ -218,7 +223,7 @@ def _one_at_a_time(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("lamplighter.recipients"))))
 
 
-def _change(connection: Connection, known: Recipient, events: tuple[Event, ...], now: datetime) -> Recipient:
+def _change(connection: Connection, known: Recipient, events: tuple[Heard, ...], now: datetime) -> Recipient:
     if set(known.events) == set(events):
         return known
     changed = msgspec.structs.replace(known, events=events)

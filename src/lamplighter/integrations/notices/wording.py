@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from lamplighter.integrations.notices.alarm import AlarmMessage
 from lamplighter.integrations.notices.message import Message
 from lamplighter.integrations.transition import Event
 
@@ -76,9 +77,15 @@ def tell(message: Message, public_url: str | None) -> Telling:
     return telling._replace(text=_rendered("message.txt", message, telling))
 
 
-def as_html(message: Message, telling: Telling) -> str:
+def tell_alarm(message: AlarmMessage) -> Telling:
+    """A message about alerts in words, as plain text."""
+    telling = Telling(_alarming(message), _alarm_to_do(message), None, "")
+    return telling._replace(text=_rendered("alarm.txt", message, telling))
+
+
+def as_html(message: Message | AlarmMessage, telling: Telling) -> str:
     """The same for a mail, its styles not inlined yet."""
-    return _rendered("message.html", message, telling)
+    return _rendered("message.html" if isinstance(message, Message) else "alarm.html", message, telling)
 
 
 def moment(at: datetime) -> str:
@@ -93,12 +100,29 @@ def _subject(words: Words, message: Message) -> str:
     return f"{subject}, {message.notices:,} times" if message.notices > 1 else subject
 
 
-def _rendered(template: str, message: Message, telling: Telling) -> str:
-    listed = message.items[:MOST_LISTED]
+def _alarming(message: AlarmMessage) -> str:
+    first = message.alarms[0]
+    if message.is_test:
+        return "Lamplighter: a test, nothing is wrong"
+    if message.event == "alert.resolved":
+        what = first.subject if message.count == 1 else f"{message.count:,} alerts"
+        return f"Resolved: {first.rule} of {what}"
+    return f"{first.severity.upper()}: {first.rule} of {first.subject if message.count == 1 else f'{message.count:,}'}"
+
+
+def _alarm_to_do(message: AlarmMessage) -> str:
+    if message.is_test or message.event == "alert.resolved":
+        return "Nothing."
+    return "See the runbook; `lamplighter alerts silence` keeps this quiet for as long as you work on it."
+
+
+def _rendered(template: str, message: Message | AlarmMessage, telling: Telling) -> str:
+    items, count = (message.items, message.notices) if isinstance(message, Message) else (message.alarms, message.count)
+    listed = items[:MOST_LISTED]
     return (
         _environment()
         .get_template(template)
-        .render(message=message, telling=telling, listed=listed, more=message.notices - len(listed))
+        .render(message=message, telling=telling, listed=listed, more=count - len(listed))
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -246,4 +247,71 @@ outbox = Table(
     Column("taken_by", Text),  # the relay that is adding it
     Column("taken_until", BigInteger),  # when another may
     Column("refused", Text),  # why it cannot be added: it is left alone until an operator empties this
+)
+
+alerts = Table(  # of each rule and what it is about, the last time that it was bad
+    "lamp_alerts",
+    metadata,
+    Column("rule", Id, primary_key=True),
+    Column("subject", Id, primary_key=True),
+    Column("severity", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),  # names the episode
+    Column("seen_at", BigInteger, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("says", Text, nullable=False),
+    Column("fired_at", BigInteger),
+    Column("good_since", BigInteger),
+    Column("resolved_at", BigInteger),
+    Column("told", Boolean, nullable=False),
+    CheckConstraint("state IN ('pending', 'firing', 'resolved')", name="state"),
+    Index(None, "state", "seen_at"),
+)
+
+alert_changes = Table(  # what operators are told: once for each change of an episode
+    "lamp_alert_changes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("rule", Id, nullable=False),
+    Column("subject", Id, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("says", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("letter_id", Id),  # none: not put into a message yet
+    Column("lettered_at", BigInteger),
+    UniqueConstraint("rule", "subject", "since", "event"),
+    Index(None, "letter_id", "id"),  # what waits, and what is in one
+    Index(None, "rule", "event", "lettered_at"),
+)
+
+alert_deliveries = Table(  # a message of changes, for one of its recipients
+    "lamp_alert_deliveries",
+    metadata,
+    Column("letter_id", Id, primary_key=True),
+    Column("recipient_id", Id, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),  # when somebody may try it; whoever does moves it on first
+    Column("tries", Integer, nullable=False),
+    Column("ended_at", BigInteger),  # sent, or given up
+    Column("failure", Text),  # why it was given up, or did not get through the last time
+    Index(
+        "lamp_alert_deliveries_open_idx",
+        "due_at",
+        postgresql_where=text("ended_at IS NULL"),
+        sqlite_where=text("ended_at IS NULL"),
+    ),
+)
+
+alert_silences = Table(  # until when nobody is told
+    "lamp_alert_silences",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("rule", Text, nullable=False),  # patterns, such as mail-*
+    Column("subject", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "until"),
 )

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from lamplighter.core.clock import Clock
 from lamplighter.observe.histogram import Counts, quantile
-from lamplighter.observe.history.slot import ALL, Levels, Slot, Tally
+from lamplighter.observe.history.slot import ALL, Levels, Slot, Tally, total
 from lamplighter.observe.history.steps import HOURS, MINUTES, TENS, Step, slots_of, sums
 from lamplighter.store.base import Store
 
@@ -31,6 +31,8 @@ _SPANS: Mapping[Span, _Kept] = {
     "24h": _Kept(MINUTES, 86_400, 300, 7200),
     "7d": _Kept(HOURS, 7 * 86_400, 3600, 86_400),
 }
+
+LONGEST: Span = "7d"
 
 
 class Point(Struct, frozen=True, kw_only=True):
@@ -92,6 +94,18 @@ class Past:
         shown = [at for at in slots if at >= since.timestamp()]
         points = [_point(at, slots[at], name, _seconds(slots[at], at, kept, is_last=at == shown[-1])) for at in shown]
         return Line(since=since, until=now, step=kept.shown, points=points)
+
+    async def during(self, within: timedelta) -> Slot:
+        """All that was done in each queue since then, to the slot: up to 15 minutes back by ten seconds, a day by five
+        minutes, a week by hours.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached.
+        """
+        now, seconds = self._clock(), within.total_seconds()
+        span = next((span for span, kept in _SPANS.items() if seconds <= kept.lasts), LONGEST)
+        since = now.timestamp() - seconds - _SPANS[span].shown
+        return total(slot for at, slot in (await self._slots(span, now)).items() if at > since)
 
     async def _slots(self, span: Span, now: datetime) -> Mapping[int, Slot]:
         read, kept = self._read.get(span), _SPANS[span]

@@ -15,7 +15,8 @@ from fastapi.responses import Response
 
 from lamplighter.app import App
 from lamplighter.app.crons import overdue
-from lamplighter.families.doctor.tokens import lapsing
+from lamplighter.families.alerting.alerting import Alerting
+from lamplighter.integrations.losing import LAPSING, lapsing
 from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.integrations.service import Service
 from lamplighter.observe.sight import Integrating, Sight
@@ -59,6 +60,7 @@ async def _sight(request: Request, given: Given) -> Sight:
 
 
 async def _look(given: Given) -> _Seen:
+    alerting = given.app.part(Alerting)
     app, ours = given.app, given.integrating and given.integrating.tokens.service
     stats, gates, workers = await asyncio.gather(
         app.store.stats(), app.store.gates(limit=GATES, now=app.clock()), app.workers()
@@ -71,6 +73,7 @@ async def _look(given: Given) -> _Seen:
         serving={one.queue: sum(w.serves(one.queue) and not w.told.stopping for w in workers) for one in stats},
         overdue={name: late.total_seconds() for name, late in (await overdue(app.store, now=app.clock())).items()},
         integrating=None if ours is None else await _integrating(app, ours),
+        alerts=None if alerting is None else await alerting.firing(),
     )
     return _Seen(sight, monotonic() + GOOD_FOR)
 
@@ -81,7 +84,7 @@ async def _integrating(app: App[object], ours: Service) -> Integrating:
         ours.integrations.first_expiry(),
         ours.registrations.all(),
         ours.database.read(left_alone),
-        ours.database.read(lambda connection: lapsing(connection, app.clock())),
+        ours.database.read(lambda connection: lapsing(connection, LAPSING, app.clock())),
     )
     return Integrating(
         by_status={str(status): n for status, n in counts.items()},

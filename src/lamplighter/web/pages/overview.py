@@ -13,15 +13,17 @@ from fastapi.responses import Response
 from lamplighter.app.why.sight import WorkerSeen
 from lamplighter.core.flow_control import GateView
 from lamplighter.core.model import JobView, QueueStats, State, Where
+from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.observe.history.past import Span
 from lamplighter.store.base import Store
 from lamplighter.web.auth import Admission
-from lamplighter.web.given import TheApp
+from lamplighter.web.given import MaybeAlerting, TheApp
 from lamplighter.web.pages.history import SPANS, table
 from lamplighter.web.pages.rendering import place, render
 from lamplighter.web.roles import Right, needs
 
 FAILED = 6  # jobs that failed lately
+ALERTS = 3  # that are named
 GATES = 100  # that are looked at
 IN_LINE = 500  # jobs among which the oldest is looked for
 
@@ -62,7 +64,9 @@ class Trouble(NamedTuple):
 
 @router.get("/")
 @needs(Right.READ)
-async def overview(request: Request, admitted: Admission, app: TheApp, span: Span = "15m") -> Response:
+async def overview(
+    request: Request, admitted: Admission, app: TheApp, alerting: MaybeAlerting, span: Span = "15m"
+) -> Response:
     """Everything at a glance."""
     store, now = app.store, app.clock()
     stats = await store.stats()
@@ -83,7 +87,7 @@ async def overview(request: Request, admitted: Admission, app: TheApp, span: Spa
         crew=crew,
         failed=failed,
         oldest=oldest,
-        troubles=list(_troubles(stats, crew, gates)),
+        troubles=[*await _alerts(alerting), *_troubles(stats, crew, gates)],
         span=span,
         spans=SPANS,
         rows=rows,
@@ -111,6 +115,16 @@ async def _oldest(store: Store, stats: Sequence[QueueStats]) -> Oldest | None:
         return None
     found: list[JobView] = await store.page(Where(states=(State.QUEUED,)), limit=IN_LINE)
     return Oldest(min(one.run_at for one in found), queued <= len(found)) if found else None
+
+
+async def _alerts(alerting: Alerting | None) -> list[Trouble]:
+    """What fires, and is not silenced; of much, the first."""
+    if alerting is None:
+        return []
+    firing = [one for one, silenced in (await alerting.shown()).live() if one.state == "firing" and not silenced]
+    shown = [Trouble(f"Alert {one.rule}: {one.says}", "alerts") for one in firing[:ALERTS]]
+    more = len(firing) - len(shown)
+    return [*shown, Trouble(f"{more:,} more alerts fire.", "alerts")] if more else shown
 
 
 def _troubles(stats: Sequence[QueueStats], crew: Crew, gates: Sequence[GateView]) -> Iterator[Trouble]:

@@ -28,6 +28,7 @@ LONGEST_JSON = 20_000  # characters of arguments or a result that a page shows
 
 NAV = (
     ("", "Overview"),
+    ("alerts", "Alerts"),
     ("queues", "Queues"),
     ("jobs", "Jobs"),
     ("failures", "Failures"),
@@ -59,6 +60,8 @@ DID = {
     "checked": "Checked: this is what the provider said.",
     "under-way": "Under way: how far it is shows here.",
     "stopping": "Asked to stop: it ends after the jobs that it is at.",
+    "silenced": "Silenced: nobody is told of that until it is over, or you end it.",
+    "unsilenced": "The silence has ended: what still fires is told.",
     "nothing": "Nothing was changed: it has moved on meanwhile, or cannot be changed in that way.",
 }
 WENT_WRONG = {  # where the callback says so
