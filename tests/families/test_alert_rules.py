@@ -19,22 +19,11 @@ from lamplighter.engine.lease import Presence
 from lamplighter.families.alerting.kinds import AnyRule, Bad
 from lamplighter.families.alerting.rules import KINDS, rules_in_force, runbook_of, shipped
 from lamplighter.families.alerting.sight import Answering, Disk, Due, Seen
+from lamplighter.families.doctor.finding import ALERTS
 from lamplighter.observe.history.slot import Tally
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NAMES = {
-    "breaker-open",
-    "cron-missed",
-    "dead-jobs",
-    "disk-nearly-full",
-    "jobs-failing",
-    "late",
-    "no-worker",
-    "oldest-waiting",
-    "refreshes-failing",
-    "store-trouble",
-    "tokens-about-to-lapse",
-}
 RULES = {one.name: one for one in rules_in_force(Settings())}
 MINUTES = {n: timedelta(minutes=n) for n in (2, 5, 10, 60)}
 
@@ -90,7 +79,9 @@ def in_file(path: Path, text: str) -> dict[str, AnyRule]:
 
 
 def test_these_rules_ship() -> None:
-    assert set(shipped()) == set(RULES) == NAMES
+    assert set(shipped()) == set(RULES)
+    assert {name: one.severity for name, one in RULES.items()} == ALERTS, "each is a check of the doctor"
+    assert all((ROOT / f"docs/runbooks/{name}.md").is_file() for name in RULES)
     critical = {name for name, one in RULES.items() if one.severity == "critical"}
     assert critical == {"no-worker", "tokens-about-to-lapse", "disk-nearly-full", "store-trouble"}
 
@@ -98,11 +89,11 @@ def test_these_rules_ship() -> None:
 def test_the_reference_has_the_rules_that_ship_and_all_kinds() -> None:
     lines = PAGE.read_text().splitlines()
     assert [line for line in lines if "| warning |" in line or "| critical |" in line] == rows()
-    assert {line.split("`")[1] for line in lines if line.startswith("| `")} == NAMES | set(KINDS)
+    assert {line.split("`")[1] for line in lines if line.startswith("| `")} == set(ALERTS) | set(KINDS)
 
 
 def test_what_cannot_be_seen_says_nothing() -> None:
-    assert {name: one.bad(Seen(now=NOW)) for name, one in RULES.items()} == dict.fromkeys(NAMES)
+    assert {name: one.bad(Seen(now=NOW)) for name, one in RULES.items()} == dict.fromkeys(ALERTS)
 
 
 def test_a_queue_whose_attempts_fail_for_good_is_bad_if_there_are_enough() -> None:
@@ -191,7 +182,7 @@ def test_a_file_changes_rules_turns_them_off_and_makes_new_ones(tmp_path: Path) 
         enabled = false
         """,
     )
-    assert set(rules) == NAMES | {"mail-waiting"}
+    assert set(rules) == set(ALERTS) | {"mail-waiting"}
     assert not rules["late"].enabled
     seen = Seen(now=NOW, stats=[stats(name, oldest=NOW - MINUTES[10]) for name in ("mail-out", "files")])
     assert rules["oldest-waiting"].bad(seen) == []

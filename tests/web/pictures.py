@@ -26,6 +26,7 @@ from lamplighter.families.health import check_now
 from lamplighter.observe.history.slot import ALL, Levels, Tally, closed, write
 from lamplighter.observe.history.steps import TENS, record_of
 from lamplighter.store.base import Store
+from lamplighter.web.pages.causes import groups
 
 TENANTS = (TENANT, OTHER, "north-pier")
 NAMES = ("overview", "alerts", "queues", "jobs", "failures", "crons", "workers", "limits", "tenants")
@@ -84,7 +85,14 @@ async def _work(board: Board) -> dict[str, str]:
     await _remember(app.store, app.clock())
     await app.enqueue(jobs.export.using(tenant=TENANT).draft(f"outbox-{n}") for n in range(4))
     paths = {name: "/" if name == "overview" else f"/{name}" for name in NAMES}
-    return paths | {"queue": "/queues/mail", "job": f"/jobs/{failed[-1].id}"}
+    [group, *_] = await groups(app.store, None, "cause")
+    job = f"/jobs/{failed[-1].id}"
+    return paths | {
+        "queue": "/queues/mail",
+        "job": job,
+        "edit": f"{job}/edit",
+        "group": f"/failures/cause/{group.fingerprint}",
+    }
 
 
 async def _alert(board: Board) -> Alerting:
