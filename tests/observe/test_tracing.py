@@ -17,6 +17,7 @@ from tests.observe.spans import Seen, traced
 
 from lamplighter import App, Ctx, JobFields, chain, exponential, group, never
 from lamplighter.core.config import Settings
+from lamplighter.core.errors import TransactionUnsupported
 from lamplighter.demo.world import World
 from lamplighter.integrations.answer import ask
 from lamplighter.observe import tracing
@@ -181,10 +182,12 @@ async def test_what_the_store_is_asked_below_a_span_has_one(seen: Seen, app: App
 
 
 async def test_a_call_of_the_store_that_fails_says_so(seen: Seen, memory_app: App[None]) -> None:
-    with trace.get_tracer("host").start_as_current_span("request"), pytest.raises(TypeError):
-        await memory_app.store.stats(1)  # type: ignore[call-arg]
-    [failed] = seen.named("store stats")
-    assert (failed.status.status_code, (failed.attributes or {})["error.type"]) == (StatusCode.ERROR, "TypeError")
+    now = memory_app.clock()
+    with trace.get_tracer("host").start_as_current_span("request"), pytest.raises(TransactionUnsupported):
+        memory_app.store.add_within(object(), [], now=now)
+    [failed] = seen.named("store add")
+    told = (failed.status.status_code, (failed.attributes or {})["error.type"])
+    assert told == (StatusCode.ERROR, "TransactionUnsupported")
 
 
 async def test_a_request_of_the_integrations_tells_its_host_and_no_more(seen: Seen, world: World) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from tests.store.postgres.behind import Behind
 
-from lamplighter.core.model import QueueStats
 from lamplighter.store.postgres import PostgresStore
 from lamplighter.testing.conformance._make import add, job
 
@@ -19,5 +18,5 @@ async def test_counts_are_put_together_though_no_worker_is_alive(
     for _ in range(2):
         await add(store, *(job(queue="mail", tenant=f"t-{n}") for n in range(FOLD_AFTER)))
         assert await behind.value("SELECT count(*) FROM SCHEMA.count_changes") == 0
-    assert await store.stats() == [QueueStats(queue="mail", paused=False, queued=2 * FOLD_AFTER)]
+    assert [(one.queue, one.queued) for one in await store.stats()] == [("mail", 2 * FOLD_AFTER)]
     assert await behind.counts_are_right()
