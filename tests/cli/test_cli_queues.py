@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from tests.cli.program import Program, end, read_until
 from tests.cli.shop import Shop
@@ -10,7 +12,10 @@ from lamplighter.core.model import Where
 async def test_queues_are_listed_with_what_waits_in_them(cli: Program, shop: Shop) -> None:
     await shop.greet.enqueue("Ada")
     await shop.charge.enqueue("4111")
-    assert cli("queues", "--json").json["queues"] == [
+    queues = cli("queues", "--json").json["queues"]
+    oldest = [datetime.fromisoformat(one.pop("oldest")) for one in queues]
+    assert oldest == [one.oldest for one in await shop.app.store.stats()]
+    assert queues == [
         {"queue": name, "paused": False, "held": 0, "scheduled": 0, "queued": 1}
         | dict.fromkeys(("running", "done", "failed", "cancelled"), 0)
         for name in ("default", "money")
