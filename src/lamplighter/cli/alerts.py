@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 COMMON = ("name", "severity", "enabled", "lasts", "only", "without")
 
-group = typer.Typer(cls=Noun, help="See what operators are alerted of; silence it, test how they are told.")
+group = typer.Typer(cls=Noun, help="See what operators are alerted of; silence and test it.")
 
 
 @group.command("list")

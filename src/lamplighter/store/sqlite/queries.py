@@ -12,6 +12,7 @@ _FILTERS = {
     "names": "name IN (SELECT value FROM json_each(:names))",
     "tenants": "tenant IN (SELECT value FROM json_each(:tenants))",
     "states": "state IN (SELECT value FROM json_each(:states))",
+    "groups": "child_of IN (SELECT value FROM json_each(:groups))",
     "group": "child_of = :group",
     "tenant": "tenant = :tenant",
     "queue": "queue = :queue",
