@@ -110,9 +110,12 @@ def _crew(workers: Sequence[WorkerSeen]) -> Crew:
 
 
 async def _oldest(store: Store, stats: Sequence[QueueStats]) -> Oldest | None:
-    """Stores list the newest first: of very many, no more can be said than that one is older than these."""
+    """Few are looked at; of very many, the counts tell the oldest in line, and others wait before limits."""
     if not (queued := sum(one.queued for one in stats)):
         return None
+    told = min((one.oldest for one in stats if one.oldest is not None), default=None)
+    if queued > IN_LINE and told is not None:
+        return Oldest(told, exact=False)
     found: list[JobView] = await store.page(Where(states=(State.QUEUED,)), limit=IN_LINE)
     return Oldest(min(one.run_at for one in found), queued <= len(found)) if found else None
 
