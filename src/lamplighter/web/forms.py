@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-MOST_FIELDS = 20
+MOST_FIELDS = 10
 
 
 async def read_form(request: Request) -> dict[str, str]:

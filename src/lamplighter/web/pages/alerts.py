@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
@@ -13,12 +12,12 @@ from lamplighter.core.duration import parse_duration
 from lamplighter.core.errors import ConfigError
 from lamplighter.web.auth import LONGEST_ID, Admission
 from lamplighter.web.bodies import Search
+from lamplighter.web.forms import read_form
 from lamplighter.web.given import MaybeAlerting, must_be_watched
 from lamplighter.web.pages.rendering import back, render
 from lamplighter.web.roles import Right, needs
 
 LASTING = ("30m", "2h", "8h", "1d", "7d")
-MOST_FIELDS = 10
 
 router = APIRouter()
 
@@ -48,7 +47,7 @@ async def list_alerts(
 @needs(Right.OPERATE, notes="alert.silence")
 async def silence(request: Request, admitted: Admission, alerting: MaybeAlerting) -> Response:
     """Tell nobody of that for a while."""
-    form = await _form(request)
+    form = await read_form(request)
     rule, subject, reason = form.get("rule", ""), form.get("subject", ""), form.get("reason", "")
     admitted.metadata.update(rule=rule[:LONGEST_ID], subject=subject[:LONGEST_ID])
     await must_be_watched(alerting).board.silence(
@@ -65,14 +64,6 @@ async def unsilence(
     """End a silence."""
     was_there = await must_be_watched(alerting).board.unsilence(silence_id)
     return back(request, "alerts", "unsilenced" if was_there else "nothing")
-
-
-async def _form(request: Request) -> dict[str, str]:
-    try:
-        found = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=MOST_FIELDS)
-    except ValueError:  # more fields than the form has
-        found = {}
-    return {name: values[0] for name, values in found.items()}
 
 
 def _lasting(text: str) -> timedelta:
