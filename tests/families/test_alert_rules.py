@@ -18,7 +18,7 @@ from lamplighter.core.model import QueueStats
 from lamplighter.engine.lease import Presence
 from lamplighter.families.alerting.kinds import AnyRule, Bad
 from lamplighter.families.alerting.rules import KINDS, rules_in_force, runbook_of, shipped
-from lamplighter.families.alerting.sight import Answering, Disk, Due, Seen
+from lamplighter.families.alerting.sight import Answering, Disk, Seen
 from lamplighter.families.doctor.finding import ALERTS
 from lamplighter.observe.history.slot import Tally
 
@@ -131,7 +131,7 @@ def test_a_queue_that_nobody_alive_serves_is_bad_if_jobs_wait() -> None:
 
 def test_a_schedule_is_missed_until_nobody_can_have_it_any_more() -> None:
     ages = {"fresh": MINUTES[2], "missed": MINUTES[5], "gone": timedelta(days=2), "next": -MINUTES[5]}
-    seen = Seen(now=NOW, crons=[Due(name, NOW - age) for name, age in ages.items()])
+    seen = Seen(now=NOW, crons=ages)
     assert subjects("cron-missed", seen) == ["missed"]
 
 

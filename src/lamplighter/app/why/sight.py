@@ -36,8 +36,12 @@ class WorkerSeen(Struct, frozen=True):
         return now < self.beat_at + self.lease
 
     def serves(self, queue: str) -> bool:
-        """Whether it takes jobs of a queue."""
+        """Whether a queue is among its own."""
         return not self.told.queues or queue in self.told.queues
+
+    def takes(self, queue: str) -> bool:
+        """Whether it serves a queue, and does not stop."""
+        return self.serves(queue) and not self.told.stopping
 
     @property
     def started_at(self) -> datetime:

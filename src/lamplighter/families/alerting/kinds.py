@@ -168,11 +168,11 @@ class Unserved(Rule, frozen=True, kw_only=True, tag="unserved"):
     def find(self, seen: Seen) -> Iterable[Bad] | None:
         if seen.stats is None or seen.workers is None:
             return None
-        serving = [one for one in seen.workers if one.is_alive(seen.now) and not one.told.stopping]
+        alive = [one for one in seen.workers if one.is_alive(seen.now)]
         return [
             Bad(one.queue, one.queued, f"{_jobs(one.queued)} in line in queue {one.queue}, and no worker serves it.")
             for one in seen.stats
-            if one.queued and not any(worker.serves(one.queue) for worker in serving)
+            if one.queued and not any(worker.takes(one.queue) for worker in alive)
         ]
 
 
@@ -184,10 +184,9 @@ class Missed(Rule, frozen=True, kw_only=True, tag="missed"):
     def find(self, seen: Seen) -> Iterable[Bad] | None:
         if seen.crons is None:
             return None
-        over = [(one.name, seen.now - one.next_at) for one in seen.crons]
         return [
             Bad(name, age.total_seconds(), f"Schedule {name} made no job at its slot {rough_duration(age)} ago.")
-            for name, age in over
+            for name, age in seen.crons.items()
             if self.above < age < NOBODY_HAS_IT
         ]
 

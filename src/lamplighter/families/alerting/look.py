@@ -13,13 +13,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from lamplighter.app import App
+from lamplighter.app.crons import overdue
 from lamplighter.app.workers import workers_alive
-from lamplighter.core.clock import from_us
 from lamplighter.core.errors import StoreError
-from lamplighter.engine import tick
-from lamplighter.engine.pause import pauses
 from lamplighter.families.alerting.kinds import AnyRule, Lapsing, Refused, windows
-from lamplighter.families.alerting.sight import Answering, Disk, Due, Seen
+from lamplighter.families.alerting.sight import Answering, Disk, Seen
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.losing import lapsing, lost
 from lamplighter.integrations.refreshing.outage import left_alone
@@ -71,7 +69,7 @@ class Looker:
                 stats, workers, crons, gates = await asyncio.gather(
                     app.store.stats(),
                     workers_alive(app.store, now=now),
-                    self._crons(),
+                    overdue(app.store, now=now),
                     app.store.gates(limit=GATES, now=now),
                 )
                 past = {back: await app.past.during(back) for back in windows(rules)}
@@ -80,13 +78,6 @@ class Looker:
         except TimeoutError:
             return {"store": f"it gave no answer within {PATIENCE:g} s."}
         return {"stats": stats, "workers": workers, "crons": crons, "gates": gates, "past": past, "store": None}
-
-    async def _crons(self) -> list[Due]:
-        """Those that are not paused."""
-        store, now = self._app.store, self._app.clock()
-        paused = {name for name, one in (await pauses(store, now=now)).items() if one.until is None}
-        told = {one.name: tick.read_told(one) for one in await store.records(tick.KIND, now=now)}
-        return [Due(name, from_us(one.next)) for name, one in told.items() if one is not None and name not in paused]
 
     async def _service(self, rules: Sequence[AnyRule]) -> _Service | None:
         soon = {one.within for one in rules if isinstance(one, Lapsing) and one.enabled}

@@ -17,13 +17,6 @@ from lamplighter.core.model import QueueStats
 from lamplighter.observe.history.slot import Slot
 
 
-class Due(NamedTuple):
-    """A schedule that makes jobs, and the slot that workers told would be its next."""
-
-    name: str
-    next_at: datetime
-
-
 class Disk(NamedTuple):
     """What is free where a folder is, `host:/path`, and how much there is in all, in bytes."""
 
@@ -42,15 +35,15 @@ class Answering(NamedTuple):
 class Seen(Struct, frozen=True, kw_only=True):
     """All of it, as of `now`.
 
-    `past`: what was done in each queue, by how far back that goes. `down`: providers that are left alone. `lapsing`: by
-    how soon, how many integrations of each provider have a refresh that is late and a token that ends. `refused`: by
-    how far back, how many of each provider lost their access.
+    `crons`: how overdue each schedule is. `past`: what was done in each queue, by how far back that goes. `down`:
+    providers that are left alone. `lapsing`: by how soon, how many integrations of each provider have a refresh that is
+    late and a token that ends. `refused`: by how far back, how many of each provider lost their access.
     """
 
     now: datetime
     stats: Sequence[QueueStats] | None = None
     workers: Sequence[WorkerSeen] | None = None
-    crons: Sequence[Due] | None = None
+    crons: Mapping[str, timedelta] | None = None
     gates: Sequence[GateView] | None = None
     past: Mapping[timedelta, Slot] | None = None
     down: Sequence[str] | None = None

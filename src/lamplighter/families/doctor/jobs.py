@@ -55,7 +55,7 @@ class JobsSeen(Struct, frozen=True, kw_only=True):
 
     def serving(self, queue: str) -> list[WorkerSeen]:
         """Those that take jobs of a queue."""
-        return [one for one in self.alive if one.serves(queue) and not one.told.stopping]
+        return [one for one in self.alive if one.takes(queue)]
 
 
 async def look(store: Store, *, now: datetime) -> JobsSeen:

@@ -70,7 +70,7 @@ async def _look(given: Given) -> _Seen:
         stats=stats,
         gates=gates,
         workers=len(workers),
-        serving={one.queue: sum(w.serves(one.queue) and not w.told.stopping for w in workers) for one in stats},
+        serving={one.queue: sum(worker.takes(one.queue) for worker in workers) for one in stats},
         overdue={name: late.total_seconds() for name, late in (await overdue(app.store, now=app.clock())).items()},
         integrating=None if ours is None else await _integrating(app, ours),
         alerts=None if alerting is None else await alerting.firing(),
