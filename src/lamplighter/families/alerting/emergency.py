@@ -11,8 +11,6 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from lamplighter.core.clock import to_us
-from lamplighter.core.ids import new_id
 from lamplighter.families.alerting.course import Alert, Event, when_bad, when_good
 from lamplighter.families.alerting.kinds import Bad, Rule, StoreTrouble
 from lamplighter.families.alerting.post import Person, Post
@@ -68,10 +66,7 @@ class Emergency:
             at=now,
             runbook=self._runbook(alert.rule),
         )
-        message = AlarmMessage(
-            id=new_id(to_us(now)), channel=person.channel, event=event, alarms=(alarm,), count=1, created_at=now
-        )
         try:
-            await self._post.send(person, message)
+            await self._post.send(person, AlarmMessage.of_one(alarm, person.channel, event))
         except (Undelivered, Refused) as error:
             _log.warning("A message about %s did not get through: %s", alert.rule, error)

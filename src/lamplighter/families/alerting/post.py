@@ -14,12 +14,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select, update
 
 from lamplighter.core.clock import Clock, from_us, to_us
-from lamplighter.core.errors import LamplighterError
-from lamplighter.core.ids import new_id
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.notices.address import Channel
 from lamplighter.integrations.notices.alarm import Alarm, AlarmMessage
-from lamplighter.integrations.notices.channel import Refused, Sender, Undelivered
+from lamplighter.integrations.notices.channel import Refused, Sender, Undelivered, as_undelivered
 from lamplighter.integrations.notices.message import Target
 from lamplighter.integrations.notices.recipients import MOST, place
 from lamplighter.integrations.notices.wording import tell_alarm
@@ -108,26 +106,12 @@ class Post:
 
     async def send(self, person: Person, message: AlarmMessage) -> None:
         """Send it. Raises Undelivered or Refused, in words that hold no address."""
-        try:
+        with as_undelivered():
             target = self._target(person)
             await self._senders[person.channel].send(message, tell_alarm(message), target)
-        except (Undelivered, Refused):
-            raise
-        except LamplighterError as error:  # a key or a setting is missing
-            raise Undelivered(str(error)) from None
-        except Exception as error:  # noqa: BLE001 - whose text and traceback may have the address
-            raise Undelivered(f"sending it failed ({type(error).__name__}).") from None
 
     async def _test(self, person: Person, alarm: Alarm) -> Tried:
-        message = AlarmMessage(
-            id=new_id(to_us(alarm.at)),
-            channel=person.channel,
-            event="alert.firing",
-            alarms=(alarm,),
-            count=1,
-            created_at=alarm.at,
-            is_test=True,
-        )
+        message = AlarmMessage.of_one(alarm, person.channel, "alert.firing", is_test=True)
         try:
             await self.send(person, message)
         except (Undelivered, Refused) as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from msgspec import Struct
 
+from lamplighter.core.clock import to_us
+from lamplighter.core.ids import new_id
 from lamplighter.integrations.notices.address import Channel
 
 AlertEvent = Literal["alert.firing", "alert.resolved"]
@@ -36,6 +38,19 @@ class AlarmMessage(Struct, frozen=True, kw_only=True):
     count: int
     created_at: datetime
     is_test: bool = False
+
+    @classmethod
+    def of_one(cls, alarm: Alarm, channel: Channel, event: AlertEvent, *, is_test: bool = False) -> Self:
+        """A new one, made when that alarm was."""
+        return cls(
+            id=new_id(to_us(alarm.at)),
+            channel=channel,
+            event=event,
+            alarms=(alarm,),
+            count=1,
+            created_at=alarm.at,
+            is_test=is_test,
+        )
 
     @property
     def type(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
@@ -21,6 +23,19 @@ class Undelivered(LamplighterError):
 
 class Refused(LamplighterError):
     """It will never get through."""
+
+
+@contextmanager
+def as_undelivered() -> Iterator[None]:
+    """Sending, whatever it fails of: what is raised is Undelivered or Refused, and its text holds no address."""
+    try:
+        yield
+    except (Undelivered, Refused):
+        raise
+    except LamplighterError as error:  # a key or a setting is missing
+        raise Undelivered(str(error)) from None
+    except Exception as error:  # noqa: BLE001 - whose text and traceback may have the address
+        raise Undelivered(f"sending it failed ({type(error).__name__}).") from None
 
 
 class Sender(Protocol):

@@ -6,7 +6,7 @@ import re
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import cache
-from typing import NamedTuple, NoReturn, Self
+from typing import NamedTuple, NoReturn, Self, TypedDict
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -25,6 +25,15 @@ from lamplighter.integrations.notices.wording import Telling, as_html
 TIMEOUT = 30  # seconds for each answer of the server
 GREETING = 5  # seconds, where somebody waits
 ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")  # RFC 3463
+
+
+class _Options(TypedDict):
+    hostname: str
+    port: int
+    username: str | None
+    password: str | None
+    use_tls: bool
+    start_tls: bool
 
 
 class Server(NamedTuple):
@@ -51,6 +60,17 @@ class Server(NamedTuple):
             starts_tls=not speaks_tls and parts.query != "starttls=never",
         )
 
+    def options(self) -> _Options:
+        """How it is reached, as aiosmtplib has it."""
+        return {
+            "hostname": self.host,
+            "port": self.port,
+            "username": self.user,
+            "password": self.password.reveal() if self.password else None,
+            "use_tls": self.speaks_tls,
+            "start_tls": self.starts_tls,
+        }
+
 
 class MailSender:
     """Sends mails. What is not set up is tried again, until it is or the message is too old."""
@@ -65,32 +85,14 @@ class MailSender:
         server = Server.from_url(self._settings.smtp_url)
         mail = mail_of(message, telling, self._settings.mail_from, target.address.reveal())
         try:
-            await aiosmtplib.send(
-                mail,
-                hostname=server.host,
-                port=server.port,
-                username=server.user,
-                password=server.password.reveal() if server.password else None,
-                use_tls=server.speaks_tls,
-                start_tls=server.starts_tls,
-                timeout=TIMEOUT,
-            )
+            await aiosmtplib.send(mail, **server.options(), timeout=TIMEOUT)
         except (SMTPException, OSError) as error:
             _explain(error)
 
 
 async def greet(smtp_url: Secret) -> None:
     """Connect and log in, and send nothing. Raises Undelivered, without the server's words."""
-    server = Server.from_url(smtp_url)
-    client = aiosmtplib.SMTP(
-        hostname=server.host,
-        port=server.port,
-        username=server.user,
-        password=server.password.reveal() if server.password else None,
-        use_tls=server.speaks_tls,
-        start_tls=server.starts_tls,
-        timeout=GREETING,
-    )
+    client = aiosmtplib.SMTP(**Server.from_url(smtp_url).options(), timeout=GREETING)
     try:
         async with client:
             pass

@@ -8,9 +8,8 @@ from functools import partial
 from typing import Literal
 
 from lamplighter.core.clock import Clock
-from lamplighter.core.errors import LamplighterError
 from lamplighter.integrations.notices.address import Channel
-from lamplighter.integrations.notices.channel import Refused, Sender, Undelivered
+from lamplighter.integrations.notices.channel import Refused, Sender, Undelivered, as_undelivered
 from lamplighter.integrations.notices.message import Envelope, Message, end, read
 from lamplighter.integrations.notices.wording import tell
 from lamplighter.integrations.storage.database import Database
@@ -72,15 +71,9 @@ class Deliverer:
 
     async def _send(self, envelope: Envelope) -> None:
         message = envelope.message
-        try:
+        with as_undelivered():
             target = envelope.open(self._vault)
             await self._senders[message.channel].send(message, tell(message, self._public_url), target)
-        except (Undelivered, Refused):
-            raise
-        except LamplighterError as error:  # a key or a setting is missing
-            raise Undelivered(str(error)) from None
-        except Exception as error:  # noqa: BLE001 - whose text and traceback may have the address
-            raise Undelivered(f"sending it failed ({type(error).__name__}).") from None
 
     async def _end(self, message: Message, failure: str | None) -> None:
         now = self._clock()
