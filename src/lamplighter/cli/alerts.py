@@ -12,7 +12,7 @@ import typer
 from lamplighter.cli.extras import need
 from lamplighter.cli.integrations import as_operator, with_service
 from lamplighter.cli.opened import run_async, with_store
-from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_table, say
+from lamplighter.cli.output import Json, StoreUrl, ago, end_by_id, print_json, print_table, say
 from lamplighter.cli.program import Noun
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import load
@@ -127,15 +127,7 @@ def unsilence(
     async def act(board: Board) -> list[str]:
         return [id_ for id_ in ids if await board.unsilence(id_)]
 
-    ended = _with_board(store, act)
-    missing = [id_ for id_ in ids if id_ not in ended]
-    if json:
-        print_json({"ended": ended, "missing": missing})
-    else:
-        for id_ in ids:
-            say(f"{id_}: {'ended' if id_ in ended else 'there is no such silence'}.")
-    if missing:
-        raise typer.Exit(1)
+    end_by_id(ids, _with_board(store, act), done="ended", noun="silence", json=json)
 
 
 @group.command("test")

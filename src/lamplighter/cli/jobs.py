@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import msgspec
 import typer
 
-from lamplighter.app.bulk import count_matching, do_to_all
+from lamplighter.app.bulk import Act, count_matching, do_to_all
 from lamplighter.app.search import Found, search
 from lamplighter.cli.bulk import Cancelling, tell
 from lamplighter.cli.noting import noted_jobs
@@ -50,6 +50,44 @@ from lamplighter.store.base import Store
 group = typer.Typer(cls=Noun, help="Look at jobs, run them again, cancel and delete them.")
 
 MOST = 1_000_000  # jobs that one command does anything to
+
+
+class Deed(NamedTuple):
+    """What can be done to jobs at once. `done` and `said`: what they are then, in JSON and to people; `hint`: what one
+    is to which it was not."""
+
+    verb: str
+    done: str
+    said: str
+    among: frozenset[State]
+    act: Act
+    hint: str
+
+
+async def _retry(store: Store, where: Where, limit: int) -> list[str]:
+    return await store.retry(where, limit=limit, now=utcnow())
+
+
+async def _forget(store: Store, where: Where, limit: int) -> list[str]:
+    return await store.forget(where, limit=limit)
+
+
+RETRY = Deed(
+    "retry",
+    "retried",
+    "queued",
+    MOVES["be retried"].sources,
+    _retry,
+    "is of no job that has ended or is scheduled",
+)
+DELETE = Deed(
+    "delete",
+    "deleted",
+    "deleted",
+    ENDED,
+    _forget,
+    "is of no job that has ended, or of a child that is waited for with others",
+)
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it to all that match. Without it they are only counted.")]
 All = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=MOST, help="At most so many jobs.")]
@@ -135,18 +173,7 @@ def retry(
     you say --yes. Ends with 1 too if one of the ids given is of no job, or of one that is queued, runs or is held.
     """
     where = chosen(where_of(ids=ids, queue=queue, name=name, tenant=tenant, state=state, child_of=child_of))
-    among = MOVES["be retried"].sources
-    if not ids and not yes:
-        _only_count(store, where, among, limit, "retried", json=json)
-    retried = noted_jobs(
-        store, "retry", where, lambda opened: do_to_all(opened, where, among, limit, _retry, told=tell)
-    )
-    missed = _missed(where, retried)
-    if json:
-        print_json({"retried": retried, "missed": missed})
-    else:
-        say(f"{count(len(retried), 'job')} queued.")
-    _end(missed, json=json, hint="is of no job that has ended or is scheduled")
+    _do(RETRY, where, store=store, limit=limit, yes=yes, json=json)
 
 
 @group.command()
@@ -211,25 +238,22 @@ def delete(
     first.
     """
     where = chosen(where_of(ids=ids, queue=queue, name=name, tenant=tenant, state=state, child_of=child_of))
-    if not ids and not yes:
-        _only_count(store, where, ENDED, limit, "deleted", json=json)
-    deleted = noted_jobs(
-        store, "delete", where, lambda opened: do_to_all(opened, where, ENDED, limit, _forget, told=tell)
+    _do(DELETE, where, store=store, limit=limit, yes=yes, json=json)
+
+
+def _do(deed: Deed, where: Where, *, store: str | None, limit: int, yes: bool, json: bool) -> None:
+    """To the jobs of these ids, or with --yes to all that match; then say what came of it."""
+    if not where.ids and not yes:
+        _only_count(store, where, deed.among, limit, deed.done, json=json)
+    done = noted_jobs(
+        store, deed.verb, where, lambda opened: do_to_all(opened, where, deed.among, limit, deed.act, told=tell)
     )
-    missed = _missed(where, deleted)
+    missed = _missed(where, done)
     if json:
-        print_json({"deleted": deleted, "missed": missed})
+        print_json({deed.done: done, "missed": missed})
     else:
-        say(f"{count(len(deleted), 'job')} deleted.")
-    _end(missed, json=json, hint="is of no job that has ended, or of a child that is waited for with others")
-
-
-async def _forget(store: Store, where: Where, limit: int) -> list[str]:
-    return await store.forget(where, limit=limit)
-
-
-async def _retry(store: Store, where: Where, limit: int) -> list[str]:
-    return await store.retry(where, limit=limit, now=utcnow())
+        say(f"{count(len(done), 'job')} {deed.said}.")
+    _end(missed, json=json, hint=deed.hint)
 
 
 def _only_count(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Protocol
 
@@ -114,6 +114,18 @@ def _aligned(pairs: Iterable[tuple[str, str]]) -> list[str]:
     shown = list(pairs)
     width = max((len(name) for name, _ in shown), default=0)
     return [f"{name:<{width}}  {value}" for name, value in shown]
+
+
+def end_by_id(ids: Sequence[str], touched: Collection[str], *, done: str, noun: str, json: bool) -> None:
+    """Say of each id that it is `done` now, or that there is no such `noun`; end with 1 if that is so of one."""
+    missing = [id_ for id_ in ids if id_ not in touched]
+    if json:
+        print_json({done: touched, "missing": missing})
+    else:
+        for id_ in ids:
+            say(f"{id_}: {done if id_ in touched else f'there is no such {noun}'}.")
+    if missing:
+        raise typer.Exit(1)
 
 
 def say(line: str) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from lamplighter.cli.integrations import with_service
-from lamplighter.cli.output import Json, StoreUrl, next_of, print_json, print_table, say, say_more
+from lamplighter.cli.output import Json, StoreUrl, end_by_id, next_of, print_json, print_table, say, say_more
 from lamplighter.cli.program import Noun
 
 if TYPE_CHECKING:
@@ -100,15 +100,7 @@ def remove(
     async def act(service: Service) -> list[str]:
         return [id_ for id_ in ids if await _remove(service, id_)]
 
-    removed = with_service(store, act)
-    missing = [id_ for id_ in ids if id_ not in removed]
-    if json:
-        print_json({"removed": removed, "missing": missing})
-    else:
-        for id_ in ids:
-            say(f"{id_}: {'removed' if id_ in removed else 'there is no such recipient'}.")
-    if missing:
-        raise typer.Exit(1)
+    end_by_id(ids, with_service(store, act), done="removed", noun="recipient", json=json)
 
 
 async def _remove(service: Service, id_: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from lamplighter.core.errors import ConfigError
@@ -53,6 +54,15 @@ def schema_of(url: str) -> Schema | None:
             return RedisSchema.from_url(url)
         case _:
             return None
+
+
+def folder_of(url: str) -> Path | None:
+    """The folder that a store's file is in; None for one that is no file."""
+    if _scheme(url) != "sqlite":
+        return None
+    from lamplighter.store.sqlite.url import parse  # noqa: PLC0415 - only what is used
+
+    return parse(url).path.absolute().parent
 
 
 def _kind(url: str) -> str:

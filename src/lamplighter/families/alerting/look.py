@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from socket import gethostname
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from lamplighter.app import App
 from lamplighter.app.crons import overdue
@@ -24,6 +23,7 @@ from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.integrations.service import database_url, journal_folder
 from lamplighter.observe.histogram import Counts, quantile
 from lamplighter.observe.meter import Meter
+from lamplighter.store.open import folder_of
 
 PATIENCE = 10.0  # seconds: a store that answers later than that does not answer
 GATES = 1000  # that are looked at
@@ -113,7 +113,7 @@ class Looker:
     def _folders(self) -> list[Path]:
         settings = self._app.settings
         urls = [settings.store] if self._tokens is None else [settings.store, database_url(settings)]
-        folders = [_folder(url) for url in urls]
+        folders = [folder_of(url) for url in urls]
         if self._tokens is not None:
             folders.append(journal_folder(settings, self._tokens.service.database).parent)
         return [one for one in folders if one is not None]
@@ -135,11 +135,3 @@ class Calls:
         came = {bucket: n - self._before.get(bucket, 0) for bucket, n in now.items()}
         self._before = now
         return quantile({bucket: n for bucket, n in came.items() if n > 0}, 0.99)
-
-
-def _folder(url: str) -> Path | None:
-    if urlsplit(url).scheme != "sqlite":
-        return None
-    from lamplighter.store.sqlite.url import parse  # noqa: PLC0415 - only where it is one
-
-    return parse(url).path.absolute().parent

@@ -18,7 +18,7 @@ from lamplighter.families.doctor import jobs, machine
 from lamplighter.families.doctor.finding import Checked, Findings
 from lamplighter.store.base import Store
 from lamplighter.store.migrate import Schema, refuse_unfit
-from lamplighter.store.open import open_store, schema_of
+from lamplighter.store.open import folder_of, open_store, schema_of
 
 PATIENCE = 20.0  # seconds, for all that is asked of one store
 
@@ -41,7 +41,8 @@ async def diagnose(settings: Settings, *, secrets_in: Sequence[Path] = (), more:
         raise ConfigError("memory:// ends with its process, so there is nothing to see: name a store with --store.")
     found = Findings()
     await _look(found, settings.store, lambda: _jobs(found, settings, schema, more))
-    folders, files = [settings.folder or Path(), *_folder_of(settings.store)], list(secrets_in)
+    folders = [one for one in (settings.folder or Path(), folder_of(settings.store)) if one is not None]
+    files = list(secrets_in)
     if _has_tables():
         from lamplighter.families.doctor import service  # noqa: PLC0415 - optional
 
@@ -94,11 +95,3 @@ async def _jobs(found: Findings, settings: Settings, schema: Schema, more: More)
 def _has_tables() -> bool:
     """Whether what integrations need is installed."""
     return find_spec("sqlalchemy") is not None and find_spec("cryptography") is not None
-
-
-def _folder_of(url: str) -> list[Path]:
-    if not url.startswith("sqlite:"):
-        return []
-    from lamplighter.store.sqlite.url import parse  # noqa: PLC0415 - only what is used
-
-    return [parse(url).path.parent]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
+from msgspec.structs import asdict
 from pydantic import Field
 
 from lamplighter.families.alerting.course import Alert, State
@@ -139,12 +140,4 @@ def _alert(one: Alert, silenced: bool, runbook: str) -> ShownAlert:  # noqa: FBT
 
 
 def _silence(one: Silence) -> ShownSilence:
-    return ShownSilence(
-        id=one.id,
-        rule=one.rule,
-        subject=one.subject,
-        until=one.until,
-        reason=one.reason,
-        user_id=one.user_id,
-        created_at=one.created_at,
-    )
+    return ShownSilence(**asdict(one))

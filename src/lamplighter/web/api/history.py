@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
+from msgspec.structs import asdict
 
 from lamplighter.observe.history.past import Point, Span
 from lamplighter.web import answers
@@ -66,17 +67,4 @@ async def get_history(
 
 
 def _shown(point: Point) -> ShownPoint:
-    return ShownPoint(
-        at=datetime.fromtimestamp(point.at, UTC),
-        seconds=point.seconds,
-        done=point.done,
-        failed=point.failed,
-        retried=point.retried,
-        run_p50=point.run_p50,
-        run_p95=point.run_p95,
-        wait_p50=point.wait_p50,
-        wait_p95=point.wait_p95,
-        waiting=point.waiting,
-        delayed=point.delayed,
-        running=point.running,
-    )
+    return ShownPoint(**asdict(point) | {"at": datetime.fromtimestamp(point.at, UTC)})
