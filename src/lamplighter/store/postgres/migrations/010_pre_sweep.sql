@@ -118,23 +118,30 @@ BEGIN
     WHERE cardinality(seen) = 1000 OR from_key <> '';
 END $$;
 
--- Every function that is called from outside finds its tables whatever the caller's search_path is, and goes by its indexes
+-- A function that is called from outside finds its tables whatever the caller's search_path is, and goes by its indexes
 -- whatever the planner believes of tables that grow and shrink within seconds; and so does all that it calls.
+CREATE FUNCTION go_by_indexes(name regprocedure) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format(
+        'ALTER FUNCTION %s SET search_path = %I, pg_temp SET enable_seqscan = off SET enable_hashjoin = off '
+        'SET enable_mergejoin = off SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 '
+        'SET plan_cache_mode = force_generic_plan SET jit = off', name, current_schema());
+END $$;
+
+SELECT go_by_indexes(oid) FROM pg_proc
+WHERE pronamespace = current_schema()::regnamespace AND proname IN (
+    'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates',
+    'children_of', 'fold_counts');
+
+-- Triggers only find their tables: whoever calls what they are of goes by indexes.
 DO $$
 DECLARE
-    one record;
+    one regprocedure;
 BEGIN
     FOR one IN
-        SELECT oid::regprocedure AS name, prorettype = 'trigger'::regtype AS is_trigger FROM pg_proc
-        WHERE pronamespace = current_schema()::regnamespace AND (prorettype = 'trigger'::regtype OR proname IN (
-            'add', 'finish', 'beat', 'cancel', 'retry', 'prune', 'claim', 'sweep', 'gates_as_of', 'shares', 'order_gates',
-            'children_of', 'fold_counts'))
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = current_schema()::regnamespace AND prorettype = 'trigger'::regtype
     LOOP
-        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one.name, current_schema());
-        CONTINUE WHEN one.is_trigger;
-        EXECUTE format(
-            'ALTER FUNCTION %s SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off '
-            'SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 '
-            'SET plan_cache_mode = force_generic_plan SET jit = off', one.name);
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one, current_schema());
     END LOOP;
 END $$;

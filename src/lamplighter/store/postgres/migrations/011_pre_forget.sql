@@ -19,11 +19,4 @@ BEGIN
     RETURN ARRAY(SELECT w.id FROM unnest(ids) WITH ORDINALITY AS w (id, place) WHERE w.id = ANY (gone) ORDER BY w.place);
 END $$;
 
--- As 010 does for what is called from outside.
-DO $$
-BEGIN
-    EXECUTE format(
-        'ALTER FUNCTION forget SET search_path = %I, pg_temp SET enable_seqscan = off SET enable_hashjoin = off '
-        'SET enable_mergejoin = off SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 '
-        'SET plan_cache_mode = force_generic_plan SET jit = off', current_schema());
-END $$;
+SELECT go_by_indexes('forget(text[], text[])');

@@ -53,15 +53,4 @@ CREATE TRIGGER jobs_log_forgotten AFTER DELETE ON jobs REFERENCING OLD TABLE AS 
 CREATE TRIGGER ended_log_forgotten AFTER DELETE ON ended REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION forget_log();
 
--- They find their tables whatever the caller's search_path is, and go by the indexes (see 010).
-DO $$
-DECLARE
-    one text;
-BEGIN
-    FOREACH one IN ARRAY ARRAY['log(jsonb, integer)', 'forget_log()'] LOOP
-        EXECUTE format(
-            'ALTER FUNCTION %s SET search_path = %I, pg_temp SET enable_seqscan = off SET enable_hashjoin = off '
-            'SET enable_mergejoin = off SET enable_bitmapscan = off SET max_parallel_workers_per_gather = 0 '
-            'SET plan_cache_mode = force_generic_plan SET jit = off', one, current_schema());
-    END LOOP;
-END $$;
+SELECT go_by_indexes('log(jsonb, integer)'), go_by_indexes('forget_log()');
