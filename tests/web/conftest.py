@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 from tests.families.running import Home, in_file
 from tests.services import STORES
 from tests.web.board import Board, running_board
+from tests.web.browser import running_browser
 from tests.web.errands import Errands, errands_at
 from tests.web.own_site import OwnSite, running_own_site
 from tests.web.site import Site, running_site
@@ -27,6 +29,13 @@ def home(tmp_path: Path) -> Home:
 async def world() -> AsyncIterator[World]:
     """A demo world in which tokens last and nothing goes wrong by itself."""
     async with running_world(faults=False, token_lifetime=3600) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A real one."""
+    async with running_browser() as running:
         yield running
 
 

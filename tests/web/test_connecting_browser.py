@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 from playwright.async_api import Browser, expect
 from tests.web.axe import objections
-from tests.web.browser import looking, running_browser
+from tests.web.browser import looking
 from tests.web.own_site import PASSWORD, running_own_site
 
 from lamplighter.app import App
@@ -18,12 +15,6 @@ from lamplighter.demo.settle import registered
 from lamplighter.demo.world import PROVIDERS, World
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.tenants import Tenant
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as running:
-        yield running
 
 
 async def test_a_tenant_is_connected_checked_revoked_and_connected_again(

@@ -8,17 +8,11 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 from tests.web.axe import objections
 from tests.web.board import AT, PAGES, WITH_INTEGRATIONS, Board, running_board
-from tests.web.browser import DESK, PHONE, Scheme, looking, running_browser
+from tests.web.browser import DESK, PHONE, Scheme, looking
 from tests.web.own_site import PASSWORD, running_own_site
 
 from lamplighter import App, Ctx
 from lamplighter.core.config import Settings
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as running:
-        yield running
 
 
 @pytest.fixture

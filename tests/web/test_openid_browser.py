@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 from playwright.async_api import Browser, expect
 from tests.web.axe import objections
-from tests.web.browser import looking, running_browser
+from tests.web.browser import looking
 from tests.web.openid import running_openid
 
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import Settings
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as running:
-        yield running
 
 
 async def test_somebody_signs_in_at_the_provider_and_out_of_both(
