@@ -1,0 +1,1 @@
+"""Where files are: one module for each kind of source."""
