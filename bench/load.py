@@ -18,9 +18,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import quantiles
 
-import httpx2
+import uvloop
 from bench.filled_app import filled_app
 from bench.filling import fill
+from bench.plain_http import Http
 from bench.store import HELP, store_of
 
 from lamplighter.core.model import Where
@@ -65,9 +66,7 @@ async def _measure(store: str, options: argparse.Namespace) -> Times:
     async with (
         _process("bench.load_server", store) as (_, port),
         _process("bench.load_worker", store),
-        httpx2.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", limits=httpx2.Limits(max_connections=100), trust_env=False, timeout=30
-        ) as http,
+        Http(int(port)) as http,
     ):
         await _load(http, Times(), ids, options.rate, 3)  # which does not count: everything is met for the first time
         times = Times()
@@ -75,7 +74,7 @@ async def _measure(store: str, options: argparse.Namespace) -> Times:
     return times
 
 
-async def _load(http: httpx2.AsyncClient, times: Times, ids: list[str], rate: int, seconds: int) -> None:
+async def _load(http: Http, times: Times, ids: list[str], rate: int, seconds: int) -> None:
     dice, loop = random.Random(1), asyncio.get_running_loop()
     paths = dice.choices(list(READS), weights=list(READS.values()), k=rate * seconds)
     start = loop.time() + 0.1
@@ -86,10 +85,10 @@ async def _load(http: httpx2.AsyncClient, times: Times, ids: list[str], rate: in
             group.create_task(_read(http, times, path, path.replace("ONE", dice.choice(ids)), due))
 
 
-async def _read(http: httpx2.AsyncClient, times: Times, path: str, address: str, due: float) -> None:
-    answer = await http.get(address)
+async def _read(http: Http, times: Times, path: str, address: str, due: float) -> None:
+    status = await http.get(address)
     times.of[path].append(asyncio.get_running_loop().time() - due)
-    times.refused += answer.status_code != 200
+    times.refused += status != 200
 
 
 @asynccontextmanager
@@ -122,7 +121,7 @@ def main() -> None:
     parser.add_argument("--store", help=HELP)
     options = parser.parse_args()
     with store_of(options.store) as url:
-        times = asyncio.run(_measure(url, options))
+        times = uvloop.run(_measure(url, options))
     _show(times)
     sys.exit(times.refused > 0 or times.p99 >= LATEST)
 

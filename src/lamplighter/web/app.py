@@ -53,6 +53,7 @@ from lamplighter.web.bounds import LARGEST_BATCH, Bounds
 from lamplighter.web.cross_site import SameOrigin
 from lamplighter.web.describing.describe import ABOUT, describe, routes_of
 from lamplighter.web.given import Given, Identify, Integrating
+from lamplighter.web.telemetry import UNTOLD
 from lamplighter.web.watch import Watches
 
 NOUNS = (
@@ -114,7 +115,7 @@ def http_api(
             Middleware(Bounds, larger={f"{prefix}/jobs/batch": LARGEST_BATCH}),
         ],
         exception_handlers=errors.HANDLERS,
-        telemetry={"tracing": False},  # a trace would hold the callback's query, and with it a code
+        telemetry=UNTOLD,
     )
     integrating = None if tokens is None else Integrating(tokens, callback_url(public_url, prefix))
     api.state.watches = Watches()

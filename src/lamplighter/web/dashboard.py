@@ -48,6 +48,7 @@ from lamplighter.web.pages import (
 from lamplighter.web.pages import refused as refused_pages
 from lamplighter.web.signin.door import Door
 from lamplighter.web.signin.login import login_router
+from lamplighter.web.telemetry import UNTOLD
 
 NOUNS = (overview, alerts, history, queues, jobs, edit, failures, crons, workers, limits, tenants)
 WITH_INTEGRATIONS = (connecting, integrations, notifications, audit)
@@ -95,7 +96,7 @@ def dashboard(
         redirect_slashes=False,  # or a wrong path would be answered before anybody asks who calls
         middleware=[Middleware(PageHeaders), Middleware(SameOrigin, trusted_origins), Middleware(Bounds)],
         exception_handlers=refused_pages.HANDLERS,
-        telemetry={"tracing": False},  # a trace would hold the query of a login link
+        telemetry=UNTOLD,
     )
     integrating = None if tokens is None else Integrating(tokens, callback_url or "")
     pages.state.given = Given(app, identify, integrating, frozenset(), Actions(app))

@@ -11,6 +11,7 @@ import asyncpg
 
 from lamplighter.core.errors import StoreError
 from lamplighter.store.postgres.errors import explained, is_answer
+from lamplighter.store.postgres.together import Together
 from lamplighter.store.postgres.url import Place
 
 QUIET = 0.002  # seconds at least between two words to other processes: a NOTIFY makes all commits of its database wait
@@ -51,6 +52,7 @@ class Connections:
         self._speaking: asyncio.Task[None] | None = None
         self._parting: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.together = Together()
 
     async def fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
         """The rows of one statement, which is a transaction of its own.

@@ -174,7 +174,9 @@ class PostgresStore:
         return views.log_lines(await self._fetch("logs", job, *after, max(limit, 0)))
 
     async def stats(self) -> list[QueueStats]:
-        return views.stats(await self._fetch("totals", MOST_LINES))
+        self._refuse_closed()
+        here = await self._connections.here()
+        return views.stats(await here.together.read("stats", lambda: self._fetch("totals", MOST_LINES)))
 
     async def pause(self, queue: str, *, paused: bool) -> None:
         await self._fetch("pause" if paused else "resume", queue)
