@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Sampler
 
 
 class Seen:
@@ -27,9 +28,9 @@ class Seen:
 
 
 @contextmanager
-def traced() -> Iterator[Seen]:
-    """As if this process had set the SDK up, for as long as the block lasts."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+def traced(sampler: Sampler | None = None) -> Iterator[Seen]:
+    """As if this process had set the SDK up, for as long as the block lasts; by default it keeps everything."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(sampler, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     with patch.object(trace, "_TRACER_PROVIDER", provider):
         yield Seen(exporter)

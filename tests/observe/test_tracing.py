@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import SpanKind, StatusCode
 from tests.engine import process_jobs
 from tests.observe.spans import Seen, traced
@@ -18,6 +19,7 @@ from tests.observe.spans import Seen, traced
 from lamplighter import App, Ctx, JobFields, chain, exponential, group, never
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import TransactionUnsupported
+from lamplighter.core.model import Where
 from lamplighter.demo.world import World
 from lamplighter.integrations.answer import ask
 from lamplighter.observe import tracing
@@ -98,6 +100,29 @@ async def test_every_attempt_is_linked_to_what_enqueued_the_job(seen: Seen, memo
     assert [run.status.status_code for run in runs] == [StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET]
     assert (runs[0].attributes or {})["error.type"] == "ValueError"
     assert not [span for span in seen.spans if "hunter2" in span.to_json()]
+
+
+async def test_a_job_that_the_sampler_passed_over_is_passed_over_in_every_attempt_and_in_what_it_enqueues(
+    memory_app: App[None],
+) -> None:
+    @memory_app.job()
+    async def child(ctx: C) -> str:
+        return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
+
+    @memory_app.job(retry=exponential(first=0, factor=1, cap=0, attempts=2))
+    async def parent(ctx: C) -> str:
+        if ctx.attempt == 1:
+            raise ValueError("once more")
+        return await (await child.enqueue()).result(timeout=30)
+
+    with traced(ParentBased(ALWAYS_OFF)):
+        handle = await parent.enqueue()
+    with traced() as seen:  # a worker that would keep everything
+        async with memory_app.worker():
+            carried = (await memory_app.store.page(Where(ids=(handle.id,)), limit=1))[0].trace
+            assert carried is not None
+            assert await handle.result(timeout=30) == carried.split("-")[1]
+    assert seen.spans == []
 
 
 async def test_what_a_job_enqueues_is_linked_to_its_run(seen: Seen, memory_app: App[None]) -> None:

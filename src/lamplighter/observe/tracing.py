@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,10 +21,12 @@ from msgspec.structs import replace
 from lamplighter.core.model import Claimed, NewJob, Outcome
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span, SpanContext, Tracer, TracerProvider
 
 SYSTEM = "lamplighter"
 HTTP_PORTS = {"https": 443, "http": 80}
+ALIKE = 256  # traces of which it is known what they say: jobs that were enqueued together carry the same
 
 _known: list[tuple[TracerProvider, Tracer]] = []
 
@@ -109,13 +112,15 @@ class Sending:
 
 
 class Attempt:
-    """The span of one attempt: a trace of its own, with a link to what enqueued the job."""
+    """The span of one attempt: a trace of its own, with a link to what enqueued the job. It may be none."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span | None) -> None:
         self._span = span
 
     def ended(self, outcome: Outcome) -> None:
         """Tell how. Texts of exceptions are kept with the job, and are not for everybody who sees traces."""
+        if self._span is None:
+            return
         self._span.set_attribute("lamplighter.outcome", outcome.verb)
         if outcome.failure is not None:
             _failed(self._span, outcome.failure.error)
@@ -123,11 +128,16 @@ class Attempt:
 
 @contextmanager
 def attempt(tracer: Tracer, job: Claimed, number: int) -> Iterator[Attempt]:
-    """A span around it, current in the context of its handler."""
+    """A span around it, current in the context of its handler: unless the sampler passed over what enqueued the job.
+    Then it passes over its attempts too."""
     from opentelemetry.context import Context  # noqa: PLC0415
     from opentelemetry.trace import Link, SpanKind  # noqa: PLC0415
 
     sent = None if job.trace is None else _read(job.trace)
+    if sent is not None and not sent.trace_flags.sampled:
+        go_on_in(job.trace)
+        yield Attempt(None)
+        return
     told: dict[str, Any] = {
         **_operation("process"),
         "messaging.destination.name": job.queue,
@@ -219,12 +229,19 @@ def leave_spans() -> None:
 
 def go_on_in(trace: str | None) -> None:
     """Have the span that a process was started in be the current one here, if somebody traces here too."""
-    if trace is None or tracer() is None or (context := _read(trace)) is None:
+    if trace is None or tracer() is None or (context := _below(trace)) is None:
         return
     from opentelemetry import context as contexts  # noqa: PLC0415
+
+    contexts.attach(context)
+
+
+@lru_cache(ALIKE)
+def _below(trace: str) -> Context | None:
     from opentelemetry.trace import NonRecordingSpan, set_span_in_context  # noqa: PLC0415
 
-    contexts.attach(set_span_in_context(NonRecordingSpan(context)))
+    found = _read(trace)
+    return None if found is None else set_span_in_context(NonRecordingSpan(found))
 
 
 def _operation(kind: str) -> dict[str, Any]:
@@ -244,6 +261,7 @@ def _traceparent(context: SpanContext) -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 255:02x}"
 
 
+@lru_cache(ALIKE)
 def _read(trace: str) -> SpanContext | None:
     from opentelemetry.trace import SpanContext, TraceFlags  # noqa: PLC0415
 
