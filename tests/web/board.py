@@ -144,14 +144,19 @@ class Counting:
 
 @asynccontextmanager
 async def running_board(
-    store: str, *, login_url: str | None = None, integrating: bool = False, at: str = AT
+    store: str,
+    *,
+    login_url: str | None = None,
+    integrating: bool = False,
+    callback_url: str | None = None,
+    at: str = AT,
 ) -> AsyncIterator[Board]:
     """A dashboard for as long as the block lasts."""
     app = App(settings=Settings(store=store))
     tokens = TokenFamily(app) if integrating else None
     Alerting(app, tokens)
     jobs = Jobs(app)
-    pages = dashboard(app, identify=identify, tokens=tokens, login_url=login_url)
+    pages = dashboard(app, identify=identify, tokens=tokens, login_url=login_url, callback_url=callback_url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with app, served(Starlette(routes=[Mount(at, pages)]), listener):

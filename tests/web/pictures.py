@@ -16,7 +16,10 @@ from playwright.async_api import Browser
 from tests.families.running import TENANT
 from tests.web.board import OTHER, Board, running_board
 from tests.web.browser import PHONE, Scheme, looking, running_browser
+from tests.web.own_site import LOGIN, running_own_site
 
+from lamplighter.app import App
+from lamplighter.core.config import Settings
 from lamplighter.core.model import State, Where
 from lamplighter.demo.settle import settle
 from lamplighter.demo.world import World, running_world
@@ -38,6 +41,7 @@ ALERTS: dict[str, list[Bad]] = {  # as it is then
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = """root => document.querySelectorAll(".traceback span").forEach(
     line => { line.textContent = line.textContent.replace(root, "/srv/app"); })"""  # whose machine this is, is no news
+CALLBACK = "https://lamps.example/api/v1/oauth/callback"
 WITH_INTEGRATIONS = ("integrations", "notifications", "audit")
 
 
@@ -46,7 +50,7 @@ async def take_all(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as home:
         async with (
             running_world(faults=False, token_lifetime=3600) as world,
-            running_board(f"sqlite:///{home}/jobs.db", integrating=True) as board,
+            running_board(f"sqlite:///{home}/jobs.db", integrating=True, callback_url=CALLBACK) as board,
             running_browser() as browser,
         ):
             pages = await _integrate(board, world) | await _work(board)
@@ -54,6 +58,7 @@ async def take_all(folder: Path) -> None:
             async with board.app.worker(concurrency=10, queues=["crawls"]), alerting.running():
                 await _until_running(board)
                 await _take(browser, board, pages, folder)
+            await _take_the_door(browser, f"sqlite:///{home}/door.db", folder)
     _compress(folder)
 
 
@@ -68,7 +73,10 @@ async def _integrate(board: Board, world: World) -> dict[str, str]:
     first = connected[0]
     paths = {name: f"/{name}" for name in WITH_INTEGRATIONS}
     paths["notifications"] += f"?tenant={first.tenant_id}"
-    return paths | {"integration": f"/tenants/{first.tenant_id}/integrations/{first.id}"}
+    return paths | {
+        "integration": f"/tenants/{first.tenant_id}/integrations/{first.id}",
+        "connect": f"/integrations/connect?tenant={first.tenant_id}",
+    }
 
 
 async def _work(board: Board) -> dict[str, str]:
@@ -141,16 +149,26 @@ async def _until_running(board: Board) -> None:
 
 async def _take(browser: Browser, board: Board, pages: dict[str, str], folder: Path) -> None:
     for scheme in get_args(Scheme):
-        async with looking(browser, board.url, "operator", scheme=scheme) as page:
+        async with looking(browser, board.url, "superadmin", scheme=scheme) as page:
             for name, path in pages.items():
                 await page.goto(board.url + path, wait_until="networkidle")
                 await page.evaluate(ELSEWHERE, str(ROOT))
                 await page.screenshot(path=folder / f"{name}-{scheme}.png")
-        async with looking(browser, board.url, "operator", scheme=scheme, size=PHONE) as page:
+        async with looking(browser, board.url, "superadmin", scheme=scheme, size=PHONE) as page:
             for name in ("overview", "job", "jobs"):
                 await page.goto(board.url + pages[name], wait_until="networkidle")
                 await page.evaluate(ELSEWHERE, str(ROOT))
                 await page.screenshot(path=folder / f"{name}-phone-{scheme}.png")
+
+
+async def _take_the_door(browser: Browser, store: str, folder: Path) -> None:
+    """Where people sign in, of a site that has a password."""
+    async with running_own_site(App(settings=Settings(store=store))) as site:
+        await site.set_password()
+        for scheme in get_args(Scheme):
+            async with looking(browser, site.url, "nobody", scheme=scheme) as page:
+                await page.goto(site.url + LOGIN, wait_until="networkidle")
+                await page.screenshot(path=folder / f"login-{scheme}.png")
 
 
 def _compress(folder: Path) -> None:

@@ -121,7 +121,7 @@ def _needs(request: Request) -> Needs:
 
 def _check(caller: Caller, needs: Needs, tenant_id: str | None, *, is_of_job: bool) -> None:
     if not caller.has(needs.right):
-        raise Forbidden(f"a {caller.role} may not do that: ask a superadmin.")
+        raise Forbidden(f"the role {caller.role} may not do that: ask a superadmin.")
     if tenant_id is not None:
         _check_tenant(caller, tenant_id)
     elif caller.role is Role.TENANT and not (needs.sorts or is_of_job):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from lamplighter.app.why.sight import WorkerSeen
 from lamplighter.core.flow_control import GateView
 from lamplighter.core.model import JobView, QueueStats, State, Where
 from lamplighter.families.alerting.alerting import Alerting
+from lamplighter.families.alerting.course import Alert
 from lamplighter.observe.history.past import Span
 from lamplighter.store.base import Store
 from lamplighter.web.auth import Admission
@@ -77,7 +78,7 @@ async def overview(
         _oldest(store, stats),
         table(app, span),
     )
-    crew = _crew(workers)
+    crew, firing = _crew(workers), await _firing(alerting)
     return render(
         request,
         "overview.html",
@@ -87,7 +88,7 @@ async def overview(
         crew=crew,
         failed=failed,
         oldest=oldest,
-        troubles=[*await _alerts(alerting), *_troubles(stats, crew, gates)],
+        troubles=[*_alerts(firing), *_troubles(stats, crew, gates, {one.subject for one in firing})],
         span=span,
         spans=SPANS,
         rows=rows,
@@ -120,17 +121,24 @@ async def _oldest(store: Store, stats: Sequence[QueueStats]) -> Oldest | None:
     return Oldest(min(one.run_at for one in found), queued <= len(found)) if found else None
 
 
-async def _alerts(alerting: Alerting | None) -> list[Trouble]:
-    """What fires, and is not silenced; of much, the first."""
+async def _firing(alerting: Alerting | None) -> list[Alert]:
+    """What fires, and is not silenced."""
     if alerting is None:
         return []
-    firing = [one for one, silenced in (await alerting.shown()).live() if one.state == "firing" and not silenced]
+    return [one for one, silenced in (await alerting.shown()).live() if one.state == "firing" and not silenced]
+
+
+def _alerts(firing: Sequence[Alert]) -> list[Trouble]:
+    """Of much, the first."""
     shown = [Trouble(f"Alert {one.rule}: {one.says}", "alerts") for one in firing[:ALERTS]]
     more = len(firing) - len(shown)
     return [*shown, Trouble(f"{more:,} more alerts fire.", "alerts")] if more else shown
 
 
-def _troubles(stats: Sequence[QueueStats], crew: Crew, gates: Sequence[GateView]) -> Iterator[Trouble]:
+def _troubles(
+    stats: Sequence[QueueStats], crew: Crew, gates: Sequence[GateView], alerted: Collection[str]
+) -> Iterator[Trouble]:
+    """What no alert tells of already."""
     waiting = sum(one.queued for one in stats)
     if waiting and not crew.workers:
         yield Trouble(f"No worker is alive, and {waiting:,} jobs wait: start `lamplighter work`.", "workers")
@@ -138,5 +146,5 @@ def _troubles(stats: Sequence[QueueStats], crew: Crew, gates: Sequence[GateView]
         if one.paused:
             yield Trouble(f"Queue {one.queue} is paused; {one.queued:,} jobs wait in it.", place("queues", one.queue))
     for gate in gates:
-        if gate.state != "closed":
+        if gate.state != "closed" and gate.key not in alerted:
             yield Trouble(f"The breaker of {gate.key} is {gate.state}; {gate.waiting:,} jobs wait for it.", "limits")
