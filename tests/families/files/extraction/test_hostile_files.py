@@ -57,7 +57,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "bomb.docx": (bomb(), "packed more than 300 times"),
         "bomb.odt": (make.odt(**{"META-INF/manifest.xml": " " * (30 * 1024 * 1024)}), ""),
         "lying.docx": (lying_bomb(), "damaged"),
-        "many.docx": (many_parts(), ""),
+        "many.docx": (many_parts(), "more than 20000 entries"),
         "bzip2.docx": (oddly_packed(), "no office program"),
         "laughs.docx": (make.word(f"{make.MANY_LAUGHS}<x>&b;</x>"), "entities"),
         "laughs.odt": (make.odt(make.MANY_LAUGHS), "entities"),
@@ -66,8 +66,8 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "other.docx": (make.word(f"{make.OTHER_FILE}<x>&a;</x>"), "entities"),
         "other.odt": (make.odt(make.OTHER_FILE), "entities"),
         "other.svg": (f"{make.OTHER_FILE}<svg>&a;</svg>".encode(), "entities"),
-        "half.docx": (make.docx()[:9000], ""),
-        "loop.pdf": (make.pdf_with_a_loop(), ""),
+        "half.docx": (make.docx()[:9000], "breaks off"),
+        "loop.pdf": (make.pdf_with_a_loop(), "damaged"),
         "head.pdf": (pdf[:60], "PDF"),
         "third.pdf": (pdf[: len(pdf) // 3], ""),
         "most.pdf": (pdf[:-40], ""),
@@ -166,13 +166,10 @@ def test_whatever_bytes_and_name_a_file_has_it_is_read_or_said_to_be_unreadable(
             runner.run(extractor.__aexit__(None, None, None))
 
 
-@pytest.mark.parametrize("what", ["folder", "pipe", "nothing"])
-async def test_what_is_no_file_is_not_waited_for(tmp_path: Path, what: str) -> None:
-    path = tmp_path / "a"
-    if what == "folder":
-        path.mkdir()
-    elif what == "pipe":
-        os.mkfifo(path)
+async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     async with Extractor(processes=1, limits=LIMITS) as extractor:
-        with pytest.raises(ExtractionFailed, match=r"regular|opened"):
-            await extractor.extract(path, name="a")
+        for name, reason in {"folder": "no regular file", "pipe": "no regular file", "nothing": "No such file"}.items():
+            with pytest.raises(ExtractionFailed, match=reason):
+                await extractor.extract(tmp_path / name, name="a")

@@ -15,6 +15,7 @@ from lamplighter.families.files.extraction.zip_parts import ZipParts
 UNKNOWN = "application/octet-stream"
 ZIP = "application/zip"
 _OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 _DIRECTORIES = {
     "word/": f"{_OFFICE}wordprocessingml.document",
     "ppt/": f"{_OFFICE}presentationml.presentation",
@@ -32,7 +33,17 @@ _SURE = 0.3  # what puremagic gives for three bytes that fit
 _SAMPLE = 64 * 1024
 _STRANGE = re.compile("[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\ufffd]")  # but the escapes of terminals
 _TEXTS = ("text/", "message/", "application/json", "application/xml", "application/x-ndjson", "application/toml")
-_NAMED = {".md": "text/markdown", ".markdown": "text/markdown", ".eml": "message/rfc822", ".csv": "text/csv"}
+_NAMED = {  # which not every Python's table has
+    ".md": "text/markdown",
+    ".markdown": "text/markdown",
+    ".csv": "text/csv",
+    ".docx": f"{_OFFICE}wordprocessingml.document",
+    ".pptx": f"{_OFFICE}presentationml.presentation",
+    ".xlsx": f"{_OFFICE}spreadsheetml.sheet",
+    ".odt": f"{_OPEN_DOCUMENT}text",
+    ".ods": f"{_OPEN_DOCUMENT}spreadsheet",
+    ".odp": f"{_OPEN_DOCUMENT}presentation",
+}
 _BY_SUFFIX = mimetypes.MimeTypes()  # Python's own table: the machine's would tell other types on each
 _HTML = re.compile(r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _XML = re.compile(r"\s*<(?:\?xml|!DOCTYPE)\s")
@@ -50,7 +61,7 @@ def kind_of(file: BinaryIO, name: str, claimed: str | None) -> str:
         if b"%PDF-" in sample[:1024]:
             return "application/pdf"
         if sample.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            return _kind_of_zip(file)
+            return _kind_of_zip(file, named)
         if sample.startswith(_OLE):
             return _kind_of_ole(file)
         text = _as_text(sample)
@@ -68,15 +79,16 @@ def _type_by_name(name: str, claimed: str | None) -> str | None:
     return claim if re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}", claim) else None
 
 
-def _kind_of_zip(file: BinaryIO) -> str:
+def _kind_of_zip(file: BinaryIO, named: str | None) -> str:
+    """One that breaks off cannot say more, and the name says what it was to be; its reader tells that it is damaged."""
     try:
         parts = ZipParts(file, _SAMPLE)
         if "mimetype" in parts.names:  # ODF and EPUB name themselves there
             told = parts.read_all("mimetype", 100).decode("ascii", "replace").strip()
-            if told.startswith("application/vnd.oasis.opendocument.") or told == "application/epub+zip":
+            if told.startswith(_OPEN_DOCUMENT) or told == "application/epub+zip":
                 return told
     except Unreadable:
-        return ZIP
+        return named if named is not None and named.startswith((_OFFICE, _OPEN_DOCUMENT)) else ZIP
     if "[Content_Types].xml" in parts.names:
         for folder, kind in _DIRECTORIES.items():
             if any(name.startswith(folder) for name in parts.names):
