@@ -103,6 +103,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_audit: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=400)
     alerts_rules: Annotated[Path | None, FILE] = None
     alerts_every: Annotated[timedelta, span("0.1s", "10m")] = timedelta(seconds=15)
+    files_processes: Annotated[int, whole(1, 64)] = 2
+    files_timeout: Annotated[timedelta, span("1s", "1h")] = timedelta(seconds=30)
+    files_memory_mb: Annotated[int, whole(256, 65_536)] = 512
+    files_text: Annotated[int, whole(0, 10_000_000)] = 200_000
+    files_gps: Annotated[Switch, choice(*get_args(Switch))] = "off"
     runbooks_url: Annotated[str | None, WEB_URL] = None
     metrics_host: Annotated[str, HOST] = "127.0.0.1"
     metrics_port: Annotated[int | None, whole(0, 65_535)] = None

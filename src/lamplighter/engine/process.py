@@ -8,8 +8,6 @@ import importlib
 import multiprocessing
 import os
 import pickle
-import resource
-import signal
 import threading
 import time
 import traceback
@@ -28,6 +26,7 @@ from lamplighter.core.model import State
 from lamplighter.engine.context import CURRENT_JOB, Ctx
 from lamplighter.engine.job_log import Log
 from lamplighter.engine.outcome import Crashed, message_of
+from lamplighter.engine.process_group import end_with, kill_group, limit_memory, signal_that_ended
 from lamplighter.engine.thread import in_thread
 from lamplighter.observe.fields import RUNNING, WORKER
 from lamplighter.observe.log import LogSetUp, log_set_up, set_up_logging
@@ -115,7 +114,7 @@ class _Child:
         with self._lock:
             self._killed = True
             if self._process is not None and self._process.pid is not None and self._process.exitcode is None:
-                _kill_group(self._process.pid)
+                kill_group(self._process.pid)
                 self._process.kill()
 
     def _listen(self, connection: Connection) -> str | None:
@@ -139,8 +138,8 @@ class _Child:
         assert self._process is not None
         self._process.join(5)
         code = self._process.exitcode
-        if code is not None and code < 0:
-            return Crashed(f"its process was killed by {signal.Signals(-code).name}: look for a lack of memory.")
+        if name := signal_that_ended(code):
+            return Crashed(f"its process was killed by {name}: look for a lack of memory.")
         return Crashed(f"its process ended without an answer (exit code {code}): see what it printed.")
 
     def _reap(self) -> None:
@@ -149,12 +148,6 @@ class _Child:
         self._process.join(1)  # it has answered: give it a moment to end by itself
         self.kill()
         self._process.join()
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.getpgid(pid) == pid:  # not before the child has a group of its own: until then it is in ours
-            os.killpg(pid, signal.SIGKILL)
 
 
 class _Pipe:
@@ -208,8 +201,7 @@ def _main(task: Task, connection: Connection) -> None:
     os.setsid()
     _end_with_the_worker()
     if task.memory_mb is not None:
-        most = task.memory_mb * 1024 * 1024
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        limit_memory(task.memory_mb)
     if task.logs is not None:
         set_up_logging(*task.logs)
     log = Log(task.log_lines)
@@ -239,15 +231,9 @@ def _work(task: Task, pipe: _Pipe, log: Log) -> str | None:
 
 
 def _end_with_the_worker() -> None:
-    """A worker that was killed can kill nobody: so its children watch it, or they would run on beside their retries."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os.killpg(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with(parent.join)
 
 
 class _Packed(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What was found out about a file."""
+"""What was found out about a file, and how that fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from lamplighter.core.errors import LamplighterError
 
 class Extracted(Struct, frozen=True, kw_only=True):
     """What a file is and says. `text` is cut where the limits say, and then `is_cut`. `details` are those that have no
-    field of their own: short texts, numbers and truth values by name, such as an image's width."""
+    field of their own: short texts, numbers and truth values by name, such as an image's width; `damaged` among them
+    says why there is no more, of a file that breaks off after something could be read.
+    """
 
     mime_type: str
     text: str = ""
@@ -28,3 +30,7 @@ class Extracted(Struct, frozen=True, kw_only=True):
 
 class ExtractionFailed(LamplighterError):
     """This file cannot be read, and trying again will not change that; its text says why, in one sentence."""
+
+
+class ExtractorDown(LamplighterError):
+    """No process that reads files could be started here: that is nothing about the file, which may be tried again."""
