@@ -1,8 +1,8 @@
 """Dropbox: an account, or one folder of it by path or by id.
 
-What is gone is told by its path only, so the id here is the path: in lower case, for Dropbox holds all spellings for the
-same, and only the last part of the one it displays is sure to be right. A move is then one that is gone and one that is
-new; its revision, a hash of the content, stays the same.
+What is gone is told by its path only, so the id here is the path: in lower case, for Dropbox holds all spellings for
+the same, and only the last part of the one it displays is sure to be right. A move is then one that is gone and one
+that is new; its revision, a hash of the content, stays the same.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A bucket of S3-like storage, or what begins with a prefix in it.
 
-It tells nothing of what changed, and has no folders. Keys come in their order, so where a listing stands is the last key.
+It tells nothing of what changed, and has no folders. Keys come in their order, so where a listing stands is the last
+key that was told.
 """
 
 from __future__ import annotations

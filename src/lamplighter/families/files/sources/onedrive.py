@@ -21,6 +21,9 @@ from lamplighter.families.files.sources.api import Api
 HASHES = ("quickXorHash", "sha256Hash", "sha1Hash")
 
 
+Facet = dict[str, object]  # what it holds is not looked at
+
+
 class Parent(Struct, frozen=True):
     id: str | None = None
 
@@ -38,11 +41,11 @@ class Item(Struct, frozen=True, rename="camel"):
     id: str
     name: str = ""
     size: int | None = None
-    folder: msgspec.Raw | None = None
-    package: msgspec.Raw | None = None  # a notebook: it looks like a folder, and has no content
+    folder: Facet | None = None
+    package: Facet | None = None  # a notebook: it looks like a folder, and has no content
     file: Content | None = None
-    root: msgspec.Raw | None = None
-    deleted: msgspec.Raw | None = None
+    root: Facet | None = None
+    deleted: Facet | None = None
     parent_reference: Parent | None = None
     c_tag: str | None = None
     e_tag: str | None = None

@@ -52,7 +52,7 @@ async def look_at_some(pending: Sequence[Pending], look: Look) -> tuple[list[Ent
 
 
 def _limited(one: Pending, waiting: int) -> Pending:
-    return Pending(one.folder, one.marker, MOST // min(waiting, AT_ONCE))
+    return Pending(one.folder, one.marker, max(1, MOST // min(waiting, AT_ONCE)))
 
 
 def _that_fit(some: list[Pending]) -> list[Pending]:
