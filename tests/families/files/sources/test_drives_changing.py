@@ -165,3 +165,6 @@ async def test_box_tells_items_as_they_are_now_however_events_come(box: InMemory
         assert all("authorization" not in head for head in box.fake.heads)
         assert len(box.fake.heads) == 1
         assert (await changed(source, cursor))[:2] == ({}, set())
+        box.fake.delete("lamps")
+        with pytest.raises(SourceRefused, match="no more"):
+            await changed(source, cursor)

@@ -149,7 +149,7 @@ class Box:
         return Page(entries=entries, cursor=cursors.write(following), is_last=not pending and at.is_last)
 
     async def _items(self, folder: str, query: dict[str, str]) -> Items:
-        """None if the folder has gone since it was listed: an event says so too."""
+        """Nothing if the folder has gone since it was listed: an event says so too."""
         refusal = SourceRefused if folder == self._root else FileRefused
         try:
             return await self._api.ask(Items, self._api.url("list", folder, **query), refusal=refusal)
@@ -182,6 +182,8 @@ class Box:
             item = await self._api.ask(Item, self._api.url(kind, id_, fields=FIELDS), refusal=refusal)
         except FileRefused:
             return None
+        if item.item_status != "active" and id_ == self._root:
+            raise SourceRefused("the folder that is indexed is no more: choose another one.")
         return item if item.item_status == "active" else None
 
     def _is_inside(self, item: Item) -> bool:
