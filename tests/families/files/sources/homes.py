@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote
 
-import boto3
 import httpx2
 import msgspec
+import obstore
 from bench.file_servers import BUCKET, PASSWORD, REGION, USER
+from obstore.store import S3Store
 from tests.counterparts.fault_proxy import FaultProxy, answer
 from tests.families.files.sources.fake_drives import FakeBox, FakeDropbox
 from tests.integrations.support import Plans
@@ -25,6 +26,9 @@ from lamplighter.integrations.integration import NewIntegration
 from lamplighter.integrations.provider import Call, load_facts
 from lamplighter.integrations.service import Service, open_service
 from lamplighter.integrations.tenants import Tenant
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 FOLDER = "application/vnd.google-apps.folder"
 BEARER = {"Authorization": "Bearer valid-token"}
@@ -83,13 +87,13 @@ class Storage(Home):
     """A prefix in a bucket. The server takes any key, so one that it does not know is the proxy's doing."""
 
     def __init__(self, url: str, prefix: str, proxy: FaultProxy) -> None:
-        keys = {"aws_access_key_id": "k", "aws_secret_access_key": "s"}
-        self._client = boto3.client("s3", endpoint_url=url, region_name=REGION, **keys)
+        options: S3Config = {"endpoint": url, "region": REGION, "access_key_id": "k", "secret_access_key": "s"}
+        self._store = S3Store(BUCKET, config=options, client_options={"allow_http": True})
         self._prefix = prefix
         self.proxy = proxy
 
     async def put(self, path: str, content: bytes) -> None:
-        self._client.put_object(Bucket=BUCKET, Key=f"{self._prefix}/{path}", Body=content)
+        await obstore.put_async(self._store, f"{self._prefix}/{path}", content)
 
     def open(self, place: str = "", *, is_known: bool = True) -> AbstractAsyncContextManager[Source]:
         assert self.proxy is not None
