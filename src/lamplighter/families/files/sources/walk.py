@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 from msgspec import Struct
 
@@ -69,12 +68,12 @@ class Walk:
         self._ahead.clear()
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fill(self, position: Position) -> tuple[list[Entry], Position]:
+        """A page is full of entries, or of folders that were looked at: a tree of empty ones must not take for ever."""
         entries: list[Entry] = []
+        looks = 0
         while True:
             if position.after is not None:
                 start = _place_after(self._told, position.after)
@@ -86,10 +85,11 @@ class Walk:
                 position = Position(position.folder)
             if not self._waiting:
                 return entries, OVER
-            if len(entries) == MOST:
+            if len(entries) == MOST or looks == MOST:
                 return entries, position
             folder = self._waiting.pop()
             self._told = await self._listing(folder)
+            looks += 1
             position = Position(folder, "")
 
     async def _go_to(self, position: Position) -> None:
