@@ -314,7 +314,7 @@ async def test_a_message_is_given_up_after_a_day_and_says_why(home: Home, post: 
 
 async def test_whatever_a_channel_raises_names_no_address(home: Home) -> None:
     class Broken:
-        async def send(self, message: object, telling: Telling, target: Target) -> None:  # noqa: ARG002
+        async def send(self, message: object, telling: Telling, target: Target) -> None:
             raise RuntimeError(target.address.reveal())
 
     async with telling(home) as ours:

@@ -281,7 +281,7 @@ async def test_an_outbox_of_any_length_takes_the_same_memory(database: Database)
     class Counts(MemoryStore):
         seen = 0
 
-        async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:  # noqa: ARG002
+        async def add(self, jobs: Sequence[NewJob], *, now: datetime, tx: object = None) -> list[Added]:
             self.seen += len(jobs)
             return [Added(job.id, created=True) for job in jobs]
 

@@ -106,7 +106,7 @@ class Heard(logging.Handler):
         self.event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - the handler's signature
+    def emit(self, record: logging.LogRecord) -> None:
         self._loop.call_soon_threadsafe(self.event.set)
 
 

@@ -19,6 +19,7 @@ from lamplighter.core.secret import Secret
 from lamplighter.core.setting import (
     FILE,
     FOLDER,
+    FOLDERS,
     HOST,
     KEYS,
     LINE,
@@ -65,6 +66,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     lease: Annotated[timedelta, span("1s", "1h")] = timedelta(seconds=30)
     grace: Annotated[timedelta, span("0s", "1h")] = timedelta(seconds=30)
     folder: Annotated[Path | None, FOLDER] = None
+    file_roots: Annotated[tuple[str, ...], FOLDERS] = ()
     encryption_keys: Annotated[Secret | None, KEYS] = None
     mwap_encryption_key: Annotated[Secret | None, SECRET] = None
     smtp_url: Annotated[Secret | None, SMTP] = None

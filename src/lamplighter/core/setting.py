@@ -101,6 +101,10 @@ def _read_path(value: object) -> Path:
     return Path(_matching(r"[^\0]+", value))
 
 
+def _read_folders(value: object) -> tuple[str, ...]:
+    return _read_list(r"/[^\0,\n]*", value)
+
+
 def _read_keys(value: object) -> Secret:
     key = r"\s*[\w-]{1,32}:[A-Za-z0-9+/]{43}=\s*"
     return Secret(_matching(rf"{key}(?:,{key})*", value, re.ASCII))
@@ -130,6 +134,7 @@ def _read_web_url(value: object) -> str:
 NAMES = Kind(f"at most {_MOST_NAMES} names of letters, digits and _.:- as a list or with commas between", _read_names)
 URL = Kind("a URL such as sqlite:///lamplighter.db", _read_url, private=True)
 FOLDER = Kind("the path of a folder", _read_path)
+FOLDERS = Kind(f"at most {_MOST_NAMES} absolute paths of folders as a list or with commas between", _read_folders)
 FILE = Kind("the path of a file", _read_path)
 KEYS = Kind("id:key[,id:key], each key the base64 of 32 bytes, the one that encrypts first", _read_keys, private=True)
 SMTP = Kind(

@@ -22,6 +22,7 @@ ErrorKind = Literal["revoked", "reauth", "operator", "down"]
 ClientAuth = Literal["body", "basic"]
 Revocation = Literal["token", "bearer", "github"]
 Method = Literal["GET", "POST"]
+Drive = Literal["gdrive", "onedrive", "dropbox", "box"]
 
 SLUG = re.compile(r"[a-z0-9-]{2,20}")
 LARGEST_FILE = 256 * 1024  # bytes
@@ -55,7 +56,7 @@ class ProviderFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     API: `health_url` tells whether a token works, at least once in `health_interval`; `api_codes` says what the API's
     own error codes mean for the health. `api_hosts` may be sent access tokens, besides those of the URLs here.
-    `calls` are what an indexer asks.
+    `drive`: whose API for files it speaks, if any; `calls` are what an indexer asks there.
     """
 
     slug: str
@@ -76,6 +77,7 @@ class ProviderFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     health_interval: int = 4 * 3600
     api_codes: Mapping[str, Health] = msgspec.field(default_factory=dict)
     api_hosts: tuple[str, ...] = ()
+    drive: Drive | None = None
     calls: Mapping[str, Call] = msgspec.field(default_factory=dict)
     max_concurrency: int = 50
     max_per_second: float = 50

@@ -37,9 +37,11 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """Some of what a source tells. `entries` are there, as they are now; `gone` are ids that are not any more, each
-    with all that is in it. `cursor`: where it goes on. `is_last`: after this page everything up to now was told; then
-    `cursor` is where the next delta begins, if the source has deltas.
+    """Some of what a source tells.
+
+    `entries` are there, as they are now; `gone` are ids that are not any more, each with all that is in it: what is in
+    both went first and is there again, without what was in it. `cursor`: where it goes on. `is_last`: after this page
+    everything up to now was told; then `cursor` is where the next delta begins, if the source has deltas.
     """
 
     entries: Sequence[Entry] = ()
@@ -59,7 +61,7 @@ class Source(Protocol):
         """Whether it can tell what changed. If not, it is listed anew each time, and what no listing has is gone."""
 
     async def list(self, cursor: str | None) -> Page:
-        """The next page of everything that is there; None: the first."""
+        """The next page of everything that is there; None: the first. Raises CursorReset, for a cursor that is worn."""
 
     async def delta(self, cursor: str) -> Page:
         """The next page of what changed since. Raises CursorReset."""
