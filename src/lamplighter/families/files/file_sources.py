@@ -78,6 +78,12 @@ class FileSources:
         sources, files, pending, failed = map(int, row)
         return Counts(sources=sources, files=files, pending=pending, failed=failed)
 
+    async def credentials(self, source_id: str) -> dict[str, str]:
+        """What it is opened with. Raises VaultError."""
+        statement = select(_row.credentials).where(_row.id == source_id)
+        stored = await self._database.read(lambda connection: connection.execute(statement).scalar())
+        return file_credentials.unseal(self._vault, source_id, stored)
+
     async def pause(self, source_id: str) -> bool:
         """Look at it no more; what is indexed stays, and is found. True if that changed it."""
         return await self._change(source_id, "file-source.paused", ("active", "refused"), state="paused")

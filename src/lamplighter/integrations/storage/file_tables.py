@@ -65,6 +65,7 @@ files = Table(  # files and folders of these; their words are in `lamp_file_word
     Column("parent", Id),  # the remote id of the folder that it is in
     Column("name", Text, nullable=False),
     Column("path", Id, nullable=False),
+    Column("by_path", Boolean, nullable=False),  # its source tells where it is, not what it is in
     Column("is_folder", Boolean, nullable=False),
     Column("mime_type", Text),
     Column("size", BigInteger),

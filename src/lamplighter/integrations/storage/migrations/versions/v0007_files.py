@@ -16,9 +16,7 @@ depends_on = None
 Id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
-WORDS = (
-    "CREATE VIRTUAL TABLE lamp_file_words USING fts5(name, title, body, tokenize = 'unicode61 remove_diacritics 0'{})"
-)
+WORDS = "CREATE VIRTUAL TABLE lamp_file_words USING fts5(name, title, body, tokenize = 'ascii'{})"
 WITHOUT_A_COPY = ", content = '', contentless_delete = 1"
 SINCE = (3, 43)  # of SQLite
 
@@ -83,6 +81,7 @@ def _create_files() -> None:
         sa.Column("parent", Id),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("path", Id, nullable=False),
+        sa.Column("by_path", sa.Boolean, nullable=False),
         sa.Column("is_folder", sa.Boolean, nullable=False),
         sa.Column("mime_type", sa.Text),
         sa.Column("size", sa.BigInteger),

@@ -1,0 +1,94 @@
+"""Whatever happens at a source and to who indexes it: in the end the index is that of a fresh listing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.families.files.places import Tree
+from tests.families.files.shelf import Killed, Shelf, fresh, shelves
+
+ACTIONS = ["add file", "add folder", "edit", "move", "move folder", "remove", "turn", "reset", "sync", "die", "read"]
+
+
+async def act(tree: Tree, shelf: Shelf, action: str, dice: random.Random) -> None:
+    files = [one.id for one in tree.items.values() if one.text is not None]
+    folders = [one.id for one in tree.items.values() if one.text is None]
+    name = dice.choice(["a", "b", "c", "d e", "f/g"][: 4 if tree.by_path else 5])
+    somewhere = dice.choice([None, *folders])
+    match action:
+        case "add file":
+            tree.add(name, somewhere, dice.choice(["red fox", "blue fox", "broken", ""]))
+        case "add folder":
+            tree.add(name, somewhere)
+        case "edit" if files:
+            tree.edit(dice.choice(files), dice.choice(["red fox", "green owl", "broken"]))
+        case "move" if files:
+            tree.move(dice.choice(files), name, somewhere)
+        case "move folder" if folders:
+            tree.move(dice.choice(folders), name, somewhere)
+        case "remove" if tree.items:
+            tree.remove(dice.choice(list(tree.items)))
+        case "turn" if tree.items and tree.by_path:
+            item = tree.items[dice.choice(list(tree.items))]
+            tree.remove(item.id)
+            tree.add(item.name, item.parent, "was a folder" if item.text is None else None)
+        case "reset":
+            tree.reset()
+        case "sync":
+            await shelf.sync(tree)
+        case "die":
+            with suppress(Killed):
+                await shelf.sync(tree, die_after=dice.randint(1, 3))
+        case "read":
+            await shelf.read(tree)
+        case _:
+            pass
+
+
+async def live(url: str, tree: Tree, actions: list[str], seed: int) -> None:
+    dice = random.Random(seed)
+    async with shelves(url, "copper-bakery") as [shelf]:
+        for action in actions:
+            await act(tree, shelf, action, dice)
+            assert await shelf.counted() == await shelf.recounted()
+        await shelf.sync(tree)
+        await shelf.read(tree)
+        anew = await fresh(shelf)
+        await anew.sync(tree)
+        await anew.read(tree)
+        assert await shelf.rows() == await anew.rows()
+        assert {row["path"] for row in await shelf.rows()} == {
+            "/".join(part.replace("/", "_") for part in ways(tree, id_)) for id_ in tree.items
+        }
+        for word in ("fox", "owl", "red -fox", "was", "broken"):
+            found = [hit.file.path for hit in await shelf.files.search("copper-bakery", word)]
+            assert len(found) % 2 == 0, "as often in the one as in the other"
+        assert await shelf.counted() == await shelf.recounted() == await anew.counted()
+
+
+def ways(tree: Tree, id_: str) -> list[str]:
+    item = tree.items[id_]
+    return [*(ways(tree, item.parent) if item.parent else []), item.name]
+
+
+TREES = st.builds(Tree, by_path=st.booleans(), has_delta=st.booleans(), page_size=st.integers(1, 4))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(TREES, st.lists(st.sampled_from(ACTIONS), max_size=40), st.integers(0, 1000))
+def test_any_course_of_events_leads_to_the_index_of_a_fresh_listing(tree: Tree, actions: list[str], seed: int) -> None:
+    with TemporaryDirectory() as folder:
+        asyncio.run(live(f"sqlite:///{folder}/lamplighter.db?synchronous=off", tree, actions, seed))
+
+
+@pytest.mark.parametrize("tree", [Tree(), Tree(by_path=True), Tree(has_delta=False, page_size=2)])
+async def test_it_does_on_postgres_too(postgres_schema_url: str, tree: Tree) -> None:
+    actions = random.Random(7).choices(ACTIONS, k=60)
+    await live(postgres_schema_url, tree, actions, seed=7)
