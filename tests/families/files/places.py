@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from lamplighter.families.files.extraction.extracted import Extracted, ExtractionFailed
 from lamplighter.families.files.source import CursorReset, Entry, FileRefused, Page
@@ -163,6 +164,12 @@ class Stub:
 
     def __init__(self) -> None:
         self.read: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
 
     async def extract(self, path: Path, *, name: str, mime_type: str | None) -> Extracted:
         text = path.read_text()

@@ -9,20 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
-from tests.families.files.places import Stub, Tree
+from sqlalchemy import func, select
+from tests.families.files.places import Stub
 
-from lamplighter.core.clock import utcnow
+from lamplighter.core.clock import to_us, utcnow
+from lamplighter.core.ids import new_id
 from lamplighter.families.files import reading
 from lamplighter.families.files.apply import Applied
 from lamplighter.families.files.file_source import FileSource, NewSource
 from lamplighter.families.files.file_sources import FileSources
-from lamplighter.families.files.files import Files
+from lamplighter.families.files.files import Files, Filter
 from lamplighter.families.files.reader import Reader
+from lamplighter.families.files.source import Source
 from lamplighter.families.files.syncing import Syncing
 from lamplighter.families.files.told import SHARDS
 from lamplighter.integrations.storage.database import Database
-from lamplighter.integrations.storage.file_tables import file_sources, file_texts, files
+from lamplighter.integrations.storage.file_tables import file_texts, files
 from lamplighter.integrations.storage.migrate import upgrade
 from lamplighter.integrations.tenants import Tenant, Tenants
 from lamplighter.integrations.vault import Vault, new_key
@@ -47,7 +49,7 @@ class Shelf:
         self.meter = Meter()
         self.extractor = Stub()
 
-    async def sync(self, tree: Tree, *, die_after: int | None = None) -> int:
+    async def sync(self, tree: Source, *, die_after: int | None = None) -> int:
         """Until all is told, or it dies after so many pages. Returns how much was told anew."""
         pages = 0
 
@@ -62,13 +64,14 @@ class Shelf:
         assert progress.is_done
         return progress.changed
 
-    async def read(self, tree: Tree) -> None:
+    async def read(self, tree: Source) -> None:
         """All that is to be read."""
         with tempfile.TemporaryDirectory() as folder:
             reader = Reader(tree, self.extractor, Path(folder), largest=1000, meter=self.meter)
             for shard in range(SHARDS):
                 take = partial(reading.take, source_id=self.source.id, shard=shard, after=0)
                 while taken := await self.database.write(take):
+                    await self.database.write(partial(reading.begin, taken=taken))
                     verdicts = [await reader.read(one) for one in taken]
                     await self.database.write(
                         partial(reading.store, source_id=self.source.id, verdicts=verdicts, now=utcnow())
@@ -95,7 +98,9 @@ class Shelf:
         return sum(by_status.values()), by_status.get("pending", 0), by_status.get("error", 0)
 
     async def found(self, query: str) -> list[str]:
-        return sorted(hit.file.path for hit in await self.files.search(self.source.tenant_id, query))
+        """The paths of what a search finds."""
+        here = Filter(source_id=self.source.id)
+        return sorted(hit.file.path for hit in await self.files.search(self.source.tenant_id, query, here, limit=200))
 
     async def _read(self, statement: Any) -> Any:
         return await self.database.read(lambda connection: connection.execute(statement).all())
@@ -113,14 +118,8 @@ async def shelves(url: str, *tenants: str) -> AsyncIterator[list[Shelf]]:
 
 
 async def fresh(shelf: Shelf) -> Shelf:
-    """Another source of the same tenant, of which nothing is known yet."""
-    name = f"anew {shelf.source.id} {utcnow().timestamp()}"
-    new = NewSource(tenant_id=shelf.source.tenant_id, kind="webdav", name=name, place="http://files.test/")
+    """The source of another tenant, of which nothing is known yet."""
+    tenant = Tenant(id=new_id(to_us(utcnow())), name="another", owner_id="auth|1")
+    await Tenants(shelf.database).add([tenant])
+    new = NewSource(tenant_id=tenant.id, kind="webdav", name="files", place="http://files.test/")
     return Shelf(shelf.database, await shelf.sources.add(new))
-
-
-async def pause_all(database: Database) -> None:
-    def write(connection: Connection) -> None:
-        connection.execute(update(file_sources).values(state="paused"))
-
-    await database.write(write)

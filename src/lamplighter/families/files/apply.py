@@ -60,9 +60,7 @@ def apply(connection: Connection, place: Place, page: Page, again_at: datetime) 
 class _Writing:
     """The entries of one page, written."""
 
-    def __init__(
-        self, connection: Connection, place: Place, step: int, tally: Tally, renewed: Collection[str]
-    ) -> None:
+    def __init__(self, connection: Connection, place: Place, step: int, tally: Tally, renewed: Collection[str]) -> None:
         self._connection = connection
         self._place = place
         self._step = step

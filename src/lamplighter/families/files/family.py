@@ -11,7 +11,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -21,10 +21,12 @@ from urllib.parse import urlsplit
 
 from lamplighter.app import App
 from lamplighter.core.draft import Draft
+from lamplighter.core.errors import ConfigError, LamplighterError
 from lamplighter.core.retry import exponential
 from lamplighter.core.verdict import Cancel, Snooze
 from lamplighter.engine.context import Ctx
 from lamplighter.families.files import reading, schedule
+from lamplighter.families.files.alone import Alone
 from lamplighter.families.files.apply import Applied
 from lamplighter.families.files.file_source import FileSource
 from lamplighter.families.files.file_sources import FileSources
@@ -47,6 +49,7 @@ TURN = timedelta(seconds=20)  # of one job: a worker that stops waits for no lon
 AGAIN = timedelta(seconds=30)  # when a source that does not answer says nothing about when it will
 TOGETHER = 4  # files that one job fetches and reads at once
 LONGEST_PROVIDER = 60
+MAX_CRASHES = 1000  # which file takes workers down is counted apart, and the others must not be given up with it
 
 _log = logging.getLogger("lamplighter.files")
 
@@ -80,6 +83,7 @@ class FileFamily:
             "queue": QUEUE,
             "unique_mode": "pending",
             "keep_done": timedelta(hours=1),
+            "max_crashes": MAX_CRASHES,
             "retry": exponential(first=5, factor=2, cap=600, attempts=5),
         }
         lent = ["files.provider:{provider}", "files.tenant:{tenant}"]
@@ -90,7 +94,6 @@ class FileFamily:
             "files.extract",
             unique="files.extract:{source_id}.{shard}",
             limits=["files.shard:{source_id}.{shard}", *lent],
-            max_crashes=1000,  # it counts for itself which file takes workers down
             **shared,
         )(self._extract)
         self.remove = app.job("files.remove", unique="files.remove:{source_id}", **shared)(self._remove)
@@ -103,17 +106,19 @@ class FileFamily:
     async def _open(self) -> AsyncIterator[None]:
         service, clock = self._tokens.service, self._app.clock
         self._database = service.database
+        self._alone = Alone()
         self._syncing = Syncing(service.database, clock=clock)
         self.sources = FileSources(service.database, service.vault, clock=clock)
         self.files = Files(service.database)
-        yield
+        async with self._extractor:
+            yield
 
     async def sync_now(self, source_id: str) -> bool:
         """Look at a source now, also for what changes while it is being looked at. False: it is not active."""
         source = await self.sources.get(source_id)
         if source is None or not await self.sources.sync_now(source_id):
             return False
-        await self._app.enqueue([self._to_sync(source)])
+        await self._app.enqueue(await self._to_sync([source]))
         return True
 
     async def _sweep(self, ctx: Ctx[Any]) -> int:
@@ -122,12 +127,12 @@ class FileFamily:
         found = 0
         await schedule.welcome_back(self._database, self._app.clock())
         while sources := await schedule.due(self._database, self._app.clock()):
-            await self._app.enqueue([self._to_sync(source) for source in sources])
+            await self._app.enqueue(await self._to_sync(sources))
             found += len(sources)
             ctx.progress(found, note="to be looked at")
         after = ""
         while sources := await schedule.unread(self._database, after):
-            await self._app.enqueue([draft for source in sources for draft in self._to_extract(source)])
+            await self._app.enqueue(await self._to_extract(sources))
             after = sources[-1].id
         await self._app.enqueue(self.remove.draft(one) for one in await schedule.removed(self._database))
         return found
@@ -142,7 +147,7 @@ class FileFamily:
             if now is not None:
                 ctx.progress(now.processed + now.failed, now.files, note="read")
             if applied.is_to_be_read:
-                await self._app.enqueue(self._to_extract(source))
+                await self._app.enqueue(await self._to_extract([source]))
 
         async with self._asking(source), self._opened(source) as opened:
             progress = await self._syncing.go_on(source_id, opened, is_over=is_over, on_page=on_page)
@@ -158,7 +163,7 @@ class FileFamily:
                     has_delta=opened.has_delta,
                 )
         if not progress.is_done:
-            await self._app.enqueue([self._to_sync(source)])
+            await self._app.enqueue(await self._to_sync([source]))
         outcome = "unchanged" if not progress.changed else "changed"
         self._app.meter.synced(source.kind, outcome)
         return outcome if progress.is_done else "to be continued"
@@ -173,11 +178,13 @@ class FileFamily:
                 reader = Reader(opened, self._extractor, Path(folder), largest=largest, meter=self._app.meter)
                 take = partial(reading.take, source_id=source_id, shard=shard)
                 while taken := await self._database.write(partial(take, after=after)):
-                    done += await self._read(source, reader, taken)
+                    async with self._alone.entered(alone=taken[0].is_suspect):
+                        await self._database.write(partial(reading.begin, taken=taken))
+                        done += await self._read(source, reader, taken)
                     after = taken[-1].id
                     ctx.progress(done, note="read")
                     if is_over():
-                        await self._app.enqueue(self._to_extract(source, [shard]))
+                        await self._app.enqueue(await self._to_extract([source], [shard]))
                         break
         return done
 
@@ -197,9 +204,9 @@ class FileFamily:
             for file in waiting:
                 try:
                     verdicts.append(await reader.read(file))
-                except _OF_SOURCE:
+                except (LamplighterError, OSError):  # no fault of the file: a source that is down, a disk that is full
                     raise
-                except Exception:  # noqa: BLE001 - it costs that file only: it is tried again, and in the end given up
+                except Exception:  # noqa: BLE001 - it costs that file only, which is tried again, and in the end given up
                     _log.exception("The file %d of the source %s could not be read.", file.id, source.id)
                     broken.add(file.id)
 
@@ -254,7 +261,7 @@ class FileFamily:
             await self._snooze(source, str(error), error.retry_in or AGAIN)
         except OperatorFault as error:
             await self._snooze(source, str(error), self._app.settings.files_interval_longest)
-        except (SourceRefused, Gone, GrantRevoked) as error:
+        except (SourceRefused, Gone, GrantRevoked, ConfigError) as error:
             await schedule.refuse(self._database, source.id, str(error), self._app.clock())
             self._app.meter.synced(source.kind, "refused")
             raise Cancel(str(error)) from error
@@ -264,22 +271,30 @@ class FileFamily:
         self._app.meter.synced(source.kind, "down")
         raise Snooze(delay, reason)
 
-    def _to_sync(self, source: FileSource) -> Draft[str]:
-        return self.sync.using(tenant=source.tenant_id).draft(source.id, provider_of(source))
+    async def _to_sync(self, sources: Sequence[FileSource]) -> list[Draft[str]]:
+        providers = await self._providers(sources)
+        return [self.sync.using(tenant=one.tenant_id).draft(one.id, providers[one.id]) for one in sources]
 
-    def _to_extract(self, source: FileSource, shards: Iterable[int] = range(SHARDS)) -> list[Draft[int]]:
-        extract = self.extract.using(tenant=source.tenant_id)
-        return [extract.draft(source.id, shard, provider_of(source)) for shard in shards]
+    async def _to_extract(
+        self, sources: Sequence[FileSource], shards: Iterable[int] = range(SHARDS)
+    ) -> list[Draft[int]]:
+        providers = await self._providers(sources)
+        return [
+            self.extract.using(tenant=one.tenant_id).draft(one.id, shard, providers[one.id])
+            for one in sources
+            for shard in shards
+        ]
+
+    async def _providers(self, sources: Sequence[FileSource]) -> dict[str, str]:
+        """Under which key of the limit of providers each comes."""
+        ids = [one.integration_id for one in sources if one.integration_id is not None]
+        slugs = await self._tokens.service.integrations.providers_of(ids) if ids else {}
+        return {one.id: slugs.get(one.integration_id or "") or _host(one) for one in sources}
 
 
-# No fault of the file that is being read; OSError is one of this machine, such as a full disk.
-_OF_SOURCE = (SourceDown, SourceRefused, NotNow, ProviderDown, OperatorFault, Gone, GrantRevoked, OSError)
-
-
-def provider_of(source: FileSource) -> str:
-    """Whom reading it is a burden to, as far as that can be told from where it is."""
-    host = urlsplit(source.place).hostname or source.integration_id or "here"
-    return f"{source.kind}.{host}"[:LONGEST_PROVIDER]
+def _host(source: FileSource) -> str:
+    """Whom reading a source that is no integration's is a burden to, as far as its place tells."""
+    return f"{source.kind}.{urlsplit(source.place).hostname or 'here'}"[:LONGEST_PROVIDER]
 
 
 def _turn() -> Callable[[], bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 from lamplighter.families.files.extraction.extracted import Extracted, ExtractionFailed
@@ -14,8 +15,12 @@ from lamplighter.observe.meter import Meter
 
 
 class Extractor(Protocol):
-    """What finds out what a file says."""
+    """What finds out what a file says, while it is open."""
 
+    async def __aenter__(self) -> object: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> object: ...
     async def extract(self, path: Path, *, name: str, mime_type: str | None) -> Extracted:
         """Raises ExtractionFailed."""
 

@@ -1,7 +1,7 @@
 """Which files of a source are to be read, and what became of those that were.
 
 A file is counted as tried before it is read, and no more once there is a verdict: so one that takes its worker down
-each time is given up. Those that were under way with it are tried one by one from then on.
+each time is given up. Those that were under way with it are read one by one, each alone, from then on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lamplighter.families.files.tally import Tally
 from lamplighter.families.files.words import clean, cut
 from lamplighter.integrations.storage.file_tables import files
 
-BATCH = 32
+BATCH = 16  # read one by one once a worker went down with them
 MOST_TRIES = 3
 GIVEN_UP = f"reading it took the worker down {MOST_TRIES} times: it is not tried again until it changes"
 LONGEST_FIELD = 1000  # bytes
@@ -40,6 +40,7 @@ class ToRead(Struct, frozen=True):
     changes: int
     digest: str | None
     entry: Entry
+    is_suspect: bool = False  # it was under way when a worker went down
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -64,8 +65,13 @@ def take(connection: Connection, source_id: str, shard: int, after: int) -> list
     hopeless = [row.id for row in rows if row.tries >= MOST_TRIES]
     _give_up(connection, source_id, hopeless)
     taken = _together([row for row in rows if row.tries < MOST_TRIES])
-    connection.execute(update(files).where(_row.id.in_([row.id for row in taken])).values(tries=_row.tries + 1))
-    return [ToRead(row.id, row.changes, row.digest, _entry(row)) for row in taken]
+    return [ToRead(row.id, row.changes, row.digest, _entry(row), row.tries > 0) for row in taken]
+
+
+def begin(connection: Connection, taken: Collection[ToRead]) -> None:
+    """Now they are tried."""
+    statement = update(files).where(_row.id.in_([one.id for one in taken]))
+    connection.execute(statement.values(tries=_row.tries + 1))
 
 
 def give_back(connection: Connection, unread: Collection[ToRead]) -> None:
@@ -79,8 +85,8 @@ def store(connection: Connection, source_id: str, verdicts: Sequence[Verdict], n
     many counted. Raises Overtaken."""
     hold(connection, source_id)
     known = select(_row.id, _row.tenant_id, _row.name, _row.changes, _row.is_folder, _row.status)
-    found: Sequence[Row[Any]] = connection.execute(known.where(_row.id.in_([one.file.id for one in verdicts]))).all()
-    rows = {row.id: row for row in found}
+    found = known.where(_row.id.in_([one.file.id for one in verdicts]))
+    rows: dict[int, Any] = {row.id: row for row in connection.execute(found)}
     valid = [one for one in verdicts if _counts(one, rows.get(one.file.id))]
     tally = Tally()
     for verdict in valid:
@@ -93,8 +99,8 @@ def store(connection: Connection, source_id: str, verdicts: Sequence[Verdict], n
     return len(valid)
 
 
-def _counts(verdict: Verdict, row: Row[Any] | None) -> bool:
-    return row is not None and row.status == "pending" and row.changes == verdict.file.changes
+def _counts(verdict: Verdict, row: Any) -> bool:
+    return bool(row and row.status == "pending" and row.changes == verdict.file.changes)
 
 
 def _together(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
