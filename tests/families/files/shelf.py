@@ -67,7 +67,7 @@ class Shelf:
     async def read(self, tree: Source) -> None:
         """All that is to be read."""
         with tempfile.TemporaryDirectory() as folder:
-            reader = Reader(tree, self.extractor, Path(folder), largest=1000, meter=self.meter)
+            reader = Reader(tree, self.extractor, Path(folder), largest=100_000, meter=self.meter)
             for shard in range(SHARDS):
                 take = partial(reading.take, source_id=self.source.id, shard=shard, after=0)
                 while taken := await self.database.write(take):

@@ -18,10 +18,11 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
 ACTIONS = ["add file", "add folder", "edit", "move", "move folder", "remove", "turn", "reset", "sync", "die", "read"]
 
 
-async def act(tree: Tree, shelf: Shelf, action: str, dice: random.Random) -> None:
+def change(tree: Tree, action: str, dice: random.Random) -> None:
+    """Something happens there, if it can."""
     files = [one.id for one in tree.items.values() if one.text is not None]
     folders = [one.id for one in tree.items.values() if one.text is None]
-    name = dice.choice(["a", "b", "c", "d e", "f/g"][: 4 if tree.by_path else 5])
+    name = dice.choice(["a", "b", "c", "d e"] if tree.by_path else ["a", "b", "c", "d e", "f/g"])
     somewhere = dice.choice([None, *folders])
     match action:
         case "add file":
@@ -34,14 +35,21 @@ async def act(tree: Tree, shelf: Shelf, action: str, dice: random.Random) -> Non
             tree.move(dice.choice(files), name, somewhere)
         case "move folder" if folders:
             tree.move(dice.choice(folders), name, somewhere)
-        case "remove" if tree.items:
-            tree.remove(dice.choice(list(tree.items)))
-        case "turn" if tree.items and tree.by_path:
-            item = tree.items[dice.choice(list(tree.items))]
-            tree.remove(item.id)
-            tree.add(item.name, item.parent, "was a folder" if item.text is None else None)
+        case "remove" | "turn" if tree.items:
+            (turn if action == "turn" and tree.by_path else Tree.remove)(tree, dice.choice(list(tree.items)))
         case "reset":
             tree.reset()
+
+
+def turn(tree: Tree, id_: str) -> None:
+    """A folder is where a file was, or the other way round, or an empty one where one was."""
+    item = tree.items[id_]
+    tree.remove(id_)
+    tree.add(item.name, item.parent, "was a folder" if item.text is None and item.revision % 2 else None)
+
+
+async def act(tree: Tree, shelf: Shelf, action: str, dice: random.Random) -> None:
+    match action:
         case "sync":
             await shelf.sync(tree)
         case "die":
@@ -50,7 +58,7 @@ async def act(tree: Tree, shelf: Shelf, action: str, dice: random.Random) -> Non
         case "read":
             await shelf.read(tree)
         case _:
-            pass
+            change(tree, action, dice)
 
 
 async def live(shelf: Shelf, tree: Tree, actions: list[str], seed: int) -> None:

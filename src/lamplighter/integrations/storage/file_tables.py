@@ -19,6 +19,8 @@ from sqlalchemy import (
 
 from lamplighter.integrations.storage.tables import Id, metadata
 
+__all__ = ["file_sources", "file_texts", "files", "metadata"]
+
 Number = BigInteger().with_variant(Integer, "sqlite")  # a key that counts by itself
 
 file_sources = Table(  # places with files
