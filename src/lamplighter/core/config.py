@@ -103,6 +103,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_failed_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_history: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=90)
     keep_audit: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=400)
+    files_interval: Annotated[timedelta, span("1s", "1d")] = timedelta(minutes=1)
+    files_interval_longest: Annotated[timedelta, span("1s", "30d")] = timedelta(hours=1)
+    files_largest: Annotated[int, whole(1, 10_000)] = 100
+    files_per_tenant: Annotated[int, whole(1, 1000)] = 8
+    files_per_provider: Annotated[int, whole(1, 1000)] = 32
     alerts_rules: Annotated[Path | None, FILE] = None
     alerts_every: Annotated[timedelta, span("0.1s", "10m")] = timedelta(seconds=15)
     files_processes: Annotated[int, whole(1, 64)] = 2

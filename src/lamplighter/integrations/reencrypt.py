@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from sqlalchemy import Column, Connection, bindparam, select, update
 
+from lamplighter.integrations.file_credentials import place as credentials_place
 from lamplighter.integrations.integration import place
 from lamplighter.integrations.notices.recipients import place as recipient_place
 from lamplighter.integrations.registrations import secret_place
 from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.file_tables import file_sources
 from lamplighter.integrations.storage.tables import integrations, providers, recipients
 from lamplighter.integrations.vault import Vault, VaultError
 
@@ -42,6 +44,7 @@ KINDS = (
     _Kind(integrations.c.id, integrations.c.refresh_token, lambda key: place(key, "refresh_token")),
     _Kind(recipients.c.id, recipients.c.address, lambda key: recipient_place(key, "address")),
     _Kind(recipients.c.id, recipients.c.secret, lambda key: recipient_place(key, "secret")),
+    _Kind(file_sources.c.id, file_sources.c.credentials, credentials_place),
 )
 
 

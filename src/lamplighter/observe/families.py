@@ -57,6 +57,7 @@ def of_process(meter: Meter) -> Iterator[Metric]:
         ("channel", "outcome"),
         dict(meter.notifications),
     )
+    yield from _of_files(meter)
     if meter.tenants.most:
         yield _of_tenants(meter)
 
@@ -123,6 +124,25 @@ def _of_jobs(all_: Mapping[Labels, Jobs]) -> Iterator[Metric]:
     )
     for name, help_, which in histograms:
         yield _histogram(name, help_, labels, {key: which(jobs) for key, jobs in all_.items()})
+
+
+def _of_files(meter: Meter) -> Iterator[Metric]:
+    yield _counter(
+        "files",
+        "Files of sources that were read, by what became of them: processed, same (the content was known), error.",
+        ("outcome",),
+        dict(meter.files),
+    )
+    yield _counter(
+        "file_syncs",
+        "Looks at sources of files, by kind and by what they came to: changed, unchanged, down, refused.",
+        ("kind", "outcome"),
+        dict(meter.file_syncs),
+    )
+    yield _counter("file_bytes", "Bytes of files that were fetched.", (), {(): meter.file_bytes})
+    yield _histogram(
+        "file_extraction_seconds", "How long it took to find out what a file says.", (), {(): meter.extractions}
+    )
 
 
 def _of_tenants(meter: Meter) -> Metric:

@@ -88,6 +88,10 @@ class Meter:
         self.lag = Histogram()
         self.refreshes: Counter[tuple[str, str]] = Counter()
         self.notifications: Counter[tuple[str, str]] = Counter()
+        self.files: Counter[tuple[str]] = Counter()
+        self.file_syncs: Counter[tuple[str, str]] = Counter()
+        self.file_bytes = 0
+        self.extractions = Histogram()
         self.rescued = 0
         self._workers: list[Working] = []
         self._queues: set[str] = set()
@@ -139,6 +143,26 @@ class Meter:
         """What the delivery of a message came to."""
         with self._lock:
             self.notifications[channel, outcome] += 1
+
+    def indexed(self, outcome: str) -> None:
+        """What the reading of a file came to."""
+        with self._lock:
+            self.files[outcome,] += 1
+
+    def synced(self, kind: str, outcome: str) -> None:
+        """What looking at a source of files came to."""
+        with self._lock:
+            self.file_syncs[kind, outcome] += 1
+
+    def fetched(self, size: int) -> None:
+        """So many bytes of a file came."""
+        with self._lock:
+            self.file_bytes += size
+
+    def extracted(self, seconds: float) -> None:
+        """How long it took to find out what a file says."""
+        with self._lock:
+            self.extractions.observe(seconds)
 
     def snapshot(self) -> list[tuple[tuple[str, str], Jobs]]:
         """What was counted of each queue and name of a job, as of one moment."""
