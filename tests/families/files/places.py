@@ -171,7 +171,7 @@ class Stub:
     async def __aexit__(self, *exc: object) -> None:
         pass
 
-    async def extract(self, path: Path, *, name: str, mime_type: str | None) -> Extracted:  # noqa: ARG002 - as it is called
+    async def extract(self, path: Path, *, name: str, mime_type: str | None) -> Extracted:
         text = path.read_text()
         self.read.append(name)
         if "broken" in text:

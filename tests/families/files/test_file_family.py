@@ -27,6 +27,7 @@ from lamplighter.families.files.file_source import BadSource, FileSource, NewSou
 from lamplighter.families.files.place import Overtaken, place_of
 from lamplighter.families.files.reading import GIVEN_UP, MOST_TRIES
 from lamplighter.families.files.source import Page, Source, SourceDown, SourceRefused
+from lamplighter.families.files.sources.place import Credentials
 from lamplighter.families.files.told import shard_of
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.provider import load_facts
@@ -57,14 +58,14 @@ class Office(Running):
 
     def __init__(self, home: Home) -> None:
         self.tree = Moody()
-        self.credentials: dict[str, str] = {}
+        self.credentials: Credentials | None = None
         app = App(settings=home.settings())
         tokens = TokenFamily(app)
         self.family = FileFamily(app, tokens, open_source=self._open, extractor=Stub())
         super().__init__(app, tokens)
 
     @asynccontextmanager
-    async def _open(self, kind: str, place: str, **more: Any) -> AsyncIterator[Source]:  # noqa: ARG002 - as it is called
+    async def _open(self, kind: str, place: str, **more: Any) -> AsyncIterator[Source]:
         self.credentials = more["credentials"]
         yield self.tree
 
@@ -75,7 +76,7 @@ class Office(Running):
             kind="webdav",
             name="files",
             place="http://files.test/",
-            credentials={"user": "ada"},
+            credentials={"user": "ada", "password": "lovelace"},
         )
         return await self.family.sources.add(new)
 
@@ -104,7 +105,7 @@ async def test_a_source_is_indexed_and_told_of_through_all_that_may_become_of_it
         source = await it.add()
         await it.family.sweep.enqueue()
         await it.until_seen(source, files=20, pending=0)
-        assert it.credentials == {"user": "ada"}
+        assert it.credentials == Credentials("ada", Secret("lovelace"))
         stored = select(file_sources.c.credentials)
         assert "ada" not in await it.tokens.service.database.read(
             lambda connection: connection.execute(stored).scalar_one()

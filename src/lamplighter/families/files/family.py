@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -24,9 +25,12 @@ from lamplighter.core.retry import exponential
 from lamplighter.core.verdict import Cancel, Snooze
 from lamplighter.engine.context import Ctx
 from lamplighter.families.files import reading, schedule
+from lamplighter.families.files.adding import add_source
 from lamplighter.families.files.alone import Alone
 from lamplighter.families.files.apply import Applied
-from lamplighter.families.files.file_source import FileSource
+from lamplighter.families.files.extraction.extractor import Extractor as Processes
+from lamplighter.families.files.extraction.limits import limits_from
+from lamplighter.families.files.file_source import FileSource, NewSource
 from lamplighter.families.files.file_sources import FileSources
 from lamplighter.families.files.files import Files
 from lamplighter.families.files.place import Overtaken
@@ -34,6 +38,8 @@ from lamplighter.families.files.reader import Extractor, Reader
 from lamplighter.families.files.reading import ToRead, Verdict
 from lamplighter.families.files.settle import remove
 from lamplighter.families.files.source import Source, SourceDown, SourceRefused
+from lamplighter.families.files.sources import opening
+from lamplighter.families.files.sources.place import Credentials, read_credentials
 from lamplighter.families.files.syncing import Syncing
 from lamplighter.families.files.told import SHARDS
 from lamplighter.families.files.workroom import clear_up, workroom
@@ -57,22 +63,39 @@ class OpenSource(Protocol):
     """Opens a source where it is; what it raises, the source raises too."""
 
     def __call__(
-        self, kind: str, place: str, *, service: Service, integration_id: str | None, credentials: dict[str, str]
+        self,
+        kind: str,
+        place: str,
+        *,
+        service: Service,
+        integration_id: str | None,
+        credentials: Credentials | None,
+        roots: Sequence[Path],
     ) -> AbstractAsyncContextManager[Source]: ...
 
 
 class FileFamily:
-    """The family's jobs on one app, beside its token family. `sources` and `files` are there while the app is open."""
+    """The family's jobs on one app, beside its token family. `sources` and `files` are there while the app is open.
+
+    `open_source` and `extractor` are for those who reach files in other ways, or read them so.
+    """
 
     sources: FileSources
     files: Files
 
-    def __init__(self, app: App[Any], tokens: TokenFamily, *, open_source: OpenSource, extractor: Extractor) -> None:
+    def __init__(
+        self,
+        app: App[Any],
+        tokens: TokenFamily,
+        *,
+        open_source: OpenSource = opening.open_source,
+        extractor: Extractor | None = None,
+    ) -> None:
+        settings = app.settings
         self._app = app
         self._tokens = tokens
         self._open_source = open_source
-        self._extractor = extractor
-        settings = app.settings
+        self._extractor = extractor or Processes(processes=settings.files_processes, limits=limits_from(settings))
         app.queue(QUEUE, charge="time")
         app.limit("files.source", running=1)
         app.limit("files.shard", running=1)
@@ -112,6 +135,10 @@ class FileFamily:
         await asyncio.to_thread(clear_up)
         async with self._extractor:
             yield
+
+    async def add(self, new: NewSource) -> FileSource:
+        """Have what is there indexed from now on; raises what `add_source` raises."""
+        return await add_source(self._tokens.service, new, roots=self._app.settings.file_roots, clock=self._app.clock)
 
     async def sync_now(self, source_id: str) -> bool:
         """Look at a source now, also for what changes while it is being looked at. False: it is not active."""
@@ -238,13 +265,14 @@ class FileFamily:
 
     @asynccontextmanager
     async def _opened(self, source: FileSource) -> AsyncIterator[Source]:
-        credentials = await self.sources.credentials(source.id)
+        named = await self.sources.credentials(source.id)
         async with self._open_source(
             source.kind,
             source.place,
             service=self._tokens.service,
             integration_id=source.integration_id,
-            credentials=credentials,
+            credentials=read_credentials(named) if named else None,
+            roots=[Path(root) for root in self._app.settings.file_roots],
         ) as opened:
             yield opened
 
