@@ -74,6 +74,7 @@ UNNOTED = {  # what programs do all day, what is noted where it is done, and wha
     "/jobs/batch",
     "/tenants/{tenant_id}/integrations/connect",
     "/tenants/{tenant_id}/notifications/{notice_id}/read",
+    "/tenants/{tenant_id}/notifications/read",
 }
 
 
