@@ -191,6 +191,7 @@ class MailServer:
         self.came.set()
         if self.hangs_up(id_ := str(mail["Message-ID"])):
             self.unanswered.append(id_)
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         return "250 taken"
 

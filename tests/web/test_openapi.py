@@ -107,6 +107,7 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
         "queue": "reports",
         "key": "drive:a",
         "notice_id": "n-0",
+        "event": "integration.revoked",
         "silence_id": silence.id,
         "action_id": action.json()["data"]["id"],
     }

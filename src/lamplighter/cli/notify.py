@@ -32,7 +32,7 @@ class Events(Noun):
     alone = "events"
 
 
-group = typer.Typer(cls=Events, help="See and set how people are told of events; preview and test messages.")
+group = typer.Typer(cls=Events, help="See and set how people hear of events; test it.")
 templates = typer.Typer(cls=Noun, help="See and set a tenant's own words for events.")
 
 Event = Annotated[str, typer.Argument(metavar="EVENT", help="Such as integration.revoked.")]

@@ -61,10 +61,10 @@ def record(connection: Connection, change: Transition, event: Event | None = Non
     put(
         connection,
         event,
-        key=f"{change.integration_id}:{change.number}",
         tenant_id=change.tenant_id,
         at=change.at,
         integration_id=change.integration_id,
+        transition=change.number,
         provider_slug=change.provider_slug,
         reason=change.reason,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from lamplighter.integrations.notices.wording import Telling, html_of
 TIMEOUT = 30  # seconds for each answer of the server
 CONNECTING = 10
 GREETING = 5  # seconds, where somebody waits
+MOST_SESSIONS = 10  # at once: servers refuse more of one client, and what is killed in one may be doubled
 PASS_OVER = timedelta(seconds=30)
 POLICY = policy.SMTP.clone(cte_type="7bit")  # what every server takes
 ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")  # RFC 3463
@@ -91,6 +93,7 @@ class MailSender:
         self._settings = settings
         self._clock = clock
         self._passed_over: dict[Server, datetime] = {}  # until when, after one did not answer
+        self._sessions = asyncio.Semaphore(MOST_SESSIONS)
 
     async def send(self, message: Message | AlarmMessage, telling: Telling, target: Target) -> None:
         check_mail(self._settings)
@@ -100,7 +103,8 @@ class MailSender:
         failure: Undelivered | None = None
         for server in self._in_order(servers_of(self._settings.smtp_url)):
             try:
-                return await send_by(server, mail)
+                async with self._sessions:
+                    return await send_by(server, mail)
             except Unanswered:
                 self._pass_over(server)
                 raise  # another server would double it at once

@@ -159,6 +159,6 @@ def _item(row: Row[Any], is_of_integration: bool) -> Item:  # noqa: FBT001 - map
         tenant_name=tenant,
         reason=row.reason and one_line(row.reason, LONGEST_REASON),
         at=from_us(row.at),
-        says="" if is_of_integration else says(row.event, row.facts, tenant=tenant),
-        facts=row.facts,
+        says="" if is_of_integration else says(row.event, row.facts or {}, tenant=tenant),
+        facts=row.facts or {},
     )

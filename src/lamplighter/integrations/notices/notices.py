@@ -109,15 +109,16 @@ def page_of(tenant_id: str, *, unread: bool, limit: int, before: str | None) -> 
 
 
 def _notice(row: Row[Any]) -> Notice:
+    provider = row.provider_name or row.provider_slug
     return Notice(
         id=row.id,
         integration_id=row.integration_id,
         tenant_id=row.tenant_id,
         provider_slug=row.provider_slug,
         event=row.event,
-        subject=says(row.event, row.facts, tenant=row.tenant_name, provider=row.provider_name or row.provider_slug),
+        subject=says(row.event, row.facts or {}, tenant=row.tenant_name, provider=provider),
         reason=row.reason,
-        facts=row.facts,
+        facts=row.facts or {},
         at=from_us(row.at),
         read_at=maybe_from_us(row.read_at),
     )

@@ -27,25 +27,21 @@ def put(
     connection: Connection,
     event: str,
     *,
-    key: str,
     tenant_id: str | None,
     at: datetime,
-    facts: Mapping[str, Fact] | None = None,
-    **of_integration: Any,
+    **columns: Any,
 ) -> bool:
-    """Tell that tenant, and the operators; or with None the operators alone. True unless that key was told of before.
+    """Tell that tenant, and the operators; or with None the operators alone. True unless that was told before.
 
-    `of_integration`: columns that notices of integrations have.
+    `columns`: those of an integration's notice, or key and facts of another.
     """
     notice = {
         "id": new_id(to_us(at)),
         "tenant_id": tenant_id,
         "event": event,
-        "key": f"{event} {tenant_id or ''} {key}",
-        "facts": dict(facts or {}),
         "at": to_us(at),
         "is_new": True,
-    } | of_integration
+    } | columns
     statement = insert_into(connection, notices).on_conflict_do_nothing().returning(notices.c.id)
     return connection.execute(statement, notice).first() is not None
 
@@ -73,7 +69,8 @@ def tell(
         raise BadEvent(f"tenants do not hear of {event}: tell the operators, without tenant_id.")
     if tenant_id is not None and not connection.execute(select(tenants.c.id).where(tenants.c.id == tenant_id)).first():
         raise BadEvent(f"there is no tenant {tenant_id!r:.60}: add it first.")
-    return put(connection, event, key=key, tenant_id=tenant_id, at=at, facts=_checked(event, facts))
+    unique = f"{event} {tenant_id or ''} {key}"
+    return put(connection, event, tenant_id=tenant_id, at=at, key=unique, facts=_checked(event, facts))
 
 
 def _checked(event: str, facts: Mapping[str, Fact]) -> dict[str, Fact]:

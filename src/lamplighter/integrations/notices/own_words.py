@@ -122,7 +122,9 @@ def _bounded(pieces: Any) -> str:
         if time.monotonic() > until:
             raise Failed(f"takes longer than {PATIENCE:g} s: let it do less.")
         made.append(piece)
-    return "".join(made)
+    whole = "".join(made)
+    whole.encode()  # or what no mail can hold would be found out when it is sent
+    return whole
 
 
 def _template(source: str, *, is_html: bool) -> Any:

@@ -30,7 +30,7 @@ from lamplighter.integrations.storage.tables import alert_deliveries, deliveries
 from lamplighter.integrations.vault import Vault, VaultError
 
 MOST = 50  # recipients of one tenant, or of the operator
-DEFAULT = "default"  # in place of events: those that say so of themselves, also if they are declared later
+DEFAULT = "default"  # beside events: those that say so of themselves, also what is declared later
 REMOVED = "its recipient was removed"
 
 _row = recipients.c
@@ -78,7 +78,7 @@ class Recipients:
         """
         check_channel(channel, self._settings)
         check_address(channel, address)
-        wanted = DEFAULT if events is None else _checked(events, tenant_id)
+        wanted = " ".join((DEFAULT, *defaults(tenant_id))) if events is None else _checked(events, tenant_id)
         now = self._clock()
         new = Recipient(
             id=new_id(to_us(now)),
@@ -198,7 +198,8 @@ def place(recipient_id: str, field: str) -> str:
 
 def heard(events: str, tenant_id: str | None) -> tuple[str, ...]:
     """What a recipient hears of whose row has these events."""
-    return defaults(tenant_id) if events == DEFAULT else tuple(events.split())
+    names = tuple(events.split())
+    return defaults(tenant_id) if DEFAULT in names else names
 
 
 def _checked(events: Iterable[str], tenant_id: str | None) -> str:

@@ -147,15 +147,17 @@ notices = Table(  # what people are told: of a transition of an integration, or 
     metadata,
     Column("id", Id, primary_key=True),
     Column("integration_id", Id, ForeignKey("lamp_integrations.id")),  # none: it is of no integration
+    Column("transition", Integer),
     Column("tenant_id", Id, ForeignKey("lamp_tenants.id")),  # none: the operators alone
     Column("provider_slug", Id),
     Column("event", Text, nullable=False),
-    Column("key", Id, nullable=False),  # event, tenant, and what tells it apart: it is told once
+    Column("key", Id),  # of one of no integration: event, tenant, and what tells it apart, so that it is told once
     Column("reason", Text),
-    Column("facts", JSON, nullable=False),  # what its words are filled with
+    Column("facts", JSON),  # what its words are filled with
     Column("at", BigInteger, nullable=False),
     Column("is_new", Boolean, nullable=False),  # not addressed to its recipients yet
     Column("read_at", BigInteger),  # in the tenant's list
+    UniqueConstraint("integration_id", "transition"),
     UniqueConstraint("key"),
     Index(None, "tenant_id", "id"),
     Index("lamp_notices_new_idx", "id", postgresql_where=text("is_new"), sqlite_where=text("is_new")),
@@ -176,7 +178,7 @@ recipients = Table(  # who is told
     Column("channel", Text, nullable=False),
     Column("address", Text, nullable=False),  # by the vault, at recipient/<id>/address: some hold a password
     Column("secret", Text),  # by the vault, at recipient/<id>/secret: signs what a webhook is sent
-    Column("events", Text, nullable=False),  # with spaces between; "default": those that say so of themselves
+    Column("events", Text, nullable=False),  # with spaces between; with "default": those that say so of themselves
     Column("created_at", BigInteger, nullable=False),
     Index(None, "tenant_id", "id"),
 )

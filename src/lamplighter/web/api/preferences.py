@@ -11,7 +11,6 @@ from lamplighter.integrations.notices.digest import Digest
 from lamplighter.integrations.notices.preferences import Preference
 from lamplighter.web import answers
 from lamplighter.web.answers import Shown
-from lamplighter.web.auth import Admission
 from lamplighter.web.bodies import PRINTABLE, Body
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.given import Ours
@@ -49,10 +48,9 @@ async def list_preferences(tenant_id: str, ours: Ours) -> Response:
 
 
 @router.put("/tenants/{tenant_id}/notification-preferences/{event}")
-@needs(Right.TEND, notes="notification.prefer")
+@needs(Right.TEND)
 @shows()
-async def prefer(tenant_id: str, event: EventName, new: NewPreference, admitted: Admission, ours: Ours) -> Response:
+async def prefer(tenant_id: str, event: EventName, new: NewPreference, ours: Ours) -> Response:
     """How its recipients hear of that event from now on. Its list has everything all the same."""
-    admitted.metadata.update(new.model_dump())
     await ours.preferences.set(Preference(tenant_id=tenant_id, event=event, muted=new.muted, digest=new.digest))
     return answers.nothing()

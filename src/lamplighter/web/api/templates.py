@@ -54,7 +54,7 @@ async def list_templates(tenant_id: str, ours: Ours) -> Response:
 
 
 @router.put("/tenants/{tenant_id}/notification-templates/{event}")
-@needs(Right.TEND, notes="template.set")
+@needs(Right.TEND)
 @shows()
 async def set_template(tenant_id: str, event: EventName, new: NewTemplate, ours: Ours) -> Response:
     """Say it in these words from now on, in place of those before. They are tried on a sample first."""
@@ -64,7 +64,7 @@ async def set_template(tenant_id: str, event: EventName, new: NewTemplate, ours:
 
 
 @router.delete("/tenants/{tenant_id}/notification-templates/{event}")
-@needs(Right.TEND, notes="template.remove")
+@needs(Right.TEND)
 @shows()
 async def remove_template(tenant_id: str, event: EventName, ours: Ours) -> Response:
     """Back to the shipped words."""

@@ -23,7 +23,6 @@ from lamplighter.web.pages.rendering import back, render
 from lamplighter.web.roles import Right, needs
 
 PAGE = 50
-LONGEST_DIGEST = 20
 FRAMED = {  # a page that shows a mail in a frame, and the mail there: nothing of it runs, and it loads nothing of ours
     "Content-Security-Policy": f"{page_headers.POLICY}; frame-src 'self'",
 }
@@ -112,12 +111,11 @@ async def show_mail(ours: Ours, event: Search = "", tenant: Search = "") -> Resp
 
 
 @router.post("/tenants/{tenant_id}/notifications/events/{event}")
-@needs(Right.TEND, notes="notification.prefer")
-async def prefer(request: Request, tenant_id: Name, event: EventName, admitted: Admission, ours: Ours) -> Response:
+@needs(Right.TEND)
+async def prefer(request: Request, tenant_id: Name, event: EventName, ours: Ours) -> Response:
     """How a tenant's recipients hear of that event from now on."""
     form = await read_form(request)
     digest, muted = form.get("digest", ""), form.get("digest") == "muted"
-    admitted.metadata.update(digest=digest[:LONGEST_DIGEST])
     chosen: Any = "immediate" if muted else digest  # checked there
     await ours.preferences.set(Preference(tenant_id=tenant_id, event=event, muted=muted, digest=chosen))
     return back(request, "notifications/events", "preferred", tenant=tenant_id)

@@ -12,8 +12,7 @@ depends_on = None
 
 Id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
-KEY = "event || ' ' || tenant_id || ' ' || integration_id || ':' || transition"
-KEPT = "id, integration_id, tenant_id, provider_slug, event, reason, at, is_new, read_at"
+KEPT = "id, integration_id, transition, tenant_id, provider_slug, event, reason, at, is_new, read_at"
 FOR_TENANTS = "integration.revoked integration.expired integration.recovered"
 FOR_OPERATORS = f"{FOR_TENANTS} integration.error alert.firing alert.resolved"
 
@@ -49,16 +48,12 @@ def upgrade() -> None:
 
 
 def _widen_notices() -> None:
+    """Nothing is asked of rows that workers of the version before do not write."""
     op.add_column("lamp_notices", sa.Column("key", Id))
-    op.add_column("lamp_notices", sa.Column("facts", sa.JSON, nullable=False, server_default="{}"))
-    op.execute(f"UPDATE lamp_notices SET key = {KEY}")  # noqa: S608 - nothing of it comes from outside
-    op.alter_column("lamp_notices", "facts", server_default=None)
-    op.alter_column("lamp_notices", "key", nullable=False)
-    for column in ("integration_id", "tenant_id", "provider_slug"):
+    op.add_column("lamp_notices", sa.Column("facts", sa.JSON))
+    for column in ("integration_id", "transition", "tenant_id", "provider_slug"):
         op.alter_column("lamp_notices", column, nullable=True)
     op.create_unique_constraint("lamp_notices_key_key", "lamp_notices", ["key"])
-    op.drop_constraint("lamp_notices_integration_id_transition_key", "lamp_notices")
-    op.drop_column("lamp_notices", "transition")
 
 
 def _rebuild_notices() -> None:
@@ -66,16 +61,13 @@ def _rebuild_notices() -> None:
     dropped."""
     op.execute("CREATE TABLE lamp_deliveries_kept AS SELECT * FROM lamp_deliveries")
     op.drop_table("lamp_deliveries")
-    op.execute(f"CREATE TABLE lamp_notices_kept AS SELECT {KEPT}, {KEY} AS key FROM lamp_notices")  # noqa: S608
+    op.execute("CREATE TABLE lamp_notices_kept AS SELECT * FROM lamp_notices")
     op.drop_table("lamp_notices")
     _create_notices()
-    op.execute(
-        f"INSERT INTO lamp_notices ({KEPT}, key, facts) SELECT {KEPT}, key, '{{}}' FROM lamp_notices_kept"  # noqa: S608
-    )
+    op.execute(f"INSERT INTO lamp_notices ({KEPT}) SELECT {KEPT} FROM lamp_notices_kept")  # noqa: S608 - ours alone
     _create_deliveries()
-    op.execute(
-        "INSERT INTO lamp_deliveries SELECT recipient_id, notice_id, topic, message_id FROM lamp_deliveries_kept"
-    )
+    columns = "recipient_id, notice_id, topic, message_id"
+    op.execute(f"INSERT INTO lamp_deliveries ({columns}) SELECT {columns} FROM lamp_deliveries_kept")  # noqa: S608
     op.execute("DROP TABLE lamp_deliveries_kept")
     op.execute("DROP TABLE lamp_notices_kept")
 
@@ -85,16 +77,18 @@ def _create_notices() -> None:
         "lamp_notices",
         sa.Column("id", Id, nullable=False),
         sa.Column("integration_id", Id),
+        sa.Column("transition", sa.Integer),
         sa.Column("tenant_id", Id),
         sa.Column("provider_slug", Id),
         sa.Column("event", sa.Text, nullable=False),
-        sa.Column("key", Id, nullable=False),
+        sa.Column("key", Id),
         sa.Column("reason", sa.Text),
-        sa.Column("facts", sa.JSON, nullable=False),
+        sa.Column("facts", sa.JSON),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("is_new", sa.Boolean, nullable=False),
         sa.Column("read_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name="lamp_notices_pk"),
+        sa.UniqueConstraint("integration_id", "transition", name="lamp_notices_integration_id_transition_key"),
         sa.UniqueConstraint("key", name="lamp_notices_key_key"),
         _refers("lamp_notices", "integration_id", "lamp_integrations.id"),
         _refers("lamp_notices", "tenant_id", "lamp_tenants.id"),
@@ -124,7 +118,7 @@ def _keep_defaults() -> None:
     recipients = sa.table("lamp_recipients", sa.column("tenant_id", sa.Text), sa.column("events", sa.Text))
     of_tenants = recipients.c.tenant_id.is_not(None) & (recipients.c.events == FOR_TENANTS)
     of_operators = recipients.c.tenant_id.is_(None) & (recipients.c.events == FOR_OPERATORS)
-    op.execute(recipients.update().where(of_tenants | of_operators).values(events="default"))
+    op.execute(recipients.update().where(of_tenants | of_operators).values(events="default " + recipients.c.events))
 
 
 def _refers(table: str, column: str, to: str) -> sa.ForeignKeyConstraint:
