@@ -24,11 +24,11 @@ class BadEvent(ConfigError):
 
 
 class NoticeEvent(Struct, frozen=True):
-    """An event. In `one` and `many`, `{tenant}`, `{provider}`, `{count}` and facts are filled in.
+    """An event.
 
     Args:
-        one: what it is called if it happened once.
-        many: if it happened to many, or often.
+        one: what it is called if it happened once; `{tenant}`, `{provider}` and facts are filled in.
+        many: if it happened to many, or often; `{count}` and `{provider}` are filled in.
         to_do: what whoever is told has to do then.
         links: whether messages link to `public_url`, where it can be done.
         for_tenants: whether tenants may hear of it.

@@ -23,10 +23,10 @@ from lamplighter.web.pages.rendering import back, render
 from lamplighter.web.roles import Right, needs
 
 PAGE = 50
-FRAMED = {  # a page that shows a mail in a frame, and the mail there: nothing of it runs, and it loads nothing of ours
+FRAMING = {  # of the page around a mail
     "Content-Security-Policy": f"{page_headers.POLICY}; frame-src 'self'",
 }
-MAIL = {
+FRAMED = {  # of the mail: nothing of it runs, nothing in it is sent, and it sees nothing of ours
     "Content-Security-Policy": (
         "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data: https:; frame-ancestors 'self'; "
         "form-action 'none'; base-uri 'none'"
@@ -90,7 +90,7 @@ async def list_events(
         request,
         "notification_events.html",
         admitted.caller,
-        headers=FRAMED,
+        headers=FRAMING,
         tenant=tenant.strip(),
         tenants=[one.id for one in await ours.tenants.page(limit=TENANTS)],
         preferences=await ours.preferences.all(whose),
@@ -107,7 +107,7 @@ async def list_events(
 async def show_mail(ours: Ours, event: Search = "", tenant: Search = "") -> Response:
     """The HTML of a mail about a sample, for a frame."""
     message, telling = await ours.templates.preview(tenant.strip() or None, event)
-    return HTMLResponse(html_of(message, telling), headers=MAIL)
+    return HTMLResponse(html_of(message, telling), headers=FRAMED)
 
 
 @router.post("/tenants/{tenant_id}/notifications/events/{event}")
