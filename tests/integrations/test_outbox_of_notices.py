@@ -28,11 +28,7 @@ from lamplighter.integrations.storage.tables import deliveries, notices, recipie
 DONE = declare(
     NoticeEvent("test-archive.done", one="The archive of {month} is ready", many="{count} archives", to_do="Fetch it.")
 )
-REFUSED = declare(
-    NoticeEvent(
-        "test-source.refused", one="{source} is refused", many="{count}", for_tenants=False, tells_operators=True
-    )
-)
+REFUSED = declare(NoticeEvent("test-source.refused", one="{source} is refused", many="{count}", for_tenants=False))
 
 
 @pytest.fixture
@@ -57,8 +53,9 @@ async def test_a_host_tells_a_tenant_once_and_it_comes_like_all_else(home: Home,
         settings = settings_of(home, post.url)
         async with telling(home, clock=clock, settings=settings) as ours:
             await connected(ours, ["t-1", "t-2"])
-            for tenant in ("t-1", "t-2", None):
-                await ours.recipients.add(tenant, "email", f"{tenant or 'operator'}@example.com")
+            for tenant in ("t-1", "t-2"):
+                await ours.recipients.add(tenant, "email", f"{tenant}@example.com")
+            await ours.recipients.add(None, "email", "operator@example.com", [REFUSED.name])
 
             def tell(connection: Connection) -> tuple[bool, bool, bool]:
                 say = partial(ours.notices.tell, connection)
