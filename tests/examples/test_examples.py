@@ -43,6 +43,7 @@ def test_each_example_is_tested_here() -> None:
         "integrations_in_a_web_app.py",
         "limits.py",
         "plan_capacity.py",
+        "tell_people.py",
         "unique.py",
         "why_it_waits.py",
         "with_your_data.py",
@@ -53,6 +54,15 @@ def test_each_example_is_tested_here() -> None:
 def test_hello_greets(tmp_path: Path) -> None:
     assert run("hello.py", tmp_path) == "Good evening, Ada (attempt 1)\n"
     assert run("hello.py", tmp_path) == "Good evening, Ada (attempt 1)\n"  # what it left does not get in the way
+
+
+def test_a_host_tells_a_tenant_something_of_its_own_once(tmp_path: Path) -> None:
+    assert run("tell_people.py", tmp_path).splitlines() == [
+        "told",
+        "told before",
+        "The invoice of May is ready",
+        "To do:  Fetch it from your account.",
+    ]
 
 
 def test_a_job_that_waits_says_why(tmp_path: Path) -> None:

@@ -85,11 +85,11 @@ async def notifying(home: Home, post: MailServer, *, clock: Clock = utcnow) -> A
         yield Notifying(app, tokens, notify)
 
 
-async def start_worker(home: Home, post: MailServer) -> Process:
-    """A worker in a process of its own."""
+async def start_worker(home: Home, *posts: MailServer) -> Process:
+    """A worker in a process of its own, which sends by those servers."""
     path = os.pathsep.join(["src", str(ROOT), *sys.path])
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WORKER, post.url, *home.arguments, stdout=PIPE,
+        sys.executable, "-c", WORKER, " ".join(post.url for post in posts), *home.arguments, stdout=PIPE,
         cwd=ROOT, env=os.environ | {"PYTHONPATH": path},
     )  # fmt: skip
     assert process.stdout is not None

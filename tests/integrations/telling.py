@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from email import message_from_bytes, policy
@@ -139,12 +139,15 @@ async def noticed(service: Service) -> list[str]:
 
 
 class MailServer:
-    """A real SMTP server. `answer`: what it says to a recipient; `mails`: what it took."""
+    """A real SMTP server. `answer`: what it says to a recipient; `mails`: what it took; `hangs_up`: whether it
+    does so in place of an answer to the mail of that Message-ID, `unanswered`: those of which it did."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.logins: list[str] = []
         self.answer = "250 OK"
+        self.hangs_up: Callable[[str], bool] = lambda _id: False
+        self.unanswered: list[str] = []
         self.came = asyncio.Event()
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -179,13 +182,17 @@ class MailServer:
         envelope.rcpt_tos.append(address)
         return self.answer
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
         assert mail["To"] == envelope.rcpt_tos[0]
         self.mails.append(mail)
         self.came.set()
+        if self.hangs_up(id_ := str(mail["Message-ID"])):
+            self.unanswered.append(id_)
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
         return "250 taken"
 
 

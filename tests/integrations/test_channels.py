@@ -36,8 +36,9 @@ from lamplighter.integrations.notices.channel_mail import MailSender, Server
 from lamplighter.integrations.notices.channel_webhook import WebhookSender, webhook_client
 from lamplighter.integrations.notices.delivery import GIVE_UP_AFTER, Deliverer
 from lamplighter.integrations.notices.dispatch import Dispatcher
-from lamplighter.integrations.notices.message import Item, Message, Target, one_line
+from lamplighter.integrations.notices.message import Item, Message, Target
 from lamplighter.integrations.notices.wording import Telling, tell
+from lamplighter.integrations.notices.words import one_line
 from lamplighter.integrations.service import Service
 
 ADA = "ada@example.com"

@@ -17,7 +17,8 @@ from lamplighter.integrations.audit import AuditLog
 from lamplighter.integrations.notices import address
 from lamplighter.integrations.notices.address import BadRecipient, Channel
 from lamplighter.integrations.notices.dispatch import Dispatcher
-from lamplighter.integrations.notices.recipients import FOR_OPERATORS, FOR_TENANTS, MOST, Added
+from lamplighter.integrations.notices.events import defaults
+from lamplighter.integrations.notices.recipients import MOST, Added
 from lamplighter.integrations.reencrypt import Reencrypted, reencrypt
 from lamplighter.integrations.service import Service
 from lamplighter.integrations.storage.tables import deliveries, recipients
@@ -72,10 +73,10 @@ async def test_an_address_that_cannot_be_is_refused_without_being_repeated(
 
 async def test_what_a_recipient_hears_of_by_default_is_what_it_can_do_something_about(ours: Service) -> None:
     await connected(ours)
-    assert (await ours.recipients.add("t-1", "email", "ada@example.com")).recipient.events == FOR_TENANTS
+    assert (await ours.recipients.add("t-1", "email", "ada@example.com")).recipient.events == defaults("t-1")
     operator = (await ours.recipients.add(None, "email", "ada@example.com")).recipient
-    assert operator.events == FOR_OPERATORS
-    assert set(FOR_OPERATORS) - set(FOR_TENANTS) == {"integration.error", "alert.firing", "alert.resolved"}
+    assert operator.events == defaults(None)
+    assert set(defaults(None)) - set(defaults("t-1")) == {"integration.error", "alert.firing", "alert.resolved"}
 
 
 @pytest.mark.parametrize(("channel", "where"), ADDRESSES)

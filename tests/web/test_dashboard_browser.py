@@ -14,6 +14,8 @@ from tests.web.own_site import PASSWORD, running_own_site
 from lamplighter import App, Ctx
 from lamplighter.core.config import Settings
 
+PREVIEW = "/notifications/events?event=integration.revoked"
+
 
 @pytest.fixture
 async def whole(sqlite: str) -> AsyncIterator[Board]:
@@ -178,13 +180,20 @@ async def test_no_page_has_anything_that_axe_objects_to(
         group = await page.get_by_role("link", name="Retry…").first.get_attribute("href")
         one = f"/jobs/{failed.id}"
         retry = (group or "").removeprefix(AT)
-        more = (one, f"{one}/edit", retry, f"/jobs/{talked}", "/jobs?args=x", "/jobs/none")
+        more = (one, f"{one}/edit", retry, f"/jobs/{talked}", "/jobs?args=x", "/jobs/none", PREVIEW)
         for path in (*PAGES, *WITH_INTEGRATIONS, *more):
             await page.goto(whole.url + path)
             found[path] = await objections(page)
             is_too_wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
             assert not is_too_wide, path
     assert [f"{path}: {one}" for path, some in found.items() for one in some] == []
+
+
+async def test_a_mail_is_shown_in_its_frame(whole: Board, browser: Browser) -> None:
+    async with looking(browser, whole.url, "operator") as page:
+        await page.goto(whole.url + PREVIEW)
+        heading = page.frame_locator("iframe.mail").get_by_role("heading")
+        assert await heading.inner_text() == "Lantern Drive no longer lets us in for Copper Bakery"
 
 
 async def _press_until(page: Page, text: str) -> None:

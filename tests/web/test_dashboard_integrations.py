@@ -11,6 +11,7 @@ from tests.web.board import Board, buttons, running_board
 from lamplighter.demo.settle import settle
 from lamplighter.demo.world import World
 from lamplighter.integrations.integration import Integration
+from lamplighter.integrations.notices.own_words import OwnWords
 from lamplighter.integrations.service import Service
 
 
@@ -106,6 +107,28 @@ async def test_a_tenants_notifications_are_shown_apart(whole: Board, connected: 
     shown = set(re.findall(r"/tenants/([^/]+)/integrations/", page))
     assert shown == {tenant}
     assert "connected" in page
+
+
+async def test_a_mail_is_previewed_in_a_frame_where_nothing_runs(whole: Board, connected: list[Integration]) -> None:
+    tenant, event = connected[0].tenant_id, "integration.revoked"
+    html = "<b>{{ provider }}</b><script>alert(1)</script>"
+    words = OwnWords(tenant_id=tenant, event=event, subject="Ours: {{ provider }}", html=html)
+    await service(whole).templates.set(words)
+    page = await whole.ask("viewer", "/notifications/events", query={"tenant": tenant, "event": event})
+    assert "Ours: Lantern Drive" in page.text
+    assert "<script>alert" not in page.text
+    assert re.search(r'<iframe class="mail" sandbox title="[^"]+" src="[^"]+/notifications/mail\?', page.text)
+    assert "frame-src 'self'" in page.headers["Content-Security-Policy"]
+    mail = await whole.ask("viewer", "/notifications/mail", query={"tenant": tenant, "event": event})
+    assert mail.text == html.replace("{{ provider }}", "Lantern Drive")
+    policy = mail.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox; default-src 'none'; ")  # no allow-scripts: what a tenant wrote does not run
+    assert "script-src" not in policy
+    shipped = await whole.ask("viewer", "/notifications/mail", query={"event": event})
+    assert "no longer lets us in" in shipped.text
+    assert (await whole.ask("viewer", "/notifications/mail", query={"event": "none.such"})).status_code == 400
+    await whole.post(f"/tenants/{tenant}/notifications/events/{event}", digest="muted")
+    assert [one.event for one in await service(whole).preferences.all(tenant) if one.muted] == [event]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ UNNOTED = {  # what programs do all day, what is noted where it is done, and wha
     "/jobs/batch",
     "/tenants/{tenant_id}/integrations/connect",
     "/tenants/{tenant_id}/notifications/{notice_id}/read",
+    "/tenants/{tenant_id}/notifications/read",
+    "/tenants/{tenant_id}/notifications/events/{event}",
+    "/tenants/{tenant_id}/notification-preferences/{event}",
+    "/tenants/{tenant_id}/notification-templates/{event}",
 }
 
 

@@ -107,6 +107,7 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
         "queue": "reports",
         "key": "drive:a",
         "notice_id": "n-0",
+        "event": "integration.revoked",
         "silence_id": silence.id,
         "action_id": action.json()["data"]["id"],
     }
@@ -122,6 +123,8 @@ NOT_NOW = {  # what there is no occasion for: the job is done, the action over, 
 BODIES: dict[str, Any] = {
     "alerts.silence": {"rule": "late", "seconds": 60, "reason": "known"},
     "limits.penalize": {"seconds": 1},
+    "preferences.prefer": {"muted": True},
+    "templates.set_template": {"subject": "Gone"},
     "tenants.weigh": {"weight": 2},
     "bulk.do_to_many": {"action": "retry", "where": {"names": ["nothing"]}, "preview": True},
     "bulk.purge": {"confirm": "reports"},

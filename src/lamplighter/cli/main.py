@@ -26,6 +26,7 @@ from lamplighter.cli import (
     limits,
     migrate,
     move,
+    notify,
     operate,
     providers,
     queues,
@@ -79,6 +80,7 @@ cli.add_typer(workers.group, name="workers")
 integrations.group.add_typer(recipients.group, name="recipients")
 cli.add_typer(integrations.group, name="integrations")
 cli.add_typer(alerts.group, name="alerts")
+cli.add_typer(notify.group, name="notify")
 cli.add_typer(keys.group, name="keys")
 cli.add_typer(admin.group, name="admin")
 cli.command("migrate")(migrate.migrate)

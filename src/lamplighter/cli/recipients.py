@@ -76,7 +76,7 @@ def add(
             tenant,
             channel,  # type: ignore[arg-type]  # checked there
             given,
-            event,  # type: ignore[arg-type]  # likewise
+            event,
         )
 
     recipient, secret = with_service(store, act)

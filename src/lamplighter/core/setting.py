@@ -15,6 +15,7 @@ from lamplighter.core.secret import REDACTED, Secret, redact_url
 
 _LONGEST = 4096  # characters: no setting needs more, and an error about one stays readable
 _MOST_NAMES = 100
+_MOST_MAIL_SERVERS = 3
 
 
 class Kind(NamedTuple):
@@ -115,10 +116,17 @@ def _read_secret(value: object) -> Secret:
 
 
 def _read_smtp(value: object) -> Secret:
+    urls = value if isinstance(value, list) else re.split(r"[\s,]+(?=smtps?://)", _matching(r".+", value))
+    if not 0 < len(urls) <= _MOST_MAIL_SERVERS:
+        raise ValueError
+    return Secret(" ".join(map(_read_mail_server, urls)))
+
+
+def _read_mail_server(value: object) -> str:
     where = r"(?:[^\s@/?#]+@)?(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]{1,5})?/?"
     text = _matching(rf"smtps://{where}|smtp://{where}(?:\?starttls=(?:always|never))?", value, re.ASCII)
     urlsplit(text).port  # noqa: B018 - raises ValueError for one that cannot be
-    return Secret(text)
+    return text
 
 
 def _read_mailbox(value: object) -> str:
@@ -138,7 +146,8 @@ FOLDERS = Kind(f"at most {_MOST_NAMES} absolute paths of folders as a list or wi
 FILE = Kind("the path of a file", _read_path)
 KEYS = Kind("id:key[,id:key], each key the base64 of 32 bytes, the one that encrypts first", _read_keys, private=True)
 SMTP = Kind(
-    "smtp://user:password@host:587 or smtps://user:password@host:465, what is special in the password as %40",
+    "smtp://user:password@host:587 or smtps://user:password@host:465, what is special in the password as %40; "
+    "up to 3 of them, in the order to try them",
     _read_smtp,
     private=True,
 )

@@ -21,6 +21,8 @@ from lamplighter.integrations.health.healths import Healths
 from lamplighter.integrations.http_pool import HttpPool
 from lamplighter.integrations.integrations import Integrations
 from lamplighter.integrations.notices.notices import Notices
+from lamplighter.integrations.notices.own_templates import Templates
+from lamplighter.integrations.notices.preferences import Preferences
 from lamplighter.integrations.notices.recipients import Recipients
 from lamplighter.integrations.oauth import TokenClient
 from lamplighter.integrations.refreshing.access import TokenAccess
@@ -54,6 +56,8 @@ class Service(NamedTuple):
     http: HttpPool
     notices: Notices
     recipients: Recipients
+    preferences: Preferences
+    templates: Templates
 
 
 @asynccontextmanager
@@ -99,6 +103,8 @@ async def open_service(
                     http,
                     Notices(database, clock=clock),
                     Recipients(database, vault, settings, clock=clock),
+                    Preferences(database, clock=clock),
+                    Templates(database, public_url=settings.public_url, clock=clock),
                 )
 
 

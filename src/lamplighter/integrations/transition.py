@@ -12,13 +12,10 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
-from lamplighter.core.clock import to_us
-from lamplighter.core.ids import new_id
 from lamplighter.integrations import audit
 from lamplighter.integrations.health import span
 from lamplighter.integrations.health.health import Health
-from lamplighter.integrations.storage.database import insert_into
-from lamplighter.integrations.storage.tables import notices
+from lamplighter.integrations.notices.outbox import put
 
 Event = Literal[
     "integration.connected",
@@ -61,18 +58,16 @@ def record(connection: Connection, change: Transition, event: Event | None = Non
     """Write down what follows from it. `event`: where the status alone does not say it."""
     event = event or EVENTS[change.status]
     span.note(connection, change.integration_id, span.Seen(HEALTH[change.status], change.reason), change.at)
-    notice = {
-        "id": new_id(to_us(change.at)),
-        "integration_id": change.integration_id,
-        "transition": change.number,
-        "tenant_id": change.tenant_id,
-        "provider_slug": change.provider_slug,
-        "event": event,
-        "reason": change.reason,
-        "at": to_us(change.at),
-        "is_new": True,
-    }
-    connection.execute(insert_into(connection, notices).on_conflict_do_nothing(), notice)
+    put(
+        connection,
+        event,
+        tenant_id=change.tenant_id,
+        at=change.at,
+        integration_id=change.integration_id,
+        transition=change.number,
+        provider_slug=change.provider_slug,
+        reason=change.reason,
+    )
     changes = {"status": change.status} | ({"reason": change.reason} if change.reason else {})
     about = audit.Resource("integration", change.integration_id, change.tenant_id)
     audit.record(connection, event, [about], change.at, changes=changes)

@@ -40,11 +40,13 @@ from lamplighter.web.api import (
     metrics,
     notifications,
     openapi,
+    preferences,
     probes,
     providers,
     queues,
     results,
     shares,
+    templates,
     tenants,
     workers,
 )
@@ -73,7 +75,17 @@ NOUNS = (
     tenants,
     workers,
 )
-WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications, providers)
+WITH_INTEGRATIONS = (
+    access_tokens,
+    audit,
+    connections,
+    health,
+    integrations,
+    notifications,
+    preferences,
+    providers,
+    templates,
+)
 
 
 def http_api(

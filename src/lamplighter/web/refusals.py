@@ -39,3 +39,7 @@ class NoSuchSilence(LamplighterError):
 
 class NotInstalled(LamplighterError):
     """What was asked for needs an extra that is not installed."""
+
+
+class NoSuchTemplate(LamplighterError):
+    """The tenant has no words of its own for that event."""

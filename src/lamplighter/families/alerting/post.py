@@ -14,12 +14,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select, update
 
 from lamplighter.core.clock import Clock, from_us, to_us
-from lamplighter.core.secret import Secret
 from lamplighter.integrations.notices.address import Channel
 from lamplighter.integrations.notices.alarm import Alarm, AlarmMessage
 from lamplighter.integrations.notices.channel import Refused, Sender, Undelivered, as_undelivered
-from lamplighter.integrations.notices.message import Target
-from lamplighter.integrations.notices.recipients import MOST, place
+from lamplighter.integrations.notices.message import unseal
+from lamplighter.integrations.notices.recipients import MOST, heard
 from lamplighter.integrations.notices.wording import tell_alarm
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.tables import alert_changes, alert_deliveries, recipients
@@ -107,7 +106,7 @@ class Post:
     async def send(self, person: Person, message: AlarmMessage) -> None:
         """Send it. Raises Undelivered or Refused, in words that hold no address."""
         with as_undelivered():
-            target = self._target(person)
+            target = unseal(self._vault, person.id, person.address, person.secret)
             await self._senders[person.channel].send(message, tell_alarm(message), target)
 
     async def _test(self, person: Person, alarm: Alarm) -> Tried:
@@ -164,11 +163,6 @@ class Post:
             created_at=from_us(rows[0].lettered_at),
         )
 
-    def _target(self, person: Person) -> Target:
-        address = self._vault.decrypt(person.address, place(person.id, "address"))
-        secret = person.secret and self._vault.decrypt(person.secret, place(person.id, "secret"))
-        return Target(Secret(address), Secret(secret) if secret else None)
-
     async def _later(self, taken: _Taken, error: Undelivered) -> None:
         wait = error.retry_after or min(FIRST * 2 ** min(taken.tries, 12), LONGEST)
         due_at = to_us(self._clock() + wait)
@@ -212,4 +206,4 @@ def _people(connection: Connection) -> list[Person]:
     row = recipients.c
     columns = (row.id, row.channel, row.events, row.address, row.secret)
     found = connection.execute(select(*columns).where(row.tenant_id.is_(None)).order_by(row.id).limit(MOST))
-    return [Person(one.id, one.channel, tuple(one.events.split()), one.address, one.secret) for one in found]
+    return [Person(one.id, one.channel, heard(one.events, None), one.address, one.secret) for one in found]

@@ -19,6 +19,7 @@ from lamplighter.families.alerting.course import Alert, Event, Found, Move, move
 from lamplighter.families.alerting.kinds import Rule
 from lamplighter.families.alerting.silence import MOST, Silence, is_silenced, too_many
 from lamplighter.integrations.notices.digest import MOST_MESSAGES, PERIOD, decide
+from lamplighter.integrations.notices.recipients import heard
 from lamplighter.integrations.storage.database import Database, insert_into
 from lamplighter.integrations.storage.tables import (
     alert_changes,
@@ -173,7 +174,7 @@ def _letter(connection: Connection, event: str, now: datetime, *which: Any) -> N
     rows = [
         {"letter_id": letter_id, "recipient_id": one.id, "due_at": to_us(now), "tries": 0}
         for one in connection.execute(people)
-        if event in one.events.split()
+        if event in heard(one.events, None)
     ]
     if rows:
         connection.execute(insert(alert_deliveries), rows)

@@ -57,13 +57,15 @@ async def look(found: Findings, settings: Settings) -> None:
 
 
 async def mail(settings: Settings) -> list[str]:
-    """Whether the mail server lets us in, if one is set."""
+    """Whether the mail servers that are set let us in."""
     if settings.smtp_url is None:
         return []
-    from lamplighter.integrations.notices.channel_mail import greet  # noqa: PLC0415 - slow to import
+    from lamplighter.integrations.notices.channel_mail import greet, servers_of  # noqa: PLC0415 - slow to import
 
-    try:
-        await greet(settings.smtp_url)
-    except Undelivered as error:
-        return [str(error)]
-    return []
+    found = []
+    for server in servers_of(settings.smtp_url):
+        try:
+            await greet(server)
+        except Undelivered as error:
+            found.append(str(error))
+    return found

@@ -21,6 +21,10 @@ class Undelivered(LamplighterError):
         self.retry_after = retry_after
 
 
+class Unanswered(Undelivered):
+    """All of it was sent, and no answer came: it may have arrived. To send it again may double it."""
+
+
 class Refused(LamplighterError):
     """It will never get through."""
 

@@ -77,8 +77,7 @@ class WebhookSender:
 def body_of(message: Message | AlarmMessage, telling: Telling) -> bytes:
     """The JSON of a message, the same at each repeat."""
     data = _of_alarms(message, telling) if isinstance(message, AlarmMessage) else _of_notices(message, telling)
-    kind = message.type if isinstance(message, AlarmMessage) else message.event
-    return msgspec.json.encode({"type": kind, "timestamp": message.created_at, "data": data})
+    return msgspec.json.encode({"type": message.type, "timestamp": message.created_at, "data": data})
 
 
 def _of_alarms(message: AlarmMessage, telling: Telling) -> dict[str, object]:
@@ -94,13 +93,14 @@ def _of_notices(message: Message, telling: Telling) -> dict[str, object]:
             "reason": item.reason,
             "at": item.at,
         }
+        | ({"says": item.says, "facts": item.facts} if item.says else {})
         for item in message.items
     ]
     return {
         "subject": telling.subject,
         "to_do": telling.to_do,
         "link": telling.link,
-        "provider": {"slug": message.provider_slug, "name": message.provider_name},
+        "provider": {"slug": message.provider_slug, "name": message.provider_name} if message.provider_slug else None,
         "count": message.notices,
         "integrations": message.integrations,
         "first_at": message.first_at,

@@ -29,7 +29,9 @@ from sqlalchemy import (
 
 from lamplighter.core.clock import Clock, to_us, utcnow
 from lamplighter.core.ids import new_id
-from lamplighter.integrations.notices.digest import MOST_MESSAGES, PERIOD, Decision, decide
+from lamplighter.integrations.notices.digest import MOST_MESSAGES, PERIODS, Decision, decide
+from lamplighter.integrations.notices.preferences import digest_of, muted_for
+from lamplighter.integrations.notices.recipients import heard
 from lamplighter.integrations.storage.database import Database, insert_new
 from lamplighter.integrations.storage.tables import deliveries, messages, notices, recipients
 
@@ -110,12 +112,15 @@ def _address(connection: Connection) -> int:
 
 def _addressed(connection: Connection, found: Sequence[Any]) -> list[dict[str, Any]]:
     """A delivery for everyone who hears of such an event, and was there when it happened."""
-    people = _people(connection, {notice.tenant_id for notice in found})
+    tenant_ids = {notice.tenant_id for notice in found} - {None}
+    people, muted = _people(connection, tenant_ids), muted_for(connection, tenant_ids)
     return [
-        {"recipient_id": one.id, "notice_id": notice.id, "topic": f"{notice.event} {notice.provider_slug}"}
+        {"recipient_id": one.id, "notice_id": notice.id, "topic": f"{notice.event} {notice.provider_slug or ''}"}
         for notice in found
-        for one in people[notice.tenant_id] + people[None]
-        if notice.event in one.events.split() and one.created_at <= notice.at
+        for one in people[None] + (people[notice.tenant_id] if notice.tenant_id else [])
+        if notice.event in heard(one.events, one.tenant_id)
+        and one.created_at <= notice.at
+        and (one.tenant_id, notice.event) not in muted
     ]
 
 
@@ -144,18 +149,19 @@ def _next_topic(connection: Connection, last: Topic) -> Topic | None:
 
 
 def _decide(connection: Connection, topic: Topic, now: datetime) -> Decision:
+    digest = digest_of(connection, topic.recipient_id, topic.name.partition(" ")[0])
     recent = (
         select(messages.c.id)
         .where(
             messages.c.recipient_id == topic.recipient_id,
             messages.c.topic == topic.name,
-            messages.c.created_at > to_us(now - PERIOD),
+            messages.c.created_at > to_us(now - PERIODS[digest]),
         )
         .limit(MOST_MESSAGES)
         .subquery()
     )
     counted = connection.execute(select(func.count()).select_from(recent)).scalar_one()
-    return decide(counted, len(_first_waiting(connection, topic)))
+    return decide(counted, len(_first_waiting(connection, topic)), digest)
 
 
 def _first_waiting(connection: Connection, topic: Topic) -> Sequence[str]:

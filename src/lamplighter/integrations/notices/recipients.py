@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -24,18 +23,14 @@ from lamplighter.integrations.notices.address import (
     masked,
     shown,
 )
-from lamplighter.integrations.notices.alarm import ALERT_EVENTS, AlertEvent
+from lamplighter.integrations.notices.events import BadEvent, defaults, find_for, heard_by
 from lamplighter.integrations.notices.signature import new_secret
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.tables import alert_deliveries, deliveries, messages, recipients, tenants
-from lamplighter.integrations.transition import Event
 from lamplighter.integrations.vault import Vault, VaultError
 
-Heard: TypeAlias = Event | AlertEvent
-
 MOST = 50  # recipients of one tenant, or of the operator
-FOR_TENANTS: tuple[Event, ...] = ("integration.revoked", "integration.expired", "integration.recovered")
-FOR_OPERATORS: tuple[Heard, ...] = (*FOR_TENANTS, "integration.error", *ALERT_EVENTS)  # a tenant can mend none of these
+DEFAULT = "default"  # beside events: those that say so of themselves, also what is declared later
 REMOVED = "its recipient was removed"
 
 _row = recipients.c
@@ -48,7 +43,7 @@ class Recipient(Struct, frozen=True, kw_only=True):
     tenant_id: str | None
     channel: Channel
     address: str
-    events: tuple[Heard, ...]
+    events: tuple[str, ...]
     created_at: datetime
 
 
@@ -69,13 +64,13 @@ class Recipients:
         self._clock = clock
 
     async def add(
-        self, tenant_id: str | None, channel: Channel, address: str, events: Iterable[Heard] | None = None
+        self, tenant_id: str | None, channel: Channel, address: str, events: Iterable[str] | None = None
     ) -> Added:
         """Tell that address of what happens from now on; one that is told already hears of these events instead.
 
         Args:
-            events: by default that an integration is revoked, expired, or recovered; for the operator also that our own
-                set-up is at fault (`integration.error`), and of alerts.
+            events: by default those that are declared to be; of integrations that one is revoked, expired, or
+                recovered; for the operator also that our own set-up is at fault (`integration.error`), and alerts.
 
         Raises:
             ConfigError: no e-mail can be sent with these settings, or Apprise is not installed.
@@ -83,14 +78,14 @@ class Recipients:
         """
         check_channel(channel, self._settings)
         check_address(channel, address)
-        wanted = _checked(events, tenant_id)
+        wanted = " ".join((DEFAULT, *defaults(tenant_id))) if events is None else _checked(events, tenant_id)
         now = self._clock()
         new = Recipient(
             id=new_id(to_us(now)),
             tenant_id=tenant_id,
             channel=channel,
             address=shown(channel, address),
-            events=wanted,
+            events=heard(wanted, tenant_id),
             created_at=now,
         )
 
@@ -99,8 +94,8 @@ class Recipients:
             _check_tenant(connection, tenant_id)
             known = self._find(connection, tenant_id, channel, address)
             if known is not None:
-                return Added(_change(connection, self._recipient(known), wanted, now), None)
-            return self._insert(connection, new, address)
+                return Added(_change(connection, self._recipient(known), known.events, wanted, now), None)
+            return self._insert(connection, new, address, wanted)
 
         return await self._database.write(write)
 
@@ -121,9 +116,13 @@ class Recipients:
 
     async def get(self, recipient_id: str) -> Recipient | None:
         """The recipient, if there is one."""
-        statement = select(recipients).where(_row.id == recipient_id)
-        row = await self._database.read(lambda connection: connection.execute(statement).first())
+        row = await self.sealed(recipient_id)
         return None if row is None else self._recipient(row)
+
+    async def sealed(self, recipient_id: str) -> Row[Any] | None:
+        """Its row, as only whoever sends has use for it."""
+        statement = select(recipients).where(_row.id == recipient_id)
+        return await self._database.read(lambda connection: connection.execute(statement).first())
 
     async def page(self, tenant_id: str | None, *, limit: int = 100, after: str = "") -> list[Recipient]:
         """A tenant's recipients, or the operator's, by id; go on with `after` = the last id of the page."""
@@ -148,7 +147,7 @@ class Recipients:
             raise BadRecipient(f"there are {MOST} recipients already: remove one first.")
         return None
 
-    def _insert(self, connection: Connection, new: Recipient, address: str) -> Added:
+    def _insert(self, connection: Connection, new: Recipient, address: str, events: str) -> Added:
         secret = new_secret() if new.channel == "webhook" else None
         values = {
             "id": new.id,
@@ -156,7 +155,7 @@ class Recipients:
             "channel": new.channel,
             "address": self._vault.encrypt(address, place(new.id, "address")),
             "secret": secret and self._vault.encrypt(secret.reveal(), place(new.id, "secret")),
-            "events": " ".join(new.events),
+            "events": events,
             "created_at": to_us(new.created_at),
         }
         connection.execute(insert(recipients), values)
@@ -170,7 +169,7 @@ class Recipients:
             tenant_id=row.tenant_id,
             channel=row.channel,
             address="(cannot be read)" if address is None else shown(row.channel, address),
-            events=tuple(row.events.split()),
+            events=heard(row.events, row.tenant_id),
             created_at=from_us(row.created_at),
         )
 
@@ -197,19 +196,22 @@ def place(recipient_id: str, field: str) -> str:
     return f"recipient/{recipient_id}/{field}"
 
 
-def _checked(events: Iterable[Heard] | None, tenant_id: str | None) -> tuple[Heard, ...]:
-    if events is None:
-        return FOR_OPERATORS if tenant_id is None else FOR_TENANTS
-    known: tuple[Heard, ...] = get_args(Event) if tenant_id is not None else (*get_args(Event), *ALERT_EVENTS)
+def heard(events: str, tenant_id: str | None) -> tuple[str, ...]:
+    """What a recipient hears of whose row has these events."""
+    names = tuple(events.split())
+    return defaults(tenant_id) if DEFAULT in names else names
+
+
+def _checked(events: Iterable[str], tenant_id: str | None) -> str:
     wanted = tuple(dict.fromkeys(events))
-    for event in wanted:
-        if event not in known:
-            near = difflib.get_close_matches(event, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
-            raise BadRecipient(f"there is no event {event!r:.60}: {hint}")
+    try:
+        for event in wanted:
+            find_for(event, tenant_id)
+    except BadEvent as error:
+        raise BadRecipient(str(error)) from None
     if not wanted:
-        raise BadRecipient(f"a recipient hears of at least one event: there are {', '.join(known)}.")
-    return wanted
+        raise BadRecipient(f"a recipient hears of at least one event: there are {', '.join(heard_by(tenant_id))}.")
+    return " ".join(wanted)
 
 
 def _check_tenant(connection: Connection, tenant_id: str | None) -> None:
@@ -223,11 +225,11 @@ def _one_at_a_time(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("lamplighter.recipients"))))
 
 
-def _change(connection: Connection, known: Recipient, events: tuple[Heard, ...], now: datetime) -> Recipient:
-    if set(known.events) == set(events):
+def _change(connection: Connection, known: Recipient, before: str, events: str, now: datetime) -> Recipient:
+    if set(before.split()) == set(events.split()):
         return known
-    changed = msgspec.structs.replace(known, events=events)
-    connection.execute(update(recipients).where(_row.id == known.id).values(events=" ".join(events)))
+    changed = msgspec.structs.replace(known, events=heard(events, known.tenant_id))
+    connection.execute(update(recipients).where(_row.id == known.id).values(events=events))
     _record(connection, "recipient.changed", changed, now)
     return changed
 

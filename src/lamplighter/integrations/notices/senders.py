@@ -19,7 +19,7 @@ async def open_senders(settings: Settings, clock: Clock) -> AsyncIterator[Mappin
     """A sender for each channel, for as long as the block lasts. What is not set up says so when it is to send."""
     async with webhook_client() as http:
         yield {
-            "email": MailSender(settings),
+            "email": MailSender(settings, clock=clock),
             "webhook": WebhookSender(http, clock=clock),
             "apprise": AppriseSender(),
         }

@@ -4,77 +4,69 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from css_inline import CSSInliner
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from lamplighter.integrations.notices.alarm import AlarmMessage
+from lamplighter.integrations.notices.events import NoticeEvent, known_or_plain
 from lamplighter.integrations.notices.message import Message
-from lamplighter.integrations.transition import Event
+from lamplighter.integrations.notices.own_words import OwnWords, render
+from lamplighter.integrations.notices.words import filled
 
 MOST_LISTED = 100  # notices in a mail: more are counted
 
 
-class Words(NamedTuple):
-    """What an event is called if it happened to one integration, or to many, and what to do then."""
-
-    one: str
-    many: str
-    to_do: str
-    is_for_tenants: bool = False  # to be done where people connect
-
-
-WORDS: dict[Event, Words] = {
-    "integration.revoked": Words(
-        "{provider} no longer lets us in for {tenant}",
-        "{provider} no longer lets us in for {count} integrations",
-        "Connect again.",
-        is_for_tenants=True,
-    ),
-    "integration.expired": Words(
-        "The access to {provider} has expired for {tenant}",
-        "The access to {provider} has expired for {count} integrations",
-        "Nothing yet: we go on trying, and say so once it works again.",
-    ),
-    "integration.error": Words(
-        "{provider} refuses our own set-up, and with it {tenant}",
-        "{provider} refuses our own set-up, and with it {count} integrations",
-        "Check our client id, secret, scopes and token URL there: tenants can do nothing about it.",
-    ),
-    "integration.recovered": Words(
-        "{provider} works again for {tenant}",
-        "{provider} works again for {count} integrations",
-        "Nothing.",
-    ),
-    "integration.connected": Words(
-        "{tenant} is connected to {provider}",
-        "{count} integrations are connected to {provider}",
-        "Nothing.",
-    ),
-    "integration.disconnected": Words(
-        "{tenant} is disconnected from {provider}",
-        "{count} integrations are disconnected from {provider}",
-        "Connect again, if that was not meant.",
-        is_for_tenants=True,
-    ),
-}
-
-
 class Telling(NamedTuple):
-    """A message in words."""
+    """A message in words. `html`: a tenant's own; "": it wants none; None: as shipped, made where a mail is."""
 
     subject: str
     to_do: str
     link: str | None
     text: str
+    html: str | None = None
 
 
 def tell(message: Message, public_url: str | None) -> Telling:
     """The message in words, as plain text."""
-    words = WORDS[message.event]
-    link = public_url if words.is_for_tenants else None
-    telling = Telling(_subject(words, message), words.to_do, link, "")
+    event = known_or_plain(message.event)
+    subject = "A test, nothing has happened: " * message.is_test + _subject(event, message)
+    telling = Telling(subject, event.to_do, public_url if event.links else None, "")
     return telling._replace(text=_rendered("message.txt", message, telling))
+
+
+def in_own_words(message: Message, telling: Telling, words: OwnWords) -> Telling:
+    """The same as a tenant says it. Raises Failed. Whose text is its own, and has no HTML, sends none."""
+    facts = facts_of(message, telling)
+    subject, text, html = render(words, facts)
+    if text is not None and html is None:
+        html = ""
+    renamed = telling._replace(subject=subject or telling.subject)
+    return renamed._replace(text=_rendered("message.txt", message, renamed) if text is None else text, html=html)
+
+
+def facts_of(message: Message, telling: Telling) -> dict[str, Any]:
+    """All that a tenant's own words may use."""
+    notices = [
+        {"facts": item.facts, "at": moment(item.at), "tenant": item.tenant_name, "reason": item.reason or ""}
+        | {"says": item.says}
+        for item in message.items[:MOST_LISTED]
+    ]
+    return {
+        "subject": telling.subject,
+        "to_do": telling.to_do,
+        "link": telling.link or "",
+        "provider": message.provider_name,
+        "tenant": notices[0]["tenant"],
+        "reason": notices[0]["reason"],
+        "facts": notices[0]["facts"],
+        "count": message.notices,
+        "integrations": message.integrations,
+        "first_at": moment(message.first_at),
+        "last_at": moment(message.last_at),
+        "notices": notices,
+    }
 
 
 def tell_alarm(message: AlarmMessage) -> Telling:
@@ -88,15 +80,21 @@ def as_html(message: Message | AlarmMessage, telling: Telling) -> str:
     return _rendered("message.html" if isinstance(message, Message) else "alarm.html", message, telling)
 
 
+def html_of(message: Message | AlarmMessage, telling: Telling) -> str:
+    """The HTML of a mail, for programs that show mails; "" if it has none."""
+    return _inliner().inline(as_html(message, telling)) if telling.html is None else telling.html
+
+
 def moment(at: datetime) -> str:
     """A moment as people read it."""
     return at.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _subject(words: Words, message: Message) -> str:
-    if message.integrations > 1:
-        return words.many.format(provider=message.provider_name, count=f"{message.integrations:,}")
-    subject = words.one.format(provider=message.provider_name, tenant=message.items[0].tenant_name)
+def _subject(event: NoticeEvent, message: Message) -> str:
+    first, many = message.items[0], message.integrations or message.notices
+    if many > 1:
+        return filled(event.many, {}, provider=message.provider_name, count=many)
+    subject = filled(event.one, first.facts, tenant=first.tenant_name, provider=message.provider_name, count=many)
     return f"{subject}, {message.notices:,} times" if message.notices > 1 else subject
 
 
@@ -124,6 +122,12 @@ def _rendered(template: str, message: Message | AlarmMessage, telling: Telling) 
         .get_template(template)
         .render(message=message, telling=telling, listed=listed, more=count - len(listed))
     )
+
+
+@cache
+def _inliner() -> CSSInliner:
+    """Puts styles where they apply. Nothing is ever fetched: they stand in the template."""
+    return CSSInliner(load_remote_stylesheets=False)
 
 
 @cache

@@ -142,20 +142,23 @@ health_spans = Table(  # its past: each row lasts until the next one of the inte
     Index(None, "began_at"),
 )
 
-notices = Table(  # what people are told: once for each transition of an integration
+notices = Table(  # what people are told: of a transition of an integration, or by a family or the host
     "lamp_notices",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("integration_id", Id, ForeignKey("lamp_integrations.id"), nullable=False),
-    Column("transition", Integer, nullable=False),
-    Column("tenant_id", Id, ForeignKey("lamp_tenants.id"), nullable=False),
-    Column("provider_slug", Id, nullable=False),
+    Column("integration_id", Id, ForeignKey("lamp_integrations.id")),  # none: it is of no integration
+    Column("transition", Integer),
+    Column("tenant_id", Id, ForeignKey("lamp_tenants.id")),  # none: the operators alone
+    Column("provider_slug", Id),
     Column("event", Text, nullable=False),
+    Column("key", Id),  # of one of no integration: event, tenant, and what tells it apart, so that it is told once
     Column("reason", Text),
+    Column("facts", JSON),  # what its words are filled with
     Column("at", BigInteger, nullable=False),
     Column("is_new", Boolean, nullable=False),  # not addressed to its recipients yet
     Column("read_at", BigInteger),  # in the tenant's list
     UniqueConstraint("integration_id", "transition"),
+    UniqueConstraint("key"),
     Index(None, "tenant_id", "id"),
     Index("lamp_notices_new_idx", "id", postgresql_where=text("is_new"), sqlite_where=text("is_new")),
     Index(
@@ -175,7 +178,7 @@ recipients = Table(  # who is told
     Column("channel", Text, nullable=False),
     Column("address", Text, nullable=False),  # by the vault, at recipient/<id>/address: some hold a password
     Column("secret", Text),  # by the vault, at recipient/<id>/secret: signs what a webhook is sent
-    Column("events", Text, nullable=False),  # with spaces between
+    Column("events", Text, nullable=False),  # with spaces between; with "default": those that say so of themselves
     Column("created_at", BigInteger, nullable=False),
     Index(None, "tenant_id", "id"),
 )
@@ -214,11 +217,35 @@ messages = Table(  # one mail or call: of one delivery, or a digest of many
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),  # sent, or given up
     Column("failure", Text),  # why it was given up
+    Column("unanswered", Integer, nullable=False, server_default="0"),  # how often nobody knows whether it arrived
     Index(None, "recipient_id", "topic", "created_at"),
     Index(
         "lamp_messages_open_idx", "id", postgresql_where=text("ended_at IS NULL"), sqlite_where=text("ended_at IS NULL")
     ),
     Index(None, "created_at"),
+)
+
+preferences = Table(  # how a tenant's recipients are told of an event, where that is not as usual
+    "lamp_preferences",
+    metadata,
+    Column("tenant_id", Id, primary_key=True),  # "": the operators
+    Column("event", Id, primary_key=True),
+    Column("muted", Boolean, nullable=False),
+    Column("digest", Text, nullable=False),
+    CheckConstraint("digest IN ('immediate', 'hourly', 'daily')", name="digest"),
+)
+
+templates = Table(  # a tenant's own words for an event
+    "lamp_templates",
+    metadata,
+    Column("tenant_id", Id, primary_key=True),  # "": the operators
+    Column("event", Id, primary_key=True),
+    Column("subject", Text),
+    Column("text", Text),
+    Column("html", Text),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("failed_at", BigInteger),  # when a message had to do without it the last time
+    Column("failure", Text),
 )
 
 audit = Table(

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from lamplighter.integrations.notices.notices import Notice
-from lamplighter.integrations.transition import Event
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import LONGEST_ID
@@ -21,13 +20,16 @@ router = APIRouter()
 
 
 class ShownNotice(Shown, frozen=True, kw_only=True):
-    """One change of an integration. `reason` holds the provider's words: escape it."""
+    """One thing that it is told: `subject` says what in words. Only what is of an integration has that and a provider.
+    `reason` and `facts` may hold the words of others: escape them."""
 
     id: str
-    integration_id: str
-    provider: str
-    event: Event
+    integration_id: str | None
+    provider: str | None
+    event: str
+    subject: str
     reason: str | None
+    facts: dict[str, str | int | float | bool | None]
     timestamp: datetime
     read_at: datetime | None
 
@@ -64,7 +66,9 @@ def _shown(one: Notice) -> ShownNotice:
         integration_id=one.integration_id,
         provider=one.provider_slug,
         event=one.event,
+        subject=one.subject,
         reason=one.reason,
+        facts=one.facts,
         timestamp=one.at,
         read_at=one.read_at,
     )

@@ -62,6 +62,8 @@ DID = {
     "stopping": "Asked to stop: it ends after the jobs that it is at.",
     "silenced": "Silenced: nobody is told of that until it is over, or you end it.",
     "unsilenced": "The silence has ended: what still fires is told.",
+    "preferred": "Set: from now on recipients hear of it like that.",
+    "read": "Marked as read.",
     "nothing": "Nothing was changed: it has moved on meanwhile, or cannot be changed in that way.",
 }
 WENT_WRONG = {  # where the callback says so
