@@ -45,7 +45,7 @@ def test_recipients_are_listed_without_what_may_be_secret(cli: Program, ours: li
 def test_one_is_added_and_hears_of_what_matters_to_it(cli: Program, ours: list[Recipient]) -> None:
     added = cli("integrations", "recipients", "add", "email", "ada@example.com", "--tenant", "t-1", environ=MAIL)
     id_ = added.out.partition(":")[0]
-    assert added.out == f"{id_}: email ada@example.com hears of revoked, expired, recovered.\n"
+    assert added.out == f"{id_}: email ada@example.com hears of revoked, expired, recovered, files.refused.\n"
 
 
 def test_a_webhook_s_secret_is_shown_once(cli: Program, ours: list[Recipient]) -> None:

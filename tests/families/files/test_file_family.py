@@ -122,6 +122,8 @@ async def test_a_source_is_indexed_and_told_of_through_all_that_may_become_of_it
         it.tree.trouble = SourceRefused("the folder is gone")
         assert await it.family.sync_now(source.id)
         await it.until_seen(source, state="refused", failure="the folder is gone")
+        [notice] = await it.tokens.service.notices.page("copper-bakery")
+        assert (notice.event, notice.subject) == ("files.refused", "The files of files cannot be read any more")
         assert not await it.family.sync_now(source.id)
         assert len(await it.family.files.search("copper-bakery", "text")) == 20, "what was indexed is found"
 
@@ -170,6 +172,8 @@ async def test_a_refused_source_goes_on_once_its_integration_is_connected_again(
         it.tree.trouble = Gone("it was disconnected")
         await it.family.sync_now(source.id)
         refused = await it.until_seen(source, state="refused", failure="it was disconnected")
+        told = await it.tokens.service.notices.page(TENANT)
+        assert "files.refused" not in [one.event for one in told], "its integration has told of that"
         it.tree.trouble = None
         database = it.tokens.service.database
         assert await schedule.welcome_back(database, utcnow()) == 0

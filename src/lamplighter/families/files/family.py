@@ -290,7 +290,8 @@ class FileFamily:
         except OperatorFault as error:
             await self._snooze(source, str(error), self._app.settings.files_interval_longest)
         except (SourceRefused, Gone, GrantRevoked, ConfigError) as error:
-            await schedule.refuse(self._database, source.id, str(error), self._app.clock())
+            is_told = isinstance(error, Gone | GrantRevoked)
+            await schedule.refuse(self._database, source, str(error), self._app.clock(), is_told=is_told)
             self._app.meter.synced(source.kind, "refused")
             raise Cancel(str(error)) from error
 

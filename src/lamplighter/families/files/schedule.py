@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, select, update
 from lamplighter.core.clock import to_us
 from lamplighter.families.files.file_source import FileSource, source_of
 from lamplighter.families.files.syncing import HEARTBEAT, Progress
+from lamplighter.integrations.notices.outbox import tell
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.file_tables import file_sources
 from lamplighter.integrations.storage.tables import integrations, tenants
@@ -64,10 +65,17 @@ async def welcome_back(database: Database, now: datetime) -> int:
     return await database.write(lambda connection: connection.execute(again.values(values)).rowcount)
 
 
-async def refuse(database: Database, source_id: str, reason: str, now: datetime) -> None:
-    """It is looked at no more until somebody resumes it, or connects its integration."""
+async def refuse(database: Database, source: FileSource, reason: str, now: datetime, *, is_told: bool) -> None:
+    """It is looked at no more until somebody resumes it, or connects its integration. `is_told`: people were told of
+    the cause already, which is that of the integration."""
     values = {"state": "refused", "failure": reason, "next_sync_at": to_us(now)}
-    await _change(database, source_id, values)
+
+    def write(connection: Connection) -> None:
+        if _changed(connection, source.id, values) and not is_told:
+            key, facts = f"{source.id} {to_us(now)}", {"source": source.name, "reason": reason}
+            tell(connection, "files.refused", key=key, tenant_id=source.tenant_id, facts=facts, at=now)
+
+    await database.write(write)
 
 
 async def put_off(database: Database, source_id: str, reason: str, until: datetime) -> None:
@@ -95,8 +103,12 @@ async def synced(
 
 
 async def _change(database: Database, source_id: str, values: dict[str, Any]) -> None:
+    await database.write(lambda connection: _changed(connection, source_id, values))
+
+
+def _changed(connection: Connection, source_id: str, values: dict[str, Any]) -> bool:
     statement = update(file_sources).where(_row.id == source_id, _row.state == "active").values(values)
-    await database.write(lambda connection: connection.execute(statement).rowcount)
+    return connection.execute(statement).rowcount > 0
 
 
 async def _read(database: Database, statement: Any) -> list[FileSource]:

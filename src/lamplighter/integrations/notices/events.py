@@ -163,6 +163,14 @@ _ours(
         tells_tenants=False,
     ),
     NoticeEvent(
+        "files.refused",
+        one="The files of {source} cannot be read any more",
+        many="The files of {count} sources cannot be read any more",
+        to_do="See whether the place and the rights are still right, and resume the source.",
+        links=True,
+        sample={"source": "shared drive", "reason": "it answers 403: see that its user may still read it."},
+    ),
+    NoticeEvent(
         "alert.firing", one="An alert fires", many="{count} alerts fire", for_tenants=False, tells_operators=True
     ),
     NoticeEvent(
