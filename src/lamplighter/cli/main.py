@@ -18,6 +18,8 @@ from lamplighter.cli import (
     dead,
     doctor,
     fairness,
+    file_sources,
+    files,
     imports,
     integrations,
     job_logs,
@@ -78,6 +80,9 @@ cli.add_typer(crons.group, name="crons")
 cli.add_typer(workers.group, name="workers")
 integrations.group.add_typer(recipients.group, name="recipients")
 cli.add_typer(integrations.group, name="integrations")
+files.group.command("status")(file_sources.status)
+files.group.add_typer(file_sources.group, name="sources")
+cli.add_typer(files.group, name="files")
 cli.add_typer(alerts.group, name="alerts")
 cli.add_typer(keys.group, name="keys")
 cli.add_typer(admin.group, name="admin")

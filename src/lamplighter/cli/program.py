@@ -16,7 +16,18 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 
 SECTIONS = {
     "Run": ("up", "work", "web"),
-    "Look and mend": ("doctor", "jobs", "queues", "limits", "tenants", "crons", "workers", "integrations", "alerts"),
+    "Look and mend": (
+        "doctor",
+        "jobs",
+        "queues",
+        "limits",
+        "tenants",
+        "crons",
+        "workers",
+        "integrations",
+        "files",
+        "alerts",
+    ),
     "Set up": ("keys", "admin", "config", "migrate", "bench", "verify", "simulate", "version"),
 }
 

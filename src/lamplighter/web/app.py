@@ -30,6 +30,8 @@ from lamplighter.web.api import (
     crons,
     enqueue,
     events,
+    file_sources,
+    files,
     health,
     history,
     integrations,
@@ -72,7 +74,17 @@ NOUNS = (
     tenants,
     workers,
 )
-WITH_INTEGRATIONS = (access_tokens, audit, connections, health, integrations, notifications, providers)
+WITH_INTEGRATIONS = (
+    access_tokens,
+    audit,
+    connections,
+    file_sources,
+    files,
+    health,
+    integrations,
+    notifications,
+    providers,
+)
 
 
 def http_api(

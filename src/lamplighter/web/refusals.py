@@ -39,3 +39,15 @@ class NoSuchSilence(LamplighterError):
 
 class NotInstalled(LamplighterError):
     """What was asked for needs an extra that is not installed."""
+
+
+class NoSuchFileSource(LamplighterError):
+    """There is no such source of that tenant, whether or not another has it."""
+
+
+class FileSourceNotActive(LamplighterError):
+    """The source is not looked at, so it cannot be looked at now."""
+
+
+class NoSuchFile(LamplighterError):
+    """There is no such file of that tenant, whether or not another has it."""
