@@ -52,11 +52,12 @@ def _fill(connection: Connection, source: FileSource, filed: Sequence[Filed], mo
     blank = {one.name: _blank(one.type) for one in files.columns if not one.nullable and not one.primary_key}
     ids = []
     for one in filed:
+        name = one.path.rpartition("/")[2]
         row = blank | {
             "tenant_id": source.tenant_id,
             "source_id": source.id,
             "remote_id": one.path,
-            "name": one.path.rpartition("/")[2],
+            "name": name,
             "path": one.path,
             "mime_type": one.mime_type,
             "size": len(one.text),
@@ -67,7 +68,7 @@ def _fill(connection: Connection, source: FileSource, filed: Sequence[Filed], mo
         }
         [id_] = connection.execute(insert(files).returning(files.c.id), row).scalars()
         connection.execute(insert(file_texts), {"file_id": id_, "text": one.text})
-        add_words(connection, [Said(id_, source.tenant_id, row["name"], one.title or "", one.text)])
+        add_words(connection, [Said(id_, source.tenant_id, name, one.title, one.text)])
         ids.append(id_)
     counted = {
         "files": len(filed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.families.running import TENANT
 from tests.web.filed import PASSWORD, Filed, add_source, fill
@@ -24,6 +25,16 @@ RECIPES = [
     Filed("scan.pdf", status="error", reason="it is cut off"),
     Filed("zebra.txt", "buns, buns and buns", status="pending"),
 ]
+
+
+async def all_of(site: Site, path: str, first: str, **query: str) -> list[Any]:
+    """Everything of a list, page by page, as its owner gets it."""
+    found: list[Any] = []
+    next_: str | None = first
+    while next_ is not None:
+        page = (await site.ask("owner", "GET", f"{path}?{urlencode({**query, 'limit': 2, 'after': next_})}")).json()
+        found, next_ = [*found, *page["data"]], page["next"]
+    return found
 
 
 async def of(site: Site, who: str, path: str) -> Any:
@@ -74,13 +85,7 @@ async def test_a_source_is_paused_resumed_looked_at_and_removed(site: Site) -> N
 async def test_files_are_listed_by_path_and_filtered(site: Site) -> None:
     source = await add_source(site.service, TENANT)
     await fill(site.service, source, RECIPES)
-    seen, next_ = [], ""
-    async with site.calling("owner") as owner:
-        while next_ is not None:
-            page = (await owner.get(FILES, params={"limit": 2, "after": next_})).json()
-            seen += [one["path"] for one in page["data"]]
-            next_ = page["next"]
-    assert seen == sorted(one.path for one in RECIPES)
+    assert [one["path"] for one in await all_of(site, FILES, "")] == sorted(one.path for one in RECIPES)
     for query, expected in (("folder=recipes", 2), ("status=error", 1), ("type=text/m", 1), ("language=de", 0)):
         assert len(await of(site, "owner", f"{FILES}?{query}")) == expected, query
     shown = await of(site, "owner", f"{SOURCES}/{source.id}")
@@ -112,10 +117,5 @@ async def test_what_is_found_says_where_in_pieces_and_only_who_may_is_told(site:
 async def test_a_search_is_gone_through_page_by_page(site: Site) -> None:
     filed = [Filed(f"{number}.txt", "lamps") for number in range(5)]
     ids = await fill(site.service, await add_source(site.service, TENANT), filed)
-    seen, next_ = [], "0"
-    async with site.calling("owner") as owner:
-        while next_ is not None:
-            page = (await owner.get(f"{FILES}/search", params={"q": "lamp*", "limit": 2, "after": next_})).json()
-            seen += [int(one["file"]["id"]) for one in page["data"]]
-            next_ = page["next"]
-    assert sorted(seen) == ids
+    found = await all_of(site, f"{FILES}/search", "0", q="lamp*")
+    assert sorted(int(one["file"]["id"]) for one in found) == ids
