@@ -71,7 +71,7 @@ class Shelf:
             for shard in range(SHARDS):
                 take = partial(reading.take, source_id=self.source.id, shard=shard, after=0)
                 while taken := await self.database.write(take):
-                    await self.database.write(partial(reading.begin, taken=taken))
+                    await self.database.write(partial(reading.begin, source_id=self.source.id, taken=taken))
                     verdicts = [await reader.read(one) for one in taken]
                     await self.database.write(
                         partial(reading.store, source_id=self.source.id, verdicts=verdicts, now=utcnow())

@@ -252,7 +252,8 @@ async def test_a_file_that_takes_down_its_worker_each_time_is_given_up(tmp_path:
         for _ in range(MOST_TRIES):
             taken = await take(shelf, poison)
             assert any(one.entry.id == poison for one in taken)
-            await shelf.database.write(partial(reading.begin, taken=taken))  # and nothing more is heard of it
+            begin = partial(reading.begin, source_id=shelf.source.id, taken=taken)
+            await shelf.database.write(begin)  # and nothing more is heard of it
         await shelf.read(tree)
         rows = {row["remote_id"]: row for row in await shelf.rows()}
         assert rows[poison]["reason"] == GIVEN_UP

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from tests.families.files.places import Tree
 from tests.families.files.shelf import Killed, Shelf, fresh, shelves
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
+EXAMPLES = 25
 ACTIONS = ["add file", "add folder", "edit", "move", "move folder", "remove", "turn", "reset", "sync", "die", "read"]
 
 
@@ -110,3 +109,17 @@ async def test_it_does_on_postgres_too(postgres_schema_url: str, tree: Tree) -> 
     actions = random.Random(7).choices(ACTIONS, k=60)
     async with shelves(postgres_schema_url, "copper-bakery") as [shelf]:
         await live(shelf, tree, actions, seed=7)
+
+
+async def test_a_folder_that_is_gone_and_there_again_holds_what_was_told_since(tmp_path: Path) -> None:
+    async with shelves(f"sqlite:///{tmp_path}/lamplighter.db", "copper-bakery") as [shelf]:
+        tree = Tree(by_path=True, page_size=10)
+        folder = tree.add("a")
+        for name in ("old", "kept"):
+            tree.add(name, folder, "red fox")
+        await shelf.sync(tree)
+        tree.remove(folder)
+        tree.add("kept", tree.add("a"), "red fox")
+        await shelf.sync(tree)
+        assert [row["path"] for row in await shelf.rows()] == ["a", "a/kept"]
+        assert await shelf.counted() == await shelf.recounted() == (1, 1, 0)

@@ -109,6 +109,8 @@ class _Writing:
             values |= self._turn(one, row)
         elif not one.is_folder and one.is_other_content(row):
             values |= {"status": "pending", "reason": None, "changes": row.changes + 1, "tries": 0}
+        elif row.status == "processed":
+            values["mime_type"] = row.mime_type  # what its content told is known better
         if one.is_folder and row.is_folder and one.remote_id in self._renewed:
             values["due"] = "empty"
         if all(value == getattr(row, name) for name, value in values.items()):

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -38,6 +36,7 @@ from lamplighter.families.files.settle import remove
 from lamplighter.families.files.source import Source, SourceDown, SourceRefused
 from lamplighter.families.files.syncing import Syncing
 from lamplighter.families.files.told import SHARDS
+from lamplighter.families.files.workroom import clear_up, workroom
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown
 from lamplighter.integrations.refreshing.outcome import Gone, NotNow
@@ -110,6 +109,7 @@ class FileFamily:
         self._syncing = Syncing(service.database, clock=clock)
         self.sources = FileSources(service.database, service.vault, clock=clock)
         self.files = Files(service.database)
+        await asyncio.to_thread(clear_up)
         async with self._extractor:
             yield
 
@@ -173,13 +173,13 @@ class FileFamily:
         source = await self._active(source_id)
         is_over, after, done = _turn(), 0, 0
         async with self._asking(source), self._opened(source) as opened:
-            with tempfile.TemporaryDirectory(prefix="lamplighter-files-") as folder:
+            with workroom() as folder:
                 largest = self._app.settings.files_largest * 1024 * 1024
-                reader = Reader(opened, self._extractor, Path(folder), largest=largest, meter=self._app.meter)
+                reader = Reader(opened, self._extractor, folder, largest=largest, meter=self._app.meter)
                 take = partial(reading.take, source_id=source_id, shard=shard)
                 while taken := await self._database.write(partial(take, after=after)):
                     async with self._alone.entered(alone=taken[0].is_suspect):
-                        await self._database.write(partial(reading.begin, taken=taken))
+                        await self._database.write(partial(reading.begin, source_id=source_id, taken=taken))
                         done += await self._read(source, reader, taken)
                     after = taken[-1].id
                     ctx.progress(done, note="read")

@@ -68,8 +68,9 @@ def take(connection: Connection, source_id: str, shard: int, after: int) -> list
     return [ToRead(row.id, row.changes, row.digest, _entry(row), row.tries > 0) for row in taken]
 
 
-def begin(connection: Connection, taken: Collection[ToRead]) -> None:
-    """Now they are tried."""
+def begin(connection: Connection, source_id: str, taken: Collection[ToRead]) -> None:
+    """Now they are tried. Raises Overtaken."""
+    hold(connection, source_id)
     statement = update(files).where(_row.id.in_([one.id for one in taken]))
     connection.execute(statement.values(tries=_row.tries + 1))
 
@@ -84,7 +85,9 @@ def store(connection: Connection, source_id: str, verdicts: Sequence[Verdict], n
     """Write them down; of a file that has changed since it was taken nothing, for it is to be read again. Returns how
     many counted. Raises Overtaken."""
     hold(connection, source_id)
-    known = select(_row.id, _row.tenant_id, _row.name, _row.changes, _row.is_folder, _row.status)
+    known = select(
+        _row.id, _row.tenant_id, _row.name, _row.changes, _row.is_folder, _row.status, _row.mime_type, _row.details
+    )
     found = known.where(_row.id.in_([one.file.id for one in verdicts]))
     rows: dict[int, Any] = {row.id: row for row in connection.execute(found)}
     valid = [one for one in verdicts if _counts(one, rows.get(one.file.id))]
@@ -92,7 +95,7 @@ def store(connection: Connection, source_id: str, verdicts: Sequence[Verdict], n
     for verdict in valid:
         tally.went(rows[verdict.file.id])
         tally.came("error" if verdict.reason is not None else "processed", is_folder=False)
-        connection.execute(_UPDATE[verdict.outcome], _values(verdict, now))
+        connection.execute(_UPDATE[verdict.outcome], _values(verdict, rows[verdict.file.id], now))
     said = [_said(rows[one.file.id], one.extracted) for one in valid if one.outcome != "same"]
     store_texts(connection, said)
     tally.store(connection, source_id)
@@ -143,20 +146,25 @@ def _update(*names: str) -> Any:
     return update(files).where(_row.id == bindparam("row_id")).values(tries=0, **{n: bindparam(n) for n in names})
 
 
-_UPDATE = {"processed": _update(*_READ, *_FOUND), "error": _update(*_READ, *_FOUND), "same": _update("status")}
+_UPDATE = {
+    "processed": _update(*_READ, *_FOUND, "mime_type"),
+    "error": _update(*_READ, *_FOUND),
+    "same": _update("status", "mime_type"),
+}
 
 
-def _values(verdict: Verdict, now: datetime) -> dict[str, Any]:
-    status = "error" if verdict.reason is not None else "processed"
+def _values(verdict: Verdict, row: Any, now: datetime) -> dict[str, Any]:
     if verdict.outcome == "same":
-        return {"row_id": verdict.file.id, "status": status}
+        mime_type = (row.details or {}).get("mime_type", row.mime_type)
+        return {"row_id": row.id, "status": "processed", "mime_type": mime_type}
     return {
-        "row_id": verdict.file.id,
-        "status": status,
+        "row_id": row.id,
+        "status": "error" if verdict.reason is not None else "processed",
         "reason": _short(verdict.reason),
         "digest": verdict.digest if verdict.extracted else None,
         "indexed_at": to_us(now),
         **_found(verdict.extracted),
+        **({"mime_type": _short(verdict.extracted.mime_type)} if verdict.extracted else {}),
     }
 
 
@@ -173,7 +181,7 @@ def _found(extracted: Extracted | None) -> dict[str, Any]:
 
 
 def _details(found: Extracted) -> dict[str, Any]:
-    details: dict[str, Any] = {"mime_type": found.mime_type}
+    details: dict[str, Any] = {"mime_type": _short(found.mime_type)}
     details |= {f"document_{name}": moment.isoformat() for name, moment in _moments(found)}
     if found.is_cut:
         details["is_cut"] = True
