@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from tests.families.running import TENANT
 from tests.web.filed import PASSWORD, Filed, add_source, fill
 from tests.web.site import OTHER, Site, told
@@ -90,6 +91,16 @@ async def test_files_are_listed_by_path_and_filtered(site: Site) -> None:
         assert len(await of(site, "owner", f"{FILES}?{query}")) == expected, query
     shown = await of(site, "owner", f"{SOURCES}/{source.id}")
     assert [shown[name] for name in ("files", "processed", "pending", "failed")] == [4, 2, 1, 1]
+
+
+async def test_a_look_for_what_no_index_tells_ends_and_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamplighter.families.files.files.MOST_LOOKED_AT", 2)
+    await fill(site.service, await add_source(site.service, TENANT), RECIPES)
+    first = (await site.ask("owner", "GET", f"{FILES}?type=application/")).json()
+    assert (first["data"], first["next"] is None) == ([], False)
+    assert await all_of(site, FILES, "", type="application/") == []
+    for status, expected in (("pending", ["zebra.txt"]), ("processed", ["recipes/bread.md", "recipes/buns.txt"])):
+        assert [one["path"] for one in await all_of(site, FILES, "", status=status)] == expected
 
 
 async def test_what_is_found_says_where_in_pieces_and_only_who_may_is_told(site: Site) -> None:

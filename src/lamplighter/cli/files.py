@@ -14,10 +14,8 @@ from lamplighter.cli.program import Noun
 from lamplighter.core.errors import ConfigError, LamplighterError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lamplighter.families.files.file import File
-    from lamplighter.families.files.files import Filter, Hit
+    from lamplighter.families.files.files import Filter, Hit, Looked
     from lamplighter.families.files.marked import Piece
     from lamplighter.integrations.service import Service
 
@@ -54,14 +52,14 @@ def list_files(
 ) -> None:
     """List a tenant's files and folders, by path."""
 
-    async def read(service: Service) -> Sequence[File]:
+    async def read(service: Service) -> Looked:
         from lamplighter.families.files.files import Files  # noqa: PLC0415 - optional
 
         which = _filter(source, type_, language, status, folder)
-        return await Files(service.database).page(tenant, which, limit=limit, after=after or "")
+        return await Files(service.database).look(tenant, which, limit=limit, after=after or "")
 
-    found = with_service(store, read)
-    next_ = found[-1].after if len(found) == limit else None
+    looked = with_service(store, read)
+    found, next_ = looked.files, looked.next
     if json:
         print_json({"files": [msgspec.to_builtins(one) for one in found], "next": next_})
         return
@@ -79,7 +77,7 @@ def list_files(
         )
         for one in found
     ]
-    print_table(columns, rows, empty="No such files.")
+    print_table(columns, rows, empty="No such files." if next_ is None else "None among those that were looked at.")
     say_on(next_, "--after")
 
 

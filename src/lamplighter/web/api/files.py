@@ -81,10 +81,10 @@ class ShownText(Shown, frozen=True, kw_only=True):
 async def list_files(
     tenant_id: str, admitted: Admission, files: TheFiles, which: Which, *, limit: FileLimit = 100, after: AfterPath = ""
 ) -> Response:
-    """The tenant's files and folders that match every filter, by path."""
-    found = await files.page(tenant_id, which, limit=limit, after=after)
-    shown = [_shown(as_seen_by(admitted.caller, one)) for one in found]
-    return answers.page_up_to(shown, found[-1].after if len(found) == limit else None)
+    """The tenant's files and folders that match every filter, by path: go on while there is a `next`, also after a page
+    that is short, since each looks at 10,000 files at most."""
+    found = await files.look(tenant_id, which, limit=limit, after=after)
+    return answers.page_up_to([_shown(as_seen_by(admitted.caller, one)) for one in found.files], found.next)
 
 
 @router.get(f"{OF_TENANT}/search")

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from lamplighter.families.files.file import STATUSES
 from lamplighter.families.files.file_sources import FileSources
-from lamplighter.families.files.files import MOST_FOUND, Filter
+from lamplighter.families.files.files import MOST_FOUND, MOST_LOOKED_AT, Filter
 from lamplighter.web.auth import Admission
 from lamplighter.web.file_access import (
     LONGEST_TEXT,
@@ -50,14 +50,16 @@ async def list_files(
     after: AfterPath = "",
 ) -> Response:
     """Files and folders by path."""
-    found = await files.page(tenant_id, which, limit=PAGE + 1, after=after)
+    found = await files.look(tenant_id, which, limit=PAGE, after=after)
     return render(
         request,
         "files.html",
         admitted.caller,
         **await _shared(sources, tenant_id, which),
-        files=[as_seen_by(admitted.caller, one) for one in found[:PAGE]],
-        next=found[PAGE - 1].after if len(found) > PAGE else None,
+        files=[as_seen_by(admitted.caller, one) for one in found.files],
+        next=found.next,
+        is_short=len(found.files) < PAGE,
+        most=MOST_LOOKED_AT,
         after=after,
     )
 
