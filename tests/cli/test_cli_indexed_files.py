@@ -42,7 +42,6 @@ async def ours(tmp_path: Path) -> AsyncIterator[Ours]:
     async with open_service(Settings(store=f"sqlite:///{tmp_path}/lamplighter.db"), NoPlanner()) as service:
         source = await add_source(service, TENANT)
         over = {
-            "phase": "delta",
             "synced_at": to_us(utcnow()),
             "next_sync_at": to_us(utcnow() + timedelta(hours=1)),
         }
@@ -84,4 +83,4 @@ async def test_a_source_is_watched_until_all_of_it_is_read(cli: Program, ours: O
     assert (over.code, over.json["over"], over.json["source"]["failed"]) == (0, True, 1)
     await fill(ours.service, ours.source, [Filed("new.txt", status="pending")])
     late = cli("files", "status", ours.source.id, "--for", "0.1")
-    assert (late.code, "1 files, 0 read, 1 to be read" in late.out) == (1, True)
+    assert (late.code, "1 file, 0 read, 1 to be read" in late.out) == (1, True)

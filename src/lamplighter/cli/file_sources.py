@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +12,6 @@ import typer
 from lamplighter.cli.integrations import with_service
 from lamplighter.cli.output import Json, StoreUrl, ago, end_by_id, next_of, print_json, print_table, say, say_more
 from lamplighter.cli.program import Noun
-from lamplighter.cli.progress import Step, progress
-from lamplighter.core.clock import utcnow
 from lamplighter.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 KINDS = ("drive", "webdav", "s3", "folder")
 LONGEST_LINE = 10_000  # characters read of a credential
-LOOK_EVERY = 0.5  # seconds between two looks at what is under way
 
 group = typer.Typer(cls=Noun, help="See and set where tenants' files are.")
 
@@ -43,7 +39,7 @@ def list_sources(
     """List sources of files, by id, and how far each is."""
 
     async def read(service: Service) -> list[FileSource]:
-        return await _sources(service).page(tenant_id=tenant, limit=limit, after=after or "")
+        return await sources_of(service).page(tenant_id=tenant, limit=limit, after=after or "")
 
     found = with_service(store, read)
     if json:
@@ -108,7 +104,7 @@ def add(
             integration_id=integration,
             credentials=credentials,
         )
-        return await _sources(service).add(new)
+        return await sources_of(service).add(new)
 
     added = with_service(store, act)
     if json:
@@ -141,37 +137,6 @@ def remove(ids: Ids, *, store: StoreUrl = None, json: Json = False) -> None:
     _change(ids, lambda sources, id_: sources.remove(id_), "removed", store=store, json=json)
 
 
-def status(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Which source, by its id.")],
-    *,
-    wait: Annotated[bool, typer.Option("--wait/--now", help="Whether to watch until all of it is read.")] = True,
-    seconds: Annotated[
-        float | None, typer.Option("--for", metavar="SECONDS", min=0.1, max=86_400, help="Watch no longer than that.")
-    ] = None,
-    store: StoreUrl = None,
-    json: Json = False,
-) -> None:
-    """Show how far a source is, until all that is there is listed and read.
-
-    It only watches: a worker does it. Ends with 1 if the source is refused or paused, or if it is not over in time.
-    """
-
-    async def watch(service: Service) -> FileSource | None:
-        with progress() as step:
-            return await _followed(_sources(service), source, step, seconds=seconds if wait else 0)
-
-    found = with_service(store, watch)
-    if found is None:
-        end_by_id([source], [], done="there", noun="source", json=json)
-        return
-    if json:
-        print_json({"source": msgspec.to_builtins(found), "over": _is_over(found)})
-    else:
-        _say_status(found)
-    if found.state != "active" or (wait and not _is_over(found)):
-        raise typer.Exit(1)
-
-
 def _change(
     ids: list[str],
     change: Callable[[FileSources, str], Awaitable[bool]],
@@ -181,40 +146,14 @@ def _change(
     json: bool,
 ) -> None:
     async def act(service: Service) -> list[str]:
-        sources = _sources(service)
+        sources = sources_of(service)
         return [id_ for id_ in ids if await change(sources, id_)]
 
     end_by_id(ids, with_service(store, act), done=done, noun="source, or not in that state", json=json)
 
 
-async def _followed(sources: FileSources, id_: str, step: Step, *, seconds: float | None) -> FileSource | None:
-    """The source as it was last seen: when it was over, or the time was."""
-    loop = asyncio.get_running_loop()
-    end = None if seconds is None else loop.time() + seconds
-    while (found := await sources.get(id_)) is not None and found.state == "active" and not _is_over(found):
-        step("listing" if found.phase == "listing" else "reading", found.files - found.pending, max(found.files, 1))
-        if end is not None and loop.time() >= end:
-            break
-        await asyncio.sleep(LOOK_EVERY)
-    return found
-
-
-def _is_over(source: FileSource) -> bool:
-    """Whether there is nothing left to do until the next look."""
-    return source.is_listed and source.phase == "delta" and not source.pending and source.next_sync_at > utcnow()
-
-
-def _say_status(source: FileSource) -> None:
-    say(
-        f"{source.name} of {source.tenant_id} is {source.state}: {source.files:,} files, {source.processed:,} read, "
-        f"{source.pending:,} to be read, {source.failed:,} not readable."
-    )
-    say(f"Looked at {ago(source.synced_at)}, next {ago(source.next_sync_at)}.")
-    if source.failure is not None:
-        say(f"It says: {source.failure}")
-
-
-def _sources(service: Service) -> FileSources:
+def sources_of(service: Service) -> FileSources:
+    """Those of the service."""
     from lamplighter.families.files.file_sources import FileSources  # noqa: PLC0415 - optional
 
     return FileSources(service.database, service.vault)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST = 200  # in one page, as the API has it
 STATUSES = ("pending", "processed", "error")
 
-group = typer.Typer(cls=Noun, help="See and search what is indexed of tenants' files; say where they are.")
+group = typer.Typer(cls=Noun, help="Search in tenants' files; see and set where those are.")
 
 Tenant = Annotated[str, typer.Option("--tenant", "-t", metavar="TENANT", help="Whose files.")]
 Source = Annotated[str | None, typer.Option("--source", metavar="ID", help="Only of this source.")]

@@ -39,7 +39,7 @@ router = APIRouter()
 
 class ShownFileSource(Shown, frozen=True, kw_only=True):
     """A source without its credentials. `failure` holds the words of where it is: escape it. `files` are `processed`,
-    `pending` or `failed`; while `phase` is `listing`, there may be more than are counted."""
+    `pending` or `failed`; until it was `synced_at` once, there may be more than are counted."""
 
     id: str
     tenant_id: str
