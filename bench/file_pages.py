@@ -32,7 +32,7 @@ from lamplighter.web import Caller, Role, dashboard, http_api
 TENANT = "copper-bakery"
 FOLDER = 1000  # files in one
 TOGETHER = 10_000
-WORDS = 20  # of a text: word-0 is in most of them, word-9999 in few
+WORDS = 20  # of a text: word0 is in most of them, word9999 in few
 FAILS = 1000  # one file in so many cannot be read
 ROUNDS = 7
 PAGES = (
@@ -49,14 +49,14 @@ PAGES = (
     "/tenants/{tenant}/files/{middle}",
 )
 SEARCHES = (
-    "q=word-9000",
-    "q=word-9000+word-1",
-    "q=word-100",
-    "q=word-1",
-    'q="word-1+word-2"',
+    "q=word9000",
+    "q=word9000+word1",
+    "q=word100",
+    "q=word1",
+    'q="word1+word2"',
     "q=file*",
-    "q=word-1&folder=folder-500",
-    "q=word-1&language=de",
+    "q=word1&folder=folder-500",
+    "q=word1&language=de",
     "q=nowhere",
 )
 
@@ -103,7 +103,7 @@ def _write(connection: Connection, rows: list[dict[str, Any]], dice: random.Rand
     last = connection.execute(select(files.c.id).order_by(files.c.id.desc()).limit(1)).scalar() or 0
     ids = range(last + 1, last + 1 + len(rows))
     connection.execute(insert(files), [row | {"id": id_} for id_, row in zip(ids, rows, strict=True)])
-    texts = [" ".join(f"word-{int(10_000 * dice.random() ** 3)}" for _ in range(WORDS)) for _ in rows]
+    texts = [" ".join(f"word{int(10_000 * dice.random() ** 3)}" for _ in range(WORDS)) for _ in rows]
     connection.execute(insert(file_texts), [{"file_id": id_, "text": one} for id_, one in zip(ids, texts, strict=True)])
     said = zip(ids, rows, texts, strict=True)
     add_words(connection, [Said(id_, TENANT, row["name"], None, text) for id_, row, text in said])
