@@ -56,10 +56,11 @@ async def test_files_are_listed_shown_and_found_and_who_searches_is_noted(cli: P
     assert (found.code, found.json["hits"][0]["snippet"][0]) == (0, {"text": "Cinnamon", "isMatch": True})
     seen = cli("files", "search", "-t", TENANT, "buns")
     assert (seen.code, "buns" in seen.out, "\x1b" in seen.out) == (0, True, False), "no file drives a terminal"
+    assert "\x1b" not in cli("files", "show", str(first), "-t", TENANT, "--text").out
     shown = cli("files", "show", str(first), "-t", TENANT, "--text", "--json").json
     assert (shown["file"]["title"], shown["text"]) == ("Buns", FILED[0].text)
     assert [one.tenant_id for one in await ours.records("file.search")] == 2 * [TENANT]
-    assert [one.resource_id for one in await ours.records("file.read")] == [str(first)]
+    assert [one.resource_id for one in await ours.records("file.read")] == 2 * [str(first)]
 
 
 async def test_sources_are_added_without_a_secret_on_the_command_line_and_looked_after(

@@ -10,7 +10,18 @@ import msgspec
 import typer
 
 from lamplighter.cli.integrations import with_service
-from lamplighter.cli.output import Json, StoreUrl, ago, end_by_id, next_of, print_json, print_table, say, say_more
+from lamplighter.cli.output import (
+    Json,
+    StoreUrl,
+    ago,
+    end_by_id,
+    harmless,
+    next_of,
+    print_json,
+    print_table,
+    say,
+    say_more,
+)
 from lamplighter.cli.program import Noun
 from lamplighter.core.errors import ConfigError
 
@@ -57,7 +68,7 @@ def list_sources(
             one.pending,
             one.failed,
             ago(one.synced_at),
-            one.failure,
+            one.failure and harmless(one.failure),
         )
         for one in found
     ]

@@ -10,7 +10,7 @@ import typer
 
 from lamplighter.cli.file_sources import sources_of
 from lamplighter.cli.integrations import with_service
-from lamplighter.cli.output import Json, StoreUrl, ago, count, end_by_id, print_json, say
+from lamplighter.cli.output import Json, StoreUrl, ago, count, end_by_id, harmless, print_json, say
 from lamplighter.cli.progress import Step, progress
 from lamplighter.core.clock import utcnow
 
@@ -88,4 +88,4 @@ def _say(source: FileSource) -> None:
     )
     say(f"Looked at {ago(source.synced_at)}, next {ago(source.next_sync_at)}.")
     if source.failure is not None:
-        say(f"It says: {source.failure}")
+        say(f"It says: {harmless(source.failure)}")

@@ -9,7 +9,18 @@ import msgspec
 import typer
 
 from lamplighter.cli.integrations import with_service
-from lamplighter.cli.output import Json, StoreUrl, ago, print_json, print_lines, print_table, say, say_on, text
+from lamplighter.cli.output import (
+    Json,
+    StoreUrl,
+    ago,
+    harmless,
+    print_json,
+    print_lines,
+    print_table,
+    say,
+    say_on,
+    text,
+)
 from lamplighter.cli.program import Noun
 from lamplighter.core.errors import ConfigError, LamplighterError
 
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
     from lamplighter.integrations.service import Service
 
 MOST = 200  # in one page, as the API has it
+LARGEST_ID = 2**63 - 1
 STATUSES = ("pending", "processed", "error")
 
 group = typer.Typer(cls=Noun, help="Search in tenants' files; see and set where those are.")
@@ -67,13 +79,13 @@ def list_files(
     rows = [
         (
             str(one.id),
-            one.path,
+            harmless(one.path),
             "folder" if one.is_folder else one.mime_type,
             one.size,
             None if one.is_folder else one.status,
             one.language,
             ago(one.modified_at),
-            one.reason,
+            one.reason and harmless(one.reason),
         )
         for one in found
     ]
@@ -123,7 +135,7 @@ def search(
 
 @group.command()
 def show(
-    file: Annotated[int, typer.Argument(metavar="ID", min=1, help="Which file.")],
+    file: Annotated[int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Which file.")],
     *,
     tenant: Tenant,
     contents: Annotated[bool, typer.Option("--text", help="Also what it says, which is noted.")] = False,
@@ -154,7 +166,7 @@ def show(
     print_lines(_told(found))
     if contents:
         say("")
-        say(says or "It says nothing.")
+        say("\n".join(map(harmless, says.splitlines())) if says else "It says nothing.")
 
 
 def _filter(
@@ -190,7 +202,7 @@ def _print_hits(found: list[Hit]) -> None:
     from lamplighter.families.files.marked import pieces  # noqa: PLC0415 - optional
 
     for hit in found:
-        say(f"{_shown(pieces(hit.name))}  ({hit.file.id}, {hit.file.path})")
+        say(f"{_shown(pieces(hit.name))}  ({hit.file.id}, {harmless(hit.file.path)})")
         if hit.snippet:
             say(f"    {_shown(pieces(hit.snippet))}")
     if not found:
@@ -199,12 +211,7 @@ def _print_hits(found: list[Hit]) -> None:
 
 def _shown(parts: list[Piece]) -> str:
     bold, plain = ("\x1b[1m", "\x1b[22m") if sys.stdout.isatty() else ("", "")
-    return "".join(f"{bold}{_safe(one.text)}{plain}" if one.is_match else _safe(one.text) for one in parts)
-
-
-def _safe(words: str) -> str:
-    """A file's own words cannot drive a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in words)
+    return "".join(f"{bold}{harmless(one.text)}{plain}" if one.is_match else harmless(one.text) for one in parts)
 
 
 def _told(file: File) -> list[tuple[str, object]]:
@@ -227,4 +234,4 @@ def _told(file: File) -> list[tuple[str, object]]:
         ("SHA-256", file.digest),
         ("source", file.source_id),
     ]
-    return [(name, value) for name, value in lines if value not in {None, ""}]
+    return [(name, harmless(text(value))) for name, value in lines if value not in {None, ""}]
