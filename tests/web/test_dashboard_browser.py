@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from tests.families.running import TENANT
 from tests.web.axe import objections
 from tests.web.board import AT, PAGES, WITH_INTEGRATIONS, Board, running_board
 from tests.web.browser import DESK, PHONE, Scheme, looking
+from tests.web.filed import Filed, add_source, fill
 from tests.web.own_site import PASSWORD, running_own_site
 
 from lamplighter import App, Ctx
@@ -50,6 +52,25 @@ async def test_a_queue_is_paused_by_keyboard_alone(board: Board, browser: Browse
         await page.keyboard.press("Enter")
         await expect(page.locator(".headline .state")).to_have_text("paused")
     assert [one.paused for one in await board.app.store.stats()] == [True]
+
+
+async def test_a_file_is_found_by_what_it_says_and_its_source_is_paused(whole: Board, browser: Browser) -> None:
+    await some_files(whole)
+    async with looking(browser, whole.url, "operator") as page:
+        await page.goto(f"{whole.url}/")
+        await page.get_by_role("link", name="Files", exact=True).click()
+        await expect(page.get_by_role("progressbar")).to_have_attribute("value", "2")
+        await page.get_by_role("link", name="Papers").click()
+        await page.get_by_label("What files say").fill('"flour and" cinn*')
+        await page.keyboard.press("Enter")
+        await expect(page.locator("mark")).to_have_text(["Flour and", "cinnamon"])
+        await page.get_by_role("link", name="may.txt").click()
+        await page.get_by_role("link", name="Read what it says").click()
+        await expect(page.locator("pre")).to_have_text("Flour and cinnamon")
+        await page.get_by_role("link", name="Files", exact=True).first.click()
+        await page.get_by_role("button", name="Pause").click()
+        await expect(page.locator("td .state")).to_have_text("paused")
+        assert await page.get_by_role("button", name="Resume").is_visible()
 
 
 async def test_without_scripts_all_can_be_read_and_done(board: Board, browser: Browser) -> None:
@@ -163,7 +184,21 @@ async def a_job_that_logged(board: Board) -> str:
     return handle.id
 
 
-@pytest.mark.timeout(300)  # some fifteen pages, each looked over whole
+async def some_files(board: Board) -> list[str]:
+    """Where pages show them: of a tenant, found, one of them."""
+    assert board.tokens is not None
+    source = await add_source(board.tokens.service, TENANT)
+    filed = [
+        Filed("ledgers/may.txt", "Flour and cinnamon"),
+        Filed("a-picture-of-everybody-who-baked.jpg", status="error", reason="it is cut off"),
+        Filed("ledgers/june.txt", status="pending"),
+    ]
+    [first, *_] = await fill(board.tokens.service, source, filed, failure="it did not answer in time")
+    at = f"/tenants/{TENANT}/files"
+    return [at, f"{at}/search?q=cinnamon", f"{at}/{first}"]
+
+
+@pytest.mark.timeout(300)  # some twenty pages, each looked over whole
 @pytest.mark.parametrize("size", [DESK, PHONE])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_no_page_has_anything_that_axe_objects_to(
@@ -174,6 +209,7 @@ async def test_no_page_has_anything_that_axe_objects_to(
     await whole.app.enqueue(whole.jobs.greet.draft(str(number)) for number in range(60))
     await whole.app.pause("mail")
     await whole.app.gates.open("provider:lantern")
+    about_files = await some_files(whole)
     found = {}
     async with looking(browser, whole.url, "operator", scheme=scheme, size=size) as page:
         await page.goto(f"{whole.url}/failures")
@@ -181,7 +217,7 @@ async def test_no_page_has_anything_that_axe_objects_to(
         one = f"/jobs/{failed.id}"
         retry = (group or "").removeprefix(AT)
         more = (one, f"{one}/edit", retry, f"/jobs/{talked}", "/jobs?args=x", "/jobs/none", PREVIEW)
-        for path in (*PAGES, *WITH_INTEGRATIONS, *more):
+        for path in (*PAGES, *WITH_INTEGRATIONS, *about_files, *more):
             await page.goto(whole.url + path)
             found[path] = await objections(page)
             is_too_wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")

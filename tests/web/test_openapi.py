@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import pytest
 from tests.families.running import TENANT
+from tests.web.filed import Filed, add_source, fill
 from tests.web.reference import rows
 from tests.web.site import API, Site
 
@@ -99,6 +100,8 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
     alerting = Alerting(app, site.inside.tokens)
     silence = await alerting.board.silence("*", "*", timedelta(hours=1), reason="known", user_id="auth|5")
     action = await site.ask("superadmin", "POST", "/jobs/bulk", BODIES["bulk.do_to_many"] | {"preview": False})
+    source = await add_source(site.service, TENANT)
+    [file] = await fill(site.service, source, [Filed("buns.txt", "cinnamon")])
     return {
         "tenant_id": TENANT,
         "integration_id": connected.id,
@@ -110,6 +113,8 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
         "event": "integration.revoked",
         "silence_id": silence.id,
         "action_id": action.json()["data"]["id"],
+        "source_id": source.id,
+        "file_id": str(file),
     }
 
 
@@ -132,10 +137,11 @@ BODIES: dict[str, Any] = {
     "enqueue.enqueue": {"name": "report", "options": {"tenant": TENANT}},
     "enqueue.enqueue_batch": {"jobs": [{"name": "report", "options": {"tenant": TENANT}}]},
     "connections.connect": {"provider": "lantern-drive", "return_to": "/"},
+    "file_sources.add": {"kind": "folder", "name": "Attic", "place": "/srv/attic"},
 }
 
 
-QUERIES = {"jobs.search_jobs": "?args=x"}
+QUERIES = {"jobs.search_jobs": "?args=x", "files.search": "?q=cinnamon"}
 
 
 async def test_what_is_answered_is_what_was_said(site: Site, ids: dict[str, str]) -> None:

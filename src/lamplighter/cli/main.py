@@ -18,6 +18,9 @@ from lamplighter.cli import (
     dead,
     doctor,
     fairness,
+    file_sources,
+    file_status,
+    files,
     imports,
     integrations,
     job_logs,
@@ -79,6 +82,9 @@ cli.add_typer(crons.group, name="crons")
 cli.add_typer(workers.group, name="workers")
 integrations.group.add_typer(recipients.group, name="recipients")
 cli.add_typer(integrations.group, name="integrations")
+files.group.command("status")(file_status.status)
+files.group.add_typer(file_sources.group, name="sources")
+cli.add_typer(files.group, name="files")
 cli.add_typer(alerts.group, name="alerts")
 cli.add_typer(notify.group, name="notify")
 cli.add_typer(keys.group, name="keys")

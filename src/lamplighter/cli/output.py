@@ -161,6 +161,11 @@ def text(value: object) -> str:
             return str(value)
 
 
+def harmless(words: str) -> str:
+    """What others wrote, which may hold sequences that would drive a terminal, without any."""
+    return "".join(letter if letter.isprintable() else " " for letter in words)
+
+
 def count(number: int, noun: str, ending: str = "s") -> str:
     """`1 job`, `2 jobs`."""
     return f"{number:,} {noun}{'' if number == 1 else ending}"

@@ -25,6 +25,7 @@ SECTIONS = {
         "crons",
         "workers",
         "integrations",
+        "files",
         "alerts",
         "notify",
     ),

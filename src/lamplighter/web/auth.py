@@ -71,7 +71,7 @@ async def admit(request: Request) -> AsyncIterator[Admitted]:
     integration = None if integration_id is None else await _integration(request, tenant_id, integration_id)
     job = None if job_id is None else await _job(request, caller, job_id)
     with acting(_actor(request, caller.user_id)):
-        async with _noting(request, needs.notes, integration, job) as metadata:
+        async with _noting(request, needs.noted(caller), integration, job) as metadata:
             yield Admitted(caller, integration, job, metadata)
 
 

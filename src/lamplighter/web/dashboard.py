@@ -35,6 +35,8 @@ from lamplighter.web.pages import (
     crons,
     edit,
     failures,
+    file_sources,
+    files,
     history,
     integrations,
     jobs,
@@ -51,7 +53,7 @@ from lamplighter.web.signin.login import login_router
 from lamplighter.web.telemetry import UNTOLD
 
 NOUNS = (overview, alerts, history, queues, jobs, edit, failures, crons, workers, limits, tenants)
-WITH_INTEGRATIONS = (connecting, integrations, notifications, audit)
+WITH_INTEGRATIONS = (connecting, integrations, file_sources, files, notifications, audit)
 STATIC = Path(__file__).parent / "static"
 
 

@@ -26,6 +26,7 @@ from lamplighter.core.errors import (
     UnknownSchedule,
     UnknownWorker,
 )
+from lamplighter.families.files.file_source import BadSource
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
 from lamplighter.integrations.refreshing.journal import JournalError
@@ -36,8 +37,11 @@ from lamplighter.web import answers
 from lamplighter.web.auth import Forbidden, NoSuchJob, NotFound, Unauthorized
 from lamplighter.web.refusals import (
     ActionOver,
+    FileSourceNotActive,
     KeyReused,
     NoSuchAction,
+    NoSuchFile,
+    NoSuchFileSource,
     NoSuchSilence,
     NoSuchTemplate,
     NotInstalled,
@@ -83,6 +87,10 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     NotWatched: Kind(409, "alert/not-watched"),
     NoSuchSilence: Kind(404, "alert/not-found"),
     NoSuchTemplate: Kind(404, "template/not-found"),
+    NoSuchFileSource: Kind(404, "file-source/not-found"),
+    FileSourceNotActive: Kind(409, "file-source/not-active"),
+    BadSource: Kind(400, "validation/invalid-input"),
+    NoSuchFile: Kind(404, "file/not-found"),
     NotInstalled: Kind(501, "server/not-installed"),
     UnknownSchedule: Kind(404, "cron/not-found"),
     NotScheduledHere: Kind(409, "cron/not-here"),

@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 
 from lamplighter.app import App
 from lamplighter.families.alerting.alerting import Alerting
+from lamplighter.families.files.file_sources import FileSources
+from lamplighter.families.files.files import Files
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.service import Service
 from lamplighter.web.actions import Actions
@@ -79,8 +81,19 @@ async def _service(request: Request) -> Service:
     return integrating(request).tokens.service
 
 
+async def _file_sources(request: Request) -> FileSources:
+    service = integrating(request).tokens.service
+    return FileSources(service.database, service.vault, clock=given(request).app.clock)
+
+
+async def _files(request: Request) -> Files:
+    return Files(integrating(request).tokens.service.database)
+
+
 TheGiven = Annotated[Given, Depends(_given)]
 TheApp = Annotated[App[Any], Depends(_app)]
 Tokens = Annotated[TokenFamily, Depends(_tokens)]
 MaybeAlerting = Annotated[Alerting | None, Depends(_alerting)]
 Ours = Annotated[Service, Depends(_service)]
+Sources = Annotated[FileSources, Depends(_file_sources)]
+TheFiles = Annotated[Files, Depends(_files)]

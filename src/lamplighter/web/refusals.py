@@ -43,3 +43,15 @@ class NotInstalled(LamplighterError):
 
 class NoSuchTemplate(LamplighterError):
     """The tenant has no words of its own for that event."""
+
+
+class NoSuchFileSource(LamplighterError):
+    """There is no such source of that tenant, whether or not another has it."""
+
+
+class FileSourceNotActive(LamplighterError):
+    """The source is not looked at, so it cannot be looked at now."""
+
+
+class NoSuchFile(LamplighterError):
+    """There is no such file of that tenant, whether or not another has it."""

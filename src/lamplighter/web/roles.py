@@ -2,7 +2,7 @@
 
 superadmin  everything
 operator    looks at everything and looks after it; connects nothing, and makes no keys
-viewer      looks at everything
+viewer      looks at everything but what files of tenants say
 tenant      looks at what is its own and looks after it; nothing else is there for it
 """
 
@@ -29,12 +29,13 @@ class Role(StrEnum):
 class Right(StrEnum):
     """What a route asks for.
 
-    READ: look. TEND: have something done again, now or not at all (retry, cancel, refresh, check), or enqueue it.
-    OWN: decide what is connected. OPERATE: change how everybody's work goes on (queues, schedules, workers, limits).
-    ADMINISTER: decide who may do what.
+    READ: look. READ_CONTENTS: see what tenants' files say, not only that they are there. TEND: have something done
+    again, now or not at all (retry, cancel, refresh, check), or enqueue it. OWN: decide what is connected. OPERATE:
+    change how everybody's work goes on (queues, schedules, workers, limits). ADMINISTER: decide who may do what.
     """
 
     READ = "read"
+    READ_CONTENTS = "read-contents"
     TEND = "tend"
     OWN = "own"
     OPERATE = "operate"
@@ -43,9 +44,9 @@ class Right(StrEnum):
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.SUPERADMIN: frozenset(Right),
-    Role.OPERATOR: frozenset({Right.READ, Right.TEND, Right.OPERATE}),
+    Role.OPERATOR: frozenset({Right.READ, Right.READ_CONTENTS, Right.TEND, Right.OPERATE}),
     Role.VIEWER: frozenset({Right.READ}),
-    Role.TENANT: frozenset({Right.READ, Right.TEND, Right.OWN}),
+    Role.TENANT: frozenset({Right.READ, Right.READ_CONTENTS, Right.TEND, Right.OWN}),
 }
 
 
@@ -74,15 +75,22 @@ class Needs(NamedTuple):
     """What a route asks for.
 
     `sorts`: it looks itself at whose things it shows, so tenants may call it too. `notes`: what the audit log calls it,
-    such as `queue.pause`.
+    such as `queue.pause`. `only_of_staff`: what tenants do there with what is their own is not noted.
     """
 
     right: Right
     sorts: bool = False
     notes: str | None = None
+    only_of_staff: bool = False
+
+    def noted(self, caller: Caller) -> str | None:
+        """What the audit log calls it when that caller does it; None: nothing, it is not noted."""
+        return None if self.only_of_staff and caller.role is Role.TENANT else self.notes
 
 
-def needs(right: Right, *, sorts: bool = False, notes: str | None = None) -> Callable[[F], F]:
+def needs(
+    right: Right, *, sorts: bool = False, notes: str | None = None, only_of_staff: bool = False
+) -> Callable[[F], F]:
     """Says what a route asks for; one that does not say so lets nobody in.
 
     What it `notes` is in the audit log, with how it ended, before it is answered; about what, its path says.
@@ -92,7 +100,7 @@ def needs(right: Right, *, sorts: bool = False, notes: str | None = None) -> Cal
     """
 
     def mark(endpoint: F) -> F:
-        endpoint.__dict__["needs"] = Needs(right, sorts, notes)
+        endpoint.__dict__["needs"] = Needs(right, sorts, notes, only_of_staff)
         return endpoint
 
     return mark

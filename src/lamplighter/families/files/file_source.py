@@ -46,6 +46,8 @@ class FileSource(Struct, frozen=True, kw_only=True):
     """A source, and what its index holds: so many files, of which some are still to be read, and some cannot be.
 
     `failure`: why it is refused, or did not answer the last time. `interval`: seconds from one look to the next.
+    `has_credentials`: some are stored, which only reading it takes out.
+
     `is_listed`: everything that was there was told once, so that what is missing in the index is missing there.
     """
 
@@ -65,6 +67,7 @@ class FileSource(Struct, frozen=True, kw_only=True):
     pending: int
     failed: int
     created_at: datetime
+    has_credentials: bool
 
     @property
     def is_listed(self) -> bool:
@@ -105,13 +108,13 @@ def checked(new: NewSource) -> NewSource:
 
 def source_of(row: Row[Any]) -> FileSource:
     """What a row of the table says."""
-    fields = {name: row._mapping[name] for name in FileSource.__struct_fields__}
+    fields = {name: row._mapping[name] for name in FileSource.__struct_fields__ if name != "has_credentials"}
     moments = {
         "next_sync_at": from_us(row.next_sync_at),
         "synced_at": maybe_from_us(row.synced_at),
         "created_at": from_us(row.created_at),
     }
-    return FileSource(**fields | moments)
+    return FileSource(**fields | moments, has_credentials=row.credentials is not None)
 
 
 def _check_text(what: str, text: str, longest: int) -> None:

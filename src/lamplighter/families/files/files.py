@@ -19,6 +19,7 @@ from lamplighter.integrations.storage.file_tables import file_sources, file_text
 
 MOST = 200  # files in one page
 MOST_FOUND = MOST_RANKED  # how far a search can be gone through
+MOST_LOOKED_AT = 10_000  # files, for one page of those that no index tells apart
 
 _row = files.c
 
@@ -32,6 +33,13 @@ class Hit(Struct, frozen=True, kw_only=True):
     snippet: str
 
 
+class Looked(Struct, frozen=True, kw_only=True):
+    """What was found. `next`: what to go on with; None: all was looked at."""
+
+    files: list[File]
+    next: str | None
+
+
 class Filter(Struct, frozen=True, kw_only=True):
     """Which files. `mime_type`: what it begins with, such as 'image/'. `under`: the folder that they are in, a path."""
 
@@ -40,6 +48,12 @@ class Filter(Struct, frozen=True, kw_only=True):
     language: str | None = None
     under: str | None = None
     status: Status | None = None
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether very many files may have to be looked at to find a few."""
+        has_index = self.status in {None, "error"}
+        return self.mime_type is not None or self.language is not None or not has_index
 
 
 ALL = Filter()
@@ -69,6 +83,24 @@ class Files:
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
         return [file_of(row) for row in rows]
 
+    async def look(self, tenant_id: str, which: Filter = ALL, *, limit: int = 100, after: str = "") -> Looked:
+        """The same, for somebody who waits: a page that no index helps to find may be short, and goes on all the same.
+        Go on with `after` = `next`.
+        """
+        most = min(limit, MOST)
+
+        def read(connection: Connection) -> Looked:
+            end = connection.execute(_end_of_look(tenant_id, which, after)).first() if which.is_slow else None
+            statement = page_of(tenant_id, which, most, after)
+            if end is not None:
+                statement = statement.where(_row.path <= end.path, or_(_row.path < end.path, _row.id <= end.id))
+            found = [file_of(row) for row in connection.execute(statement)]
+            if len(found) == most:
+                return Looked(files=found, next=found[-1].after)
+            return Looked(files=found, next=None if end is None else f"{end.id}:{end.path}")
+
+        return await self._database.read(read)
+
     async def search(
         self, tenant_id: str, query: str, which: Filter = ALL, *, limit: int = 20, after: int = 0
     ) -> list[Hit]:
@@ -94,13 +126,24 @@ class Files:
 
 def page_of(tenant_id: str, which: Filter, limit: int, after: str) -> Select[Any]:
     """The statement behind `page`."""
-    statement = select(files).where(*_visible(tenant_id), *_conditions(which))
-    id_, _, path = after.partition(":")
-    if id_.isdecimal() and len(id_) < 19:
-        path = clean(path)
-        further = or_(_row.path > path, and_(_row.path == path, _row.id > int(id_)))
-        statement = statement.where(_row.path >= path, further)
+    statement = select(files).where(*_visible(tenant_id), *_conditions(which), *_further(after))
     return statement.order_by(_row.path, _row.id).limit(limit)
+
+
+def _end_of_look(tenant_id: str, which: Filter, after: str) -> Select[Any]:
+    """Where as many as may be looked at come to their end, if there are more: told by an index alone."""
+    within = _conditions(Filter(source_id=which.source_id, under=which.under))
+    statement = select(_row.path, _row.id).where(_row.tenant_id == tenant_id, *within, *_further(after))
+    return statement.order_by(_row.path, _row.id).offset(MOST_LOOKED_AT - 1).limit(1)
+
+
+def _further(after: str) -> list[ColumnElement[bool]]:
+    """What comes after that one."""
+    id_, _, path = after.partition(":")
+    if not id_.isdecimal() or len(id_) >= 19:
+        return []
+    path = clean(path)
+    return [_row.path >= path, or_(_row.path > path, and_(_row.path == path, _row.id > int(id_)))]
 
 
 def _visible(tenant_id: str) -> list[ColumnElement[bool]]:

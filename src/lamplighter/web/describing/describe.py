@@ -186,7 +186,7 @@ def _badly(operation: Document, route: Described) -> Document:
 
 
 def _absent(route: Described) -> Kind:
-    noun = route.name.partition(".")[0].removesuffix("s")
+    noun = route.name.partition(".")[0].removesuffix("s").replace("_", "-")
     return next((kind for kind in KINDS.values() if kind.code == f"{noun}/not-found"), Kind(404, "route/not-found"))
 
 

@@ -20,6 +20,7 @@ NAMED: dict[str, Any] = {  # what a field of that name holds, where its type lea
     "accessToken": "[REDACTED]",
     "refreshToken": "[REDACTED]",
     "clientSecret": "[REDACTED]",
+    "credentials": "[REDACTED]",
     "schedule": "0 3 * * * UTC",
     "key": "provider:lantern-drive",
     "job": "report",

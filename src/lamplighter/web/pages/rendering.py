@@ -19,6 +19,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from lamplighter.core.duration import rough_duration
+from lamplighter.families.files.marked import pieces
 from lamplighter.web import answers
 from lamplighter.web.given import given
 from lamplighter.web.pages.tracebacks import read_traceback
@@ -37,7 +38,12 @@ NAV = (
     ("limits", "Limits"),
     ("tenants", "Tenants"),
 )
-NAV_WITH_INTEGRATIONS = (("integrations", "Integrations"), ("notifications", "Notifications"), ("audit", "Audit"))
+NAV_WITH_INTEGRATIONS = (
+    ("integrations", "Integrations"),
+    ("files", "Files"),
+    ("notifications", "Notifications"),
+    ("audit", "Audit"),
+)
 
 # What the page that follows an action says of it: an address names one of these, and brings no words of its own.
 DID = {
@@ -60,6 +66,10 @@ DID = {
     "checked": "Checked: this is what the provider said.",
     "under-way": "Under way: how far it is shows here.",
     "stopping": "Asked to stop: it ends after the jobs that it is at.",
+    "source-paused": "Paused: nobody looks at this source. What is indexed stays, and is found.",
+    "source-resumed": "Going on: the source is looked at again.",
+    "source-asked": "Asked for: the source is looked at within seconds, if a worker runs.",
+    "source-removed": "Removed: its files are found no more, and what was indexed of them is deleted.",
     "silenced": "Silenced: nobody is told of that until it is over, or you end it.",
     "unsilenced": "The silence has ended: what still fires is told.",
     "preferred": "Set: from now on recipients hear of it like that.",
@@ -160,6 +170,25 @@ def _broken(text: str) -> Markup:
     return Markup("").join(Markup("{}<wbr>").format(part) for part in _parts(text)) if text else escape(text)
 
 
+def _marked(text: str) -> Markup:
+    """What matched a search, marked."""
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(one.text) if one.is_match else escape(one.text) for one in pieces(text)
+    )
+
+
+def _size(size: int) -> str:
+    """Of a file, as people want to know it."""
+    if size < 1000:
+        return f"{size} B"
+    value, unit = float(size), ""
+    for unit in ("kB", "MB", "GB", "TB", "PB"):  # noqa: B007 - the one that it stops at is used
+        value /= 1000
+        if value < 1000:
+            break
+    return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
+
+
 def _parts(text: str) -> list[str]:
     for joint in "._:/-@":
         text = text.replace(joint, f"{joint}\0")
@@ -179,10 +208,12 @@ def _made() -> Environment:
         "broken": _broken,
         "json": _json,
         "lasting": _lasting,
+        "marked": _marked,
         "number": _number,
         "parsed": msgspec.json.decode,
         "place": place,
         "seconds": _seconds,
+        "size": _size,
         "traceback": read_traceback,
         "when": _when,
     }
