@@ -40,6 +40,7 @@ def test_each_example_is_tested_here() -> None:
         "full_queue.py",
         "hello.py",
         "in_a_web_app.py",
+        "index_files.py",
         "integrations_in_a_web_app.py",
         "limits.py",
         "plan_capacity.py",
@@ -62,6 +63,13 @@ def test_a_host_tells_a_tenant_something_of_its_own_once(tmp_path: Path) -> None
         "told before",
         "The invoice of May is ready",
         "To do:  Fetch it from your account.",
+    ]
+
+
+def test_files_of_a_folder_are_found_by_what_they_say(tmp_path: Path) -> None:
+    assert run("index_files.py", tmp_path).splitlines() == [
+        "ledger.html (text/html): [Cinnamon]: 12 crowns. Flour: 40 crowns.",
+        "recipes/buns.md (text/markdown): # Buns [Cinnamon] buns need patience, and a warm kitchen.",
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from msgspec.structs import replace
 from tests.families.running import TENANT
 from tests.web.filed import PASSWORD, Filed, add_source, fill
 from tests.web.site import OTHER, Site, told
@@ -48,6 +49,9 @@ async def of(site: Site, who: str, path: str) -> Any:
 async def test_tenants_add_drives_of_their_integrations_and_operators_add_the_rest(site: Site, world: World) -> None:
     connected = await site.connect(world.url)
     drive = {"kind": "drive", "name": "Drive", "integrationId": connected.id}
+    assert told(await site.ask("owner", "POST", SOURCES, drive))[0] == 400, "its provider has no drive"
+    provider = await site.service.registrations.get(connected.provider_slug)
+    await site.service.registrations.register(replace(provider, drive="gdrive"))
     status, added = told(await site.ask("owner", "POST", SOURCES, drive))
     assert (status, added["state"], added["credentials"]) == (201, "active", None)
     assert told(await site.ask("owner", "POST", SOURCES, SHARE))[0] == 403
@@ -61,6 +65,7 @@ async def test_tenants_add_drives_of_their_integrations_and_operators_add_the_re
     refused = await site.ask("operator", "POST", SOURCES, SHARE | {"name": "x", "credentials": {"user": [PASSWORD]}})
     assert (refused.status_code, PASSWORD in refused.text) == (400, False)
     assert [(one.user_id, one.result) for one in await site.records("file-source.add")] == [
+        ("auth|1", "failure"),
         ("auth|1", "success"),
         ("auth|1", "failure"),
         ("auth|2", "failure"),

@@ -23,6 +23,7 @@ from lamplighter.cli.output import (
     say_more,
 )
 from lamplighter.cli.program import Noun
+from lamplighter.core.config import load
 from lamplighter.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def add(
     credentials = {one: _asked(one) for one in credential or ()}
 
     async def act(service: Service) -> FileSource:
-        from lamplighter.families.files.file_source import NewSource  # noqa: PLC0415 - optional
+        from lamplighter.families.files.adding import add_source  # noqa: PLC0415 - optional
+        from lamplighter.families.files.file_source import NewSource  # noqa: PLC0415
 
         new = NewSource(
             tenant_id=tenant,
@@ -115,7 +117,7 @@ def add(
             integration_id=integration,
             credentials=credentials,
         )
-        return await sources_of(service).add(new)
+        return await add_source(service, new, roots=load().settings.file_roots)
 
     added = with_service(store, act)
     if json:

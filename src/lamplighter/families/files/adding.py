@@ -9,8 +9,7 @@ from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.errors import ConfigError
 from lamplighter.families.files.file_source import BadSource, FileSource, NewSource, checked
 from lamplighter.families.files.file_sources import FileSources
-from lamplighter.families.files.source import SourceRefused
-from lamplighter.families.files.sources.opening import check_source, drive_of
+from lamplighter.families.files.sources.opening import check_source
 from lamplighter.families.files.sources.place import read_credentials
 from lamplighter.integrations.service import Service
 
@@ -28,13 +27,16 @@ async def add_source(
 
 
 async def _check(service: Service, new: NewSource, roots: Sequence[str]) -> None:
+    """An integration that is another's is left to the table, which says of it no more than of one that is not there."""
+    drive = None
+    if new.integration_id is not None:
+        integration = await service.integrations.get(new.integration_id)
+        if integration is None or integration.tenant_id != new.tenant_id:
+            return
+        drive = (await service.registrations.get(integration.provider_slug)).drive
+    credentials, below = new.credentials, [Path(root) for root in roots]
     try:
-        check_source(
-            new.kind,
-            new.place,
-            drive=await drive_of(service, new.integration_id) if new.integration_id else None,
-            credentials=read_credentials(new.credentials) if new.credentials else None,
-            roots=[Path(root) for root in roots],
-        )
-    except (ConfigError, SourceRefused) as error:
+        login = read_credentials(credentials) if credentials else None
+        check_source(new.kind, new.place, drive=drive, credentials=login, roots=below)
+    except ConfigError as error:
         raise BadSource(str(error)) from None

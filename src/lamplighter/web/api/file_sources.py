@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from lamplighter.core.secret import REDACTED
+from lamplighter.families.files.adding import add_source
 from lamplighter.families.files.file_source import (
     LONGEST_CREDENTIAL,
     LONGEST_NAME,
@@ -27,7 +28,7 @@ from lamplighter.web.auth import LONGEST_ID, Admission, Forbidden, visible_tenan
 from lamplighter.web.bodies import PRINTABLE, Body
 from lamplighter.web.describing.shows import shows
 from lamplighter.web.file_access import source_of_tenant
-from lamplighter.web.given import Sources
+from lamplighter.web.given import Ours, Sources, TheApp
 from lamplighter.web.refusals import FileSourceNotActive
 from lamplighter.web.roles import Caller, Right, needs
 
@@ -109,10 +110,11 @@ async def get_source(tenant_id: str, source_id: str, sources: Sources) -> Respon
 @router.post(OF_TENANT)
 @needs(Right.TEND, notes="file-source.add")
 @shows(ShownFileSource, status=201)
-async def add(tenant_id: str, new: NewFileSource, admitted: Admission, sources: Sources) -> Response:
+async def add(tenant_id: str, new: NewFileSource, admitted: Admission, ours: Ours, app: TheApp) -> Response:
     """Index what is there from now on; tenants may add drives of their integrations only."""
     _check_may_add(admitted.caller, new.kind)
-    added = await sources.add(NewSource(tenant_id=tenant_id, **new.model_dump()))
+    wanted = NewSource(tenant_id=tenant_id, **new.model_dump())
+    added = await add_source(ours, wanted, roots=app.settings.file_roots, clock=app.clock)
     admitted.metadata["added"] = added.id
     return answers.data(_shown(added), status=201)
 
