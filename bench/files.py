@@ -51,7 +51,7 @@ def _webdav(count: int, home: Path) -> Iterator[Place]:
 
     def change(changed: list[str], new: list[str], gone: list[str]) -> None:
         for path in (*changed, *new):
-            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(b"changed: " + content(path))
         for path in gone:
             (folder / path).unlink()

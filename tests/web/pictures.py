@@ -16,9 +16,11 @@ from playwright.async_api import Browser
 from tests.families.running import TENANT
 from tests.web.board import OTHER, Board, running_board
 from tests.web.browser import PHONE, Scheme, looking, running_browser
+from tests.web.filed import Filed, add_source, fill
 from tests.web.own_site import LOGIN, running_own_site
 
 from lamplighter.app import App
+from lamplighter.core.clock import to_us
 from lamplighter.core.config import Settings
 from lamplighter.core.model import State, Where
 from lamplighter.demo.settle import settle
@@ -42,7 +44,16 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = """root => document.querySelectorAll(".traceback span").forEach(
     line => { line.textContent = line.textContent.replace(root, "/srv/app"); })"""  # whose machine this is, is no news
 CALLBACK = "https://lamps.example/api/v1/oauth/callback"
-WITH_INTEGRATIONS = ("integrations", "notifications", "audit")
+WITH_INTEGRATIONS = ("integrations", "notifications", "audit", "files")
+PAPERS = [
+    Filed("ledgers/may.html", "Cinnamon: 12 crowns. Flour: 40 crowns.", mime_type="text/html", title="May"),
+    Filed("recipes/bread.md", "Bread needs flour, water, salt and time.", mime_type="text/markdown"),
+    Filed(
+        "recipes/buns.md", "Cinnamon buns need patience, and a warm kitchen.", mime_type="text/markdown", title="Buns"
+    ),
+    Filed("scans/lease.pdf", status="error", mime_type="application/pdf", reason="it is locked with a password."),
+    Filed("scans/plan.png", status="pending", mime_type="image/png"),
+]
 
 
 async def take_all(folder: Path) -> None:
@@ -53,7 +64,7 @@ async def take_all(folder: Path) -> None:
             running_board(f"sqlite:///{home}/jobs.db", integrating=True, callback_url=CALLBACK) as board,
             running_browser() as browser,
         ):
-            pages = await _integrate(board, world) | await _work(board)
+            pages = await _integrate(board, world) | await _file(board) | await _work(board)
             alerting = await _alert(board)
             async with board.app.worker(concurrency=10, queues=["crawls"]), alerting.running():
                 await _until_running(board)
@@ -77,6 +88,15 @@ async def _integrate(board: Board, world: World) -> dict[str, str]:
         "integration": f"/tenants/{first.tenant_id}/integrations/{first.id}",
         "connect": f"/integrations/connect?tenant={first.tenant_id}",
     }
+
+
+async def _file(board: Board) -> dict[str, str]:
+    """Files of a tenant, and the look for a word."""
+    assert board.tokens is not None
+    service = board.tokens.service
+    await fill(service, await add_source(service, OTHER), PAPERS, synced_at=to_us(board.app.clock()), phase="delta")
+    files = f"/tenants/{OTHER}/files"
+    return {"files-of-tenant": files, "files-found": f"{files}/search?q=cinnamon", "events": "/notifications/events?event=integration.revoked"}
 
 
 async def _work(board: Board) -> dict[str, str]:
