@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import shutil
 import subprocess
@@ -97,7 +98,8 @@ async def _listed(place: Place) -> tuple[int, float]:
 def _listed_by_rclone(place: Place) -> float:
     began = time.perf_counter()
     command = ["rclone", "lsjson", "-R", "--files-only", "--no-mimetype", *place.flags]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    env = {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}  # rclone fails of it
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
     return time.perf_counter() - began
 
 
