@@ -96,7 +96,11 @@ async def _file(board: Board) -> dict[str, str]:
     service = board.tokens.service
     await fill(service, await add_source(service, OTHER), PAPERS, synced_at=to_us(board.app.clock()), phase="delta")
     files = f"/tenants/{OTHER}/files"
-    return {"files-of-tenant": files, "files-found": f"{files}/search?q=cinnamon", "events": "/notifications/events?event=integration.revoked"}
+    return {
+        "files-of-tenant": files,
+        "files-found": f"{files}/search?q=cinnamon",
+        "events": "/notifications/events?event=integration.revoked",
+    }
 
 
 async def _work(board: Board) -> dict[str, str]:

@@ -117,14 +117,14 @@ class Drive(Home):
         """With a service in which the drive is connected."""
         settings = Settings(store=f"sqlite:///{self._folder}/drive.db")
         async with open_service(settings, Plans()) as self._service, self.http:
-            self._id = await self._connect(self._service, "valid-token")
+            self.integration_id = await self._connect(self._service, "valid-token")
             yield self
 
     @asynccontextmanager
     async def open(self, place: str = "", *, is_known: bool = True) -> AsyncIterator[Source]:
         if not is_known:
-            self._id = await self._connect(self._service, "stale-token")
-        async with open_source("drive", place, service=self._service, integration_id=self._id) as source:
+            self.integration_id = await self._connect(self._service, "stale-token")
+        async with open_source("drive", place, service=self._service, integration_id=self.integration_id) as source:
             yield source
 
     async def _connect(self, service: Service, token: str) -> str:
@@ -174,6 +174,9 @@ class Google(Drive):
     async def change(self, path: str, **fields: Any) -> None:
         await self._call("PATCH", f"/drive/v3/files/{self.ids[path]}", json=fields)
 
+    async def move(self, path: str, folder: str, name: str) -> None:
+        await self.change(path, parents=[self.ids[folder]], name=name)
+
     async def _add(self, path: str, kind: str) -> str:
         folder, _, name = path.rpartition("/")
         if folder not in self.ids:
@@ -201,6 +204,9 @@ class Graph(Drive):
 
     async def change(self, path: str, **fields: Any) -> None:
         await self._call("PATCH", f"/v1.0/me/drive/items/{self.ids[path]}", json=fields)
+
+    async def move(self, path: str, folder: str, name: str) -> None:
+        await self.change(path, parentReference={"id": self.ids[folder]}, name=name)
 
     async def _folder_of(self, path: str) -> str:
         if path not in self.ids:

@@ -24,7 +24,7 @@ async def test_google_tells_changes_moves_and_trash_and_exports_its_documents(go
     pages, found = await listed(google)
     async with google.open() as source:
         await google.put("letter.txt", b"Dear lamplighter")
-        await google.change("lamps/wick.txt", parents=[google.ids["street"]], name="cord.txt")
+        await google.move("lamps/wick.txt", "street", "cord.txt")
         await google.change("street/map.txt", trashed=True)
         await google.delete("lamps/oil.txt")
         there, gone, cursor = await changed(source, pages[-1].cursor)
@@ -87,7 +87,7 @@ async def test_graph_tells_changes_moves_and_deletions_and_is_listed_anew_after_
     pages, found = await listed(graph)
     async with graph.open() as source:
         await graph.put("letter.txt", b"Dear lamplighter")
-        await graph.change("lamps/wick.txt", parentReference={"id": graph.ids["street"]}, name="cord.txt")
+        await graph.move("lamps/wick.txt", "street", "cord.txt")
         await graph.delete("street/map.txt")
         there, gone, cursor = await changed(source, pages[-1].cursor)
         assert there[graph.ids["letter.txt"]].revision != found["letter.txt"].revision
