@@ -67,8 +67,8 @@ async def test_sources_are_added_without_a_secret_on_the_command_line_and_looked
     cli: Program, ours: Ours
 ) -> None:
     place = "https://dav.example.com/more/"
-    options = ("--credential", "user", "--credential", "password", "-t", TENANT)
-    added = cli("files", "sources", "add", "webdav", "More", place, *options, "--json", stdin=f"ada\n{PASSWORD}\n")
+    options = ("-t", TENANT, "--json")
+    added = cli("files", "sources", "add", "webdav", "More", place, *options, stdin=f"ada\n{PASSWORD}\n")
     assert (added.code, added.json["source"]["has_credentials"]) == (0, True)
     assert PASSWORD not in added.out + added.err
     paused = cli("files", "sources", "pause", ours.source.id, "nothing")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lamplighter.integrations.service import Service
 
 KINDS = ("drive", "webdav", "s3", "folder")
+ASKED_FOR = {"webdav": ("user", "password"), "s3": ("user", "password")}
 LONGEST_LINE = 10_000  # characters read of a credential
 
 group = typer.Typer(cls=Noun, help="See and set where tenants' files are.")
@@ -89,21 +90,17 @@ def add(
     integration: Annotated[
         str | None, typer.Option("--integration", metavar="ID", help="Of a drive: how it is read.")
     ] = None,
-    credential: Annotated[
-        list[str] | None,
-        typer.Option("--credential", metavar="NAME", help="What is asked for: user, password; may be repeated."),
-    ] = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:
     """Index a place from now on.
 
-    Credentials are asked for, or read from stdin, a line each in the order of --credential: no command line should
-    hold one.
+    User and password of WebDAV and S3 (there a key's id, and the key) are asked for, or read from stdin, a line each: no
+    command line should hold one.
     """
     if kind not in KINDS:
         raise ConfigError(f"there is no kind of source {kind!r:.40}: give one of {', '.join(KINDS)}.")
-    credentials = {one: _asked(one) for one in credential or ()}
+    credentials = {one: _asked(one) for one in ASKED_FOR.get(kind, ())}
 
     async def act(service: Service) -> FileSource:
         from lamplighter.families.files.adding import add_source  # noqa: PLC0415 - optional
@@ -174,5 +171,5 @@ def sources_of(service: Service) -> FileSources:
 
 def _asked(name: str) -> str:
     if sys.stdin.isatty():
-        return str(typer.prompt(name, hide_input=True))
+        return str(typer.prompt(name, hide_input=name == "password"))
     return sys.stdin.readline(LONGEST_LINE).rstrip("\r\n")
