@@ -95,7 +95,7 @@ def add(
 ) -> None:
     """Index a place from now on.
 
-    User and password of WebDAV and S3 (there a key's id, and the key) are asked for, or read from stdin, a line each: no
+    User and password of WebDAV and S3 (a key's id, and the key) are asked for, or read from stdin, a line each: no
     command line should hold one.
     """
     if kind not in KINDS:
