@@ -137,7 +137,12 @@ BODIES: dict[str, Any] = {
     "enqueue.enqueue": {"name": "report", "options": {"tenant": TENANT}},
     "enqueue.enqueue_batch": {"jobs": [{"name": "report", "options": {"tenant": TENANT}}]},
     "connections.connect": {"provider": "lantern-drive", "return_to": "/"},
-    "file_sources.add": {"kind": "folder", "name": "Attic", "place": "/srv/attic"},
+    "file_sources.add": {
+        "kind": "webdav",
+        "name": "Attic",
+        "place": "https://dav.example.com/attic/",
+        "credentials": {"user": "ada", "password": "lovelace"},
+    },
 }
 
 

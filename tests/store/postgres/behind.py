@@ -60,12 +60,12 @@ class Behind:
                 _WAIT_COUNTED
             ) == await self.rows(_WAIT_RECOUNTED)
 
-    async def flow_is_right(self) -> bool:
-        """Whether lines and gates are what the jobs say, once what was appended is folded, and nobody is at it."""
+    async def wrong_flow(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """Gates and lines that are not what the jobs say, once what was appended is folded, and nobody is at it."""
         await self.connection.execute(f"SET search_path = {self.schema}")
         await self.connection.execute("SELECT fold_gates(), fold_lines()")
         await self.connection.execute("RESET search_path")
-        return await self.rows(_WRONG_GATES) == await self.rows(_WRONG_LINES) == []
+        return await self.rows(_WRONG_GATES), await self.rows(_WRONG_LINES)
 
     async def until_waiting(self, how_many: int = 1) -> None:
         """Until so many calls to the store of this schema wait for another session."""
