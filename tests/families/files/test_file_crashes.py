@@ -102,7 +102,7 @@ async def test_however_often_workers_are_killed_the_index_is_that_of_an_undistur
     home: Home, tmp_path: Path
 ) -> None:
     folder, log, dice = tmp_path / "files", tmp_path / "read.log", random.Random(7)
-    kills = KILLS if home.store.startswith("sqlite") else 2
+    kills = KILLS if home.store.startswith("sqlite") else 1
     fill(folder)
     app, family = declare(home.settings(), log)
     async with app:
