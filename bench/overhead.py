@@ -59,29 +59,30 @@ WAYS: dict[str, Callable[[], None]] = {
 }
 
 
-async def _drained(store: str, jobs: int) -> float:
-    """Jobs a second."""
+async def _drained(store: str, jobs: int) -> tuple[float, float]:
+    """Jobs a second, by the clock and by the processor time of the process."""
     bench = bench_app(store)
     async with bench.app as app:
         all_drafts = list(drafts(bench.noop, jobs))
         for first in range(0, jobs, TOGETHER):
             await app.enqueue(all_drafts[first : first + TOGETHER])
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         async with app.worker(concurrency=100) as worker:
             await app.until_idle(worker)
-        return jobs / (time.perf_counter() - began)
+        return jobs / (time.perf_counter() - began), jobs / (time.process_time() - used)
 
 
-def _once(way: str, jobs: int) -> float:
+def _once(way: str, jobs: int) -> tuple[float, float]:
     command = [sys.executable, "-m", "bench.overhead", "--way", way, "--jobs", str(jobs)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent).stdout)
+    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent).stdout.split()
+    return float(told[0]), float(told[1])
 
 
 def _alone(way: str, jobs: int) -> None:
     gc.set_threshold(*COLLECT_AFTER)  # as the program does
     WAYS[way]()
     with TemporaryDirectory() as folder:
-        print(uvloop.run(_drained(f"sqlite:///{folder}/jobs.db", jobs)))
+        print(*uvloop.run(_drained(f"sqlite:///{folder}/jobs.db", jobs)))
 
 
 def main() -> None:
@@ -95,11 +96,15 @@ def main() -> None:
         _alone(options.way, options.jobs)
         return
     rounds = [{way: _once(way, options.jobs) for way in WAYS} for _ in range(options.rounds)]
-    print(f"{'what is on':<28}{'jobs/s':>9}{'of nothing':>12}{'from':>8}{'to':>8}")
+    print(
+        f"{'what is on':<26}{'jobs/s':>8}{'of nothing':>11}{'from':>7}{'to':>7}{'by processor':>14}{'from':>7}{'to':>7}"
+    )
     for way in WAYS:
-        ratios = sorted(one[way] / one["nothing"] for one in rounds)
-        middle = median(one[way] for one in rounds)
-        print(f"{way:<28}{middle:>9,.0f}{median(ratios):>12.3f}{ratios[0]:>8.3f}{ratios[-1]:>8.3f}")
+        shown = f"{way:<26}{median(one[way][0] for one in rounds):>8,.0f}"
+        for by, width in ((0, 11), (1, 14)):
+            ratios = sorted(one[way][by] / one["nothing"][by] for one in rounds)
+            shown += f"{median(ratios):>{width}.3f}{ratios[0]:>7.3f}{ratios[-1]:>7.3f}"
+        print(shown)
 
 
 if __name__ == "__main__":
