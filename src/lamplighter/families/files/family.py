@@ -145,7 +145,7 @@ class FileFamily:
         source = await self.sources.get(source_id)
         if source is None or not await self.sources.sync_now(source_id):
             return False
-        await self._app.enqueue(await self._to_sync([source]))
+        await self._app.enqueue(await self._to_sync_each([source]))
         return True
 
     async def _sweep(self, ctx: Ctx[Any]) -> int:
@@ -154,18 +154,18 @@ class FileFamily:
         found = 0
         await schedule.welcome_back(self._database, self._app.clock())
         while sources := await schedule.due(self._database, self._app.clock()):
-            await self._app.enqueue(await self._to_sync(sources))
+            await self._app.enqueue(await self._to_sync_each(sources))
             found += len(sources)
             ctx.progress(found, note="to be looked at")
         after = ""
         while sources := await schedule.unread(self._database, after):
-            await self._app.enqueue(await self._to_extract(sources))
+            await self._app.enqueue(await self._to_extract_each(sources))
             after = sources[-1].id
         await self._app.enqueue(self.remove.draft(one) for one in await schedule.removed(self._database))
         return found
 
-    async def _sync(self, ctx: Ctx[Any], source_id: str, provider: str) -> str:  # noqa: ARG002 - the limit's key
-        """Take in what changed at a source."""
+    async def _sync(self, ctx: Ctx[Any], source_id: str, provider: str) -> str:
+        """Take in what changed at a source. `provider`: the key of the limit that it comes under."""
         source = await self._active(source_id)
         is_over = _turn()
 
@@ -174,7 +174,7 @@ class FileFamily:
             if now is not None:
                 ctx.progress(now.processed + now.failed, now.files, note="read")
             if applied.is_to_be_read:
-                await self._app.enqueue(await self._to_extract([source]))
+                await self._app.enqueue(self._to_extract(source, provider))
 
         async with self._asking(source), self._opened(source) as opened:
             progress = await self._syncing.go_on(source_id, opened, is_over=is_over, on_page=on_page)
@@ -190,12 +190,12 @@ class FileFamily:
                     has_delta=opened.has_delta,
                 )
         if not progress.is_done:
-            await self._app.enqueue(await self._to_sync([source]))
+            await self._app.enqueue([self._to_sync(source, provider)])
         outcome = "unchanged" if not progress.changed else "changed"
         self._app.meter.synced(source.kind, outcome)
         return outcome if progress.is_done else "to be continued"
 
-    async def _extract(self, ctx: Ctx[Any], source_id: str, shard: int, provider: str) -> int:  # noqa: ARG002 - as above
+    async def _extract(self, ctx: Ctx[Any], source_id: str, shard: int, provider: str) -> int:
         """Read some of the files of a source that are to be read."""
         source = await self._active(source_id)
         is_over, after, done = _turn(), 0, 0
@@ -211,7 +211,7 @@ class FileFamily:
                     after = taken[-1].id
                     ctx.progress(done, note="read")
                     if is_over():
-                        await self._app.enqueue(await self._to_extract([source], [shard]))
+                        await self._app.enqueue(self._to_extract(source, provider, [shard]))
                         break
         return done
 
@@ -300,19 +300,20 @@ class FileFamily:
         self._app.meter.synced(source.kind, "down")
         raise Snooze(delay, reason)
 
-    async def _to_sync(self, sources: Sequence[FileSource]) -> list[Draft[str]]:
+    async def _to_sync_each(self, sources: Sequence[FileSource]) -> list[Draft[str]]:
         providers = await self._providers(sources)
-        return [self.sync.using(tenant=one.tenant_id).draft(one.id, providers[one.id]) for one in sources]
+        return [self._to_sync(one, providers[one.id]) for one in sources]
 
-    async def _to_extract(
-        self, sources: Sequence[FileSource], shards: Iterable[int] = range(SHARDS)
-    ) -> list[Draft[int]]:
+    async def _to_extract_each(self, sources: Sequence[FileSource]) -> list[Draft[int]]:
         providers = await self._providers(sources)
-        return [
-            self.extract.using(tenant=one.tenant_id).draft(one.id, shard, providers[one.id])
-            for one in sources
-            for shard in shards
-        ]
+        return [draft for one in sources for draft in self._to_extract(one, providers[one.id])]
+
+    def _to_sync(self, source: FileSource, provider: str) -> Draft[str]:
+        return self.sync.using(tenant=source.tenant_id).draft(source.id, provider)
+
+    def _to_extract(self, source: FileSource, provider: str, shards: Iterable[int] = range(SHARDS)) -> list[Draft[int]]:
+        job = self.extract.using(tenant=source.tenant_id)
+        return [job.draft(source.id, shard, provider) for shard in shards]
 
     async def _providers(self, sources: Sequence[FileSource]) -> dict[str, str]:
         """Under which key of the limit of providers each comes."""
