@@ -66,10 +66,8 @@ _FIELDS = (
 
 
 def kept(entries: Iterable[Entry]) -> dict[str, Told]:
-    """By their ids; of what was told twice, the last. Left out is what has an id that no index can hold."""
-    return {
-        entry.id: _told(entry) for entry in entries if is_id(entry.id) and (entry.path is None or entry.path.strip("/"))
-    }
+    """By their ids; of what was told twice, the last. The root is left out, and an id that no index can hold."""
+    return {entry.id: _told(entry) for entry in entries if is_id(entry.id) and not _is_root(entry)}
 
 
 def is_id(id_: str) -> bool:

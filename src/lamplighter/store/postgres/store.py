@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
@@ -176,7 +177,8 @@ class PostgresStore:
     async def stats(self) -> list[QueueStats]:
         self._refuse_closed()
         here = await self._connections.here()
-        return views.stats(await here.together.read("stats", lambda: self._fetch("totals", MOST_LINES)))
+        read = partial(here.fetch, self._queries["totals"], MOST_LINES)
+        return views.stats(await here.together.read("stats", read))
 
     async def pause(self, queue: str, *, paused: bool) -> None:
         await self._fetch("pause" if paused else "resume", queue)

@@ -100,11 +100,6 @@ def check_source(
     _kind(kind).check(Asked(place=place, drive=drive, credentials=credentials, roots=tuple(roots)))
 
 
-async def drive_of(service: Service, integration_id: str) -> str | None:
-    """Which drive API the integration's provider speaks, if any. Raises SourceRefused: there is no such integration."""
-    return (await _provider(service, integration_id)).drive
-
-
 @asynccontextmanager
 async def _open_drive(asked: Asked) -> AsyncIterator[Source]:
     if asked.service is None or asked.integration_id is None:
