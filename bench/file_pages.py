@@ -10,12 +10,11 @@ import asyncio
 import random
 import time
 from functools import partial
-from statistics import median
 from typing import Any
 
-import httpx2
+from bench.pages import time_of
 from bench.store import HELP, store_of
-from fastapi import FastAPI, Request
+from fastapi import Request
 from sqlalchemy import Connection, insert, select, update
 
 from lamplighter import App
@@ -34,7 +33,6 @@ FOLDER = 1000  # files in one
 TOGETHER = 10_000
 WORDS = 20  # of a text: word1 is in a fifth of them, word9000 in one of 1,400
 FAILS = 1000  # one file in so many cannot be read
-ROUNDS = 7
 PAGES = (
     "/files",
     "/tenants/{tenant}/files",
@@ -79,10 +77,10 @@ async def _measure(store: str, many: int) -> None:
         deep = f"{middle + 1}:{_path(middle)}"
         for path in PAGES:
             asked = path.format(tenant=TENANT, source=source.id, deep=deep, middle=middle)
-            print(f"{path:<45} {await _time(pages, asked)}", flush=True)
+            print(f"{path:<45} {await time_of(pages, asked)}", flush=True)
         for query in SEARCHES:
             asked = f"/api/v1/tenants/{TENANT}/files/search?{query}"
-            print(f"search {query:<38} {await _time(api, asked)}", flush=True)
+            print(f"search {query:<38} {await time_of(api, asked)}", flush=True)
 
 
 async def _fill(service: Service, many: int) -> FileSource:
@@ -128,17 +126,6 @@ def _row(source: FileSource, number: int) -> dict[str, Any]:
 
 def _path(number: int) -> str:
     return f"folder-{number // FOLDER}/file-{number}.txt"
-
-
-async def _time(app: FastAPI, path: str) -> str:
-    took = []
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://bench") as client:
-        for _ in range(ROUNDS):
-            began = time.perf_counter()
-            answer = await client.get(path)
-            took.append((time.perf_counter() - began) * 1000)
-            assert answer.status_code == 200, answer.text
-    return f"first {took[0]:7.1f} ms, median {median(took):7.1f} ms, {len(answer.content) / 1024:5.1f} KiB"
 
 
 if __name__ == "__main__":

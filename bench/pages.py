@@ -14,6 +14,7 @@ import httpx2
 from bench.filled_app import filled_app, viewer
 from bench.filling import fill
 from bench.store import HELP, store_of
+from fastapi import FastAPI
 
 from lamplighter.web import dashboard
 
@@ -41,19 +42,20 @@ async def _measure(store: str, jobs: int) -> None:
     pages = dashboard(app, identify=viewer)
     async with app:
         await fill(app, work, jobs)
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=pages), base_url="http://bench") as client:
-            for path in PAGES:
-                print(f"{path:<32} {await _time(client, path)}")
+        for path in PAGES:
+            print(f"{path:<32} {await time_of(pages, path)}")
 
 
-async def _time(client: httpx2.AsyncClient, path: str) -> str:
+async def time_of(app: FastAPI, path: str) -> str:
+    """How long an answer takes, the first time and usually, and how large it is."""
     took = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        answer = await client.get(path)
-        took.append((time.perf_counter() - began) * 1000)
-        assert answer.status_code == 200, answer.text
-    return f"first {took[0]:6.1f} ms, median {median(took):6.1f} ms, {len(answer.content) / 1024:5.1f} KiB"
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://bench") as client:
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            answer = await client.get(path)
+            took.append((time.perf_counter() - began) * 1000)
+            assert answer.status_code == 200, answer.text
+    return f"first {took[0]:7.1f} ms, median {median(took):7.1f} ms, {len(answer.content) / 1024:5.1f} KiB"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from lamplighter.core.clock import Clock, utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.secret import Secret
 from lamplighter.integrations.integration import NewIntegration
+from lamplighter.integrations.notices.dispatch import Composed, Dispatcher
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.refreshing.planner import NoPlanner
 from lamplighter.integrations.service import Service, open_service
@@ -56,6 +57,13 @@ async def telling(home: Home, *, clock: Clock = utcnow, settings: Settings | Non
     """A service there; several may be open at once, as if they were processes."""
     async with open_service(settings or settings_of(home), NoPlanner(), clock=clock) as service:
         yield service
+
+
+async def composed(service: Service, clock: Clock) -> list[Composed]:
+    """What both steps of a dispatcher make, taken as a job takes them."""
+    dispatcher = Dispatcher(service.database, clock=clock)
+    await dispatcher.address()
+    return [one async for batch in dispatcher.compose() for one in batch]
 
 
 def provider(slug: str = "lantern", name: str = "Lantern Drive") -> Provider:

@@ -12,11 +12,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, select, text
 from tests.integrations.support import Home, Timer
-from tests.integrations.telling import connected, happens, mail_server, settings_of, telling
+from tests.integrations.telling import composed, connected, happens, mail_server, settings_of, telling
 
 from lamplighter.integrations.notices.delivery import Deliverer
 from lamplighter.integrations.notices.digest import decide
-from lamplighter.integrations.notices.dispatch import Composed, Dispatcher
 from lamplighter.integrations.notices.events import BadEvent, NoticeEvent, declare, find_for
 from lamplighter.integrations.notices.preferences import Preference
 from lamplighter.integrations.notices.senders import open_senders
@@ -40,12 +39,6 @@ def clock() -> Timer:
 async def ours(home: Home, clock: Timer) -> AsyncIterator[Service]:
     async with telling(home, clock=clock) as opened:
         yield opened
-
-
-async def composed(ours: Service, clock: Timer) -> list[Composed]:
-    dispatcher = Dispatcher(ours.database, clock=clock)
-    await dispatcher.address()
-    return [one async for batch in dispatcher.compose() for one in batch]
 
 
 async def test_a_host_tells_a_tenant_once_and_it_comes_like_all_else(home: Home, clock: Timer) -> None:
