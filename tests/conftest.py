@@ -15,10 +15,12 @@ sys.path.append(str(Path(__file__).parents[1]))
 from tests.counterparts.fixtures import *  # noqa: F403
 from tests.services import *  # noqa: F403
 from tests.services import STORES
+from tests.tables import *  # noqa: F403
 
 from lamplighter import App
 from lamplighter.core.config import Settings
 from lamplighter.demo.world import World, running_world
+from lamplighter.integrations.trust import trust
 from lamplighter.testing import FakeClock
 
 
@@ -65,5 +67,5 @@ async def world() -> AsyncIterator[World]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(verify=trust()) as client:
         yield client

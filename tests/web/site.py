@@ -26,6 +26,7 @@ from lamplighter.demo.settle import registered
 from lamplighter.integrations.audit import Record
 from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.tenants import Tenant
+from lamplighter.integrations.trust import trust
 from lamplighter.web import Caller, Role, http_api
 
 AT = "/cloud"  # where the host mounted it
@@ -104,7 +105,7 @@ class Site:
 
     async def connect(self, world_url: str, slug: str = LANTERN, *, tenant: str = TENANT) -> Integration:
         """An integration with tokens that are good for a while."""
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(verify=trust()) as http:
             grant = await connect(http, world_url, slug, "ada")
         provider, refresh_token = registered(find_provider(slug), world_url), grant.refresh_token
         assert refresh_token is not None
@@ -161,7 +162,7 @@ def query_of(url: str) -> dict[str, str]:
 
 async def consent(url: str, user: str | None = "ada") -> dict[str, str]:
     """What the demo world sends back by way of a browser; None says no."""
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(verify=trust()) as http:
         answer = await http.get(url, params=query_of(url) | ({} if user is None else {"login_hint": user}))
     return query_of(answer.headers["Location"])
 

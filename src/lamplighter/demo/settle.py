@@ -13,6 +13,7 @@ from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.provider import Provider, ProviderFacts
 from lamplighter.integrations.service import Service
 from lamplighter.integrations.tenants import Tenant
+from lamplighter.integrations.trust import trust
 
 
 async def settle(service: Service, world_url: str, grants: Sequence[DemoGrant] = GRANTS) -> list[Integration]:
@@ -21,7 +22,7 @@ async def settle(service: Service, world_url: str, grants: Sequence[DemoGrant] =
         await service.registrations.register(registered(provider, world_url))
     tenants = sorted({grant.tenant for grant in grants})
     await service.tenants.add([Tenant(id=name, name=name, owner_id=f"owner-of-{name}") for name in tenants])
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(verify=trust()) as http:
         return [await _connect(service, http, grant) for grant in grants]
 
 

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from lamplighter.integrations.trust import trust
+
 KEPT = 5.0  # seconds that a connection stays open unused: servers close theirs soon after
 ONE = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT)
 
@@ -30,14 +32,13 @@ class HttpPool:
     """To be opened with `async with`, and used in one event loop."""
 
     def __init__(self) -> None:
-        self._trust = httpx2.create_ssl_context()  # made once: it reads all certificates of the system
         self._idle: defaultdict[str, deque[_Idle]] = defaultdict(deque)  # by host, the longest unused first
 
     @asynccontextmanager
     async def stream(self, method: str, url: str, **how: Any) -> AsyncIterator[httpx2.Response]:
         """As `httpx2.AsyncClient.stream`; how many are under way at once is left to the caller."""
         idle = self._idle[urlsplit(url).netloc]
-        client = idle.pop().client if idle else httpx2.AsyncClient(verify=self._trust, limits=ONE)
+        client = idle.pop().client if idle else httpx2.AsyncClient(verify=trust(), limits=ONE)
         try:
             async with client.stream(method, url, **how) as response:
                 yield response

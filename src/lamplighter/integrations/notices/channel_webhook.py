@@ -17,6 +17,7 @@ from lamplighter.integrations.notices.channel import Refused, Undelivered
 from lamplighter.integrations.notices.message import Message, Target
 from lamplighter.integrations.notices.signature import signed_headers
 from lamplighter.integrations.notices.wording import Telling
+from lamplighter.integrations.trust import trust
 from lamplighter.observe.tracing import http_request
 
 TIMEOUT = 15  # seconds for all of it, the least that Standard Webhooks advises
@@ -31,7 +32,7 @@ def webhook_client() -> httpx2.AsyncClient:
     logging.getLogger("httpx2").addFilter(_names_no_webhook)  # the same one again changes nothing
     jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     limits = httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=0)
-    return httpx2.AsyncClient(cookies=jar, limits=limits, timeout=TIMEOUT, follow_redirects=False)
+    return httpx2.AsyncClient(verify=trust(), cookies=jar, limits=limits, timeout=TIMEOUT, follow_redirects=False)
 
 
 class WebhookSender:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -34,6 +32,7 @@ from lamplighter.families.files.sources.walk import AHEAD
 from lamplighter.families.files.sources.webdav import WebDav
 from lamplighter.integrations.provider import Provider
 from lamplighter.integrations.service import Service
+from lamplighter.integrations.trust import trust
 
 DRIVES: Mapping[str, Callable[[Api, str], Source]] = MappingProxyType(
     {"gdrive": GoogleDrive, "onedrive": OneDrive, "dropbox": Dropbox, "box": Box}
@@ -107,8 +106,8 @@ async def _open_drive(asked: Asked) -> AsyncIterator[Source]:
     provider = await _provider(asked.service, asked.integration_id)
     drive, place = _read_drive(provider.drive, asked.place)
     async with (
-        asked.service.access.http(asked.integration_id, timeout=TIMEOUT, limits=LIMITS, verify=_trust()) as http,
-        httpx2.AsyncClient(timeout=TIMEOUT, verify=_trust()) as plain,
+        asked.service.access.http(asked.integration_id, timeout=TIMEOUT, limits=LIMITS, verify=trust()) as http,
+        httpx2.AsyncClient(timeout=TIMEOUT, verify=trust()) as plain,
     ):
         yield DRIVES[drive](Api(provider, http, plain), place)
 
@@ -119,7 +118,7 @@ async def _open_webdav(asked: Asked) -> AsyncIterator[Source]:
     login = httpx2.BasicAuth(credentials.user, credentials.password.reveal())
     timeout = httpx2.Timeout(60.0, connect=15.0, pool=None)  # folders that are fetched ahead wait for one another
     async with (
-        httpx2.AsyncClient(auth=login, timeout=timeout, limits=LIMITS, verify=_trust()) as http,
+        httpx2.AsyncClient(auth=login, timeout=timeout, limits=LIMITS, verify=trust()) as http,
         aclosing(WebDav(http, root)) as source,
     ):
         yield source
@@ -139,12 +138,6 @@ async def _open_bucket(asked: Asked) -> AsyncIterator[Source]:
 async def _open_folder(asked: Asked) -> AsyncIterator[Source]:
     async with aclosing(LocalFolder(_read_folder(asked))) as source:
         yield source
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Made once: it reads all certificates of the system, which takes longer than a request."""
-    return httpx2.create_ssl_context()
 
 
 def _read_drive(drive: str | None, place: str) -> tuple[str, str]:
