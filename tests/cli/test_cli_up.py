@@ -41,7 +41,7 @@ def test_it_says_line_by_line_what_happens_where_nobody_has_a_terminal(cli: Prog
         assert browser.get(dashboard.partition("/login")[0] + "/integrations").status_code == 200
     assert re.fullmatch(r"The providers are at http://127\.0\.0\.1:\d+\.\n", read_until(show, "The providers"))
     assert "12 integrations of 4 tenants connected. Ctrl-C drains and stops." in read_until(show, "connected")
-    assert re.search(r"copper-bakery \S+: refreshed; expires in \d s, next refresh ", read_until(show, "copper"))
+    assert re.search(r"\S+ \S+: refreshed; expires in \d s, next refresh ", read_until(show, ": refreshed"))
     show.terminate()
     answer = end(show)
     assert answer.code == 0

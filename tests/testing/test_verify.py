@@ -22,7 +22,7 @@ STORES = {
     "postgres": "kill,server-kill",
     "redis": "kill,server-kill",
 }
-SHORT = Plan(store="sqlite", jobs=250, every=1.0)
+SHORT = Plan(store="sqlite", jobs=250, every=1.0, workers=2, enqueuers=1, waits=2)
 
 
 async def run(plan: Plan, said: list[str] | None = None) -> Report:
@@ -87,7 +87,7 @@ async def test_a_store_that_breaks_a_promise_is_noticed(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the record is kept
     wrap = f"tests.testing.broken_stores:{wrap}"
-    report = await run(msgspec.structs.replace(SHORT, jobs=600, faults="none", wrap=wrap, waits=0))
+    report = await run(msgspec.structs.replace(SHORT, jobs=600, faults="none", wrap=wrap, waits=0, workers=3))
     assert promise in report.broken
     assert report.record is not None
     assert [path.name for path in Path(report.record).glob("faults.json")] == ["faults.json"]

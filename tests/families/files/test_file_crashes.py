@@ -76,7 +76,7 @@ class Worker:
 
     async def until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
         """Look again and again."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not await is_so():
                 if self._process is None or self._process.returncode is not None:
                     await self.start()
@@ -97,7 +97,7 @@ async def look(family: FileFamily, source: FileSource) -> FileSource:
     return found
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_however_often_workers_are_killed_the_index_is_that_of_an_undisturbed_run(
     home: Home, tmp_path: Path
 ) -> None:

@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 # Failing histories are told as they are: to shrink one takes minutes on a store with a disk.
 HISTORIES = settings(
-    max_examples=300,
+    max_examples=120,
     stateful_step_count=40,
     deadline=None,
     database=None,
