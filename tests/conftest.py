@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
 
+import httpcore2
 import httpx2
 import pytest
 
@@ -20,8 +22,15 @@ from tests.tables import *  # noqa: F403
 from lamplighter import App
 from lamplighter.core.config import Settings
 from lamplighter.demo.world import World, running_world
-from lamplighter.integrations.trust import trust
 from lamplighter.testing import FakeClock
+
+
+@pytest.fixture(autouse=True, scope="session")
+def trust_is_read_once() -> Iterator[None]:
+    """Most tests make HTTP clients, and each of these would read all certificate authorities of the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        yield
 
 
 @pytest.fixture
@@ -67,5 +76,5 @@ async def world() -> AsyncIterator[World]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(verify=trust()) as client:
+    async with httpx2.AsyncClient() as client:
         yield client

@@ -33,7 +33,6 @@ from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.migrate import upgrade
 from lamplighter.integrations.storage.tables import integrations
 from lamplighter.integrations.tenants import Tenant, Tenants
-from lamplighter.integrations.trust import trust
 from lamplighter.integrations.vault import Vault, new_key
 
 KEY = new_key()
@@ -177,7 +176,7 @@ async def service(
 ) -> AsyncIterator[Service]:
     """A service there; several may be open at once, as if they were processes."""
     vault, plans = Vault.from_text(KEY), Plans()
-    async with Database(home.url) as database, httpx2.AsyncClient(verify=trust(), limits=LIMITS) as http:
+    async with Database(home.url) as database, httpx2.AsyncClient(limits=LIMITS) as http:
         await upgrade(database)
         await Tenants(database, clock=clock).add([Tenant(id=TENANT, name="Copper Bakery", owner_id="auth|1")])
         with Journal(home.folder / "journal", vault) as journal:

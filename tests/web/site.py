@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -26,7 +25,6 @@ from lamplighter.demo.settle import registered
 from lamplighter.integrations.audit import Record
 from lamplighter.integrations.integration import Integration
 from lamplighter.integrations.tenants import Tenant
-from lamplighter.integrations.trust import trust
 from lamplighter.web import Caller, Role, http_api
 
 AT = "/cloud"  # where the host mounted it
@@ -34,7 +32,6 @@ API = f"{AT}/api/v1"
 LANTERN = "lantern-drive"
 OTHER = "tidewater-clinic"
 
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # making one that knows authorities takes longer than a call
 
 CALLERS = {
     "owner": Caller(user_id="auth|1", tenants=frozenset({TENANT})),
@@ -86,9 +83,7 @@ class Site:
     async def calling(self, who: str | None) -> AsyncIterator[httpx2.AsyncClient]:
         """A client of the API: a browser with its own cookies, or a service."""
         headers = {} if who is None else {"Caller": who}
-        async with httpx2.AsyncClient(
-            base_url=self.url + API, headers=headers, timeout=30, trust_env=False, verify=NO_TLS
-        ) as client:
+        async with httpx2.AsyncClient(base_url=self.url + API, headers=headers, timeout=30, trust_env=False) as client:
             yield client
 
     async def ask(self, who: str | None, method: str, path: str, json: object = None) -> httpx2.Response:
@@ -105,7 +100,7 @@ class Site:
 
     async def connect(self, world_url: str, slug: str = LANTERN, *, tenant: str = TENANT) -> Integration:
         """An integration with tokens that are good for a while."""
-        async with httpx2.AsyncClient(verify=trust()) as http:
+        async with httpx2.AsyncClient() as http:
             grant = await connect(http, world_url, slug, "ada")
         provider, refresh_token = registered(find_provider(slug), world_url), grant.refresh_token
         assert refresh_token is not None
@@ -162,7 +157,7 @@ def query_of(url: str) -> dict[str, str]:
 
 async def consent(url: str, user: str | None = "ada") -> dict[str, str]:
     """What the demo world sends back by way of a browser; None says no."""
-    async with httpx2.AsyncClient(verify=trust()) as http:
+    async with httpx2.AsyncClient() as http:
         answer = await http.get(url, params=query_of(url) | ({} if user is None else {"login_hint": user}))
     return query_of(answer.headers["Location"])
 
