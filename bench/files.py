@@ -75,7 +75,8 @@ def _s3(count: int, home: Path) -> Iterator[Place]:  # noqa: ARG001 - it keeps e
             obstore.delete(store, gone)
 
         keys = [f"--s3-access-key-id={USER}", f"--s3-secret-access-key={PASSWORD}", f"--s3-region={REGION}"]
-        flags = ["--s3-provider=Other", f"--s3-endpoint={url}", *keys, f":s3:{BUCKET}"]
+        best = ["--fast-list", "--use-server-modtime"]  # or it asks for each folder, and for each file's time
+        flags = [*best, "--s3-provider=Other", f"--s3-endpoint={url}", *keys, f":s3:{BUCKET}"]
         yield Place("s3", f"s3://{BUCKET}?region={REGION}&endpoint={url}&insecure=yes", change, flags)
 
 
