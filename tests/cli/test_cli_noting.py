@@ -83,3 +83,9 @@ async def test_without_the_tables_of_the_service_nothing_is_noted_or_made(
     assert cli("queues", "pause", "money", "--json").json == {"queue": "money", "paused": True}
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'lamp_audit'").fetchone() == (0,)
+
+
+def test_silences_are_noted_by_their_rule_and_their_ends_by_their_id(cli: Program, log: Any) -> None:
+    made = cli("alerts", "silence", "late", "--for", "2h", "--reason", "known", "--json").json["silence"]["id"]
+    assert cli("alerts", "unsilence", made, "nobody").code == 1
+    assert log() == [("alert.unsilence", f"alert {made}", None), ("alert.silence", "alert late", None)]

@@ -11,6 +11,7 @@ import typer
 
 from lamplighter.cli.extras import need
 from lamplighter.cli.integrations import as_operator, with_service
+from lamplighter.cli.noting import noting
 from lamplighter.cli.opened import run_async, with_store
 from lamplighter.cli.output import Json, StoreUrl, ago, end_by_id, print_json, print_table, say
 from lamplighter.cli.program import Noun
@@ -106,7 +107,8 @@ def silence(
     from lamplighter.integrations.audit import actor  # noqa: PLC0415 - optional
 
     async def act(board: Board) -> Silence:
-        return await board.silence(rule, subject, _lasting(lasting), reason=reason, user_id=actor().user_id)
+        async with noting(load(flags={"store": store}).settings, "alert.silence", rule):
+            return await board.silence(rule, subject, _lasting(lasting), reason=reason, user_id=actor().user_id)
 
     made = _with_board(store, act)
     if json:
@@ -125,7 +127,11 @@ def unsilence(
     """End silences: what still fires is told. Ends with 1 if one is not there."""
 
     async def act(board: Board) -> list[str]:
-        return [id_ for id_ in ids if await board.unsilence(id_)]
+        ended = [id_ for id_ in ids if await board.unsilence(id_)]
+        for id_ in ended:
+            async with noting(load(flags={"store": store}).settings, "alert.unsilence", id_):
+                pass
+        return ended
 
     end_by_id(ids, _with_board(store, act), done="ended", noun="silence", json=json)
 
