@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.families.running import in_file
 from tests.web.own_site import LOGIN, LOGOUT, PASSWORD, STATS, OwnSite, clock_of_now, log_in, running_own_site
 
 from lamplighter.app import App
 from lamplighter.core.config import Settings
+from lamplighter.families.tokens import TokenFamily
 from lamplighter.testing import FakeClock
-from lamplighter.web.signin import sessions
+from lamplighter.web.signin import door, sessions
+from lamplighter.web.signin.allowance import Allowance
 from lamplighter.web.signin.once import LIFE as LINK_LIFE
 from lamplighter.web.signin.recalled import KNOWN
 from lamplighter.web.site import PAGES
@@ -157,7 +161,13 @@ async def test_behind_https_the_cookie_is_secure_and_of_this_host(own_settings: 
     assert "Domain" not in cookie
 
 
-async def test_passwords_cannot_be_tried_out(own: OwnSite) -> None:
+@pytest.fixture
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between tries, however slow the machine is."""
+    monkeypatch.setattr(door, "Allowance", partial(Allowance, passed=lambda: 0.0))
+
+
+async def test_passwords_cannot_be_tried_out(no_time_passes: None, own: OwnSite) -> None:
     await own.set_password()
     async with own.browser() as browser:
         answers = [await log_in(browser, f"guess {number}") for number in range(6)]
@@ -165,3 +175,24 @@ async def test_passwords_cannot_be_tried_out(own: OwnSite) -> None:
         assert 1 <= int(answers[-1].headers["Retry-After"]) <= 5
         assert (await log_in(browser)).status_code == 429, "the right one does not help, or they could go on"
         assert (await browser.get(own.link)).status_code == 303, "a link cannot be tried out"
+
+
+async def test_who_signs_in_or_out_or_may_not_is_noted(tmp_path: Path) -> None:
+    app = App(settings=in_file(tmp_path).settings())
+    tokens = TokenFamily(app)
+    async with running_own_site(app) as own, own.browser() as browser:
+        await own.set_password()
+        await log_in(browser, "a guess")
+        await log_in(browser)
+        await browser.post(LOGOUT)
+        await browser.post(LOGOUT)
+        await browser.get(own.link)
+        await browser.get(own.link)
+        latest_last = reversed(await tokens.service.audit.page())
+    assert [(one.action, one.result, one.user_id) for one in latest_last] == [
+        ("session.begin", "failure", "admin"),
+        ("session.begin", "success", "admin"),
+        ("session.end", "success", "admin"),
+        ("session.begin", "success", "admin"),
+        ("session.begin", "failure", "admin"),
+    ]

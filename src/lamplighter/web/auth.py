@@ -168,6 +168,15 @@ def _resource(action: str, named: Mapping[str, str], integration: Integration | 
     return Resource(action.partition(".")[0], last[:LONGEST_ID], named.get("tenant_id"))
 
 
+async def note_session(request: Request, verb: str, user_id: str, *, refused: str | None = None) -> None:
+    """Who signed in (`begin`) or out (`end`), or could not, is in the audit log, where the app keeps one."""
+    found = given(request).integrating
+    if found is not None:
+        with acting(_actor(request, user_id)):
+            session = Resource("session", user_id[:LONGEST_ID], None)
+            await found.tokens.service.audit.add(f"session.{verb}", session, error_message=refused)
+
+
 def is_id(text: str) -> bool:
     """Whether something could have that id."""
     return 0 < len(text) <= LONGEST_ID and text.isprintable()

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
 from lamplighter.core.secret import Secret
+from lamplighter.web.auth import note_session
 from lamplighter.web.forms import read_form
 from lamplighter.web.roles import Caller, Role
 from lamplighter.web.signin.allowance import TooMany
@@ -28,18 +29,13 @@ def login_router(door: Door) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     tries = Tries()
 
-    async def come_in(request: Request) -> Response:
-        response = RedirectResponse(f"{above(request, '/login')}/", 303)
-        await door.sessions.begin(request, response, ADMIN)
-        return response
-
     @router.get("/login")
     async def show(request: Request) -> Response:
         """The ways in; or, by a link that is good once, straight in."""
         if "once" not in request.query_params:
             return login_page(request, door, 200)
         is_good = door.once.take(request.query_params["once"])
-        return await come_in(request) if is_good else login_page(request, door, 403, SPENT)
+        return await _come_in(request, door) if is_good else await _stay_out(request, door, SPENT)
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
@@ -52,9 +48,21 @@ def login_router(door: Door) -> APIRouter:
             return not_in(request, door, error)
         form = await read_form(request)
         is_right = await door.password.is_right(Secret(form.get("password", "")))
-        return await come_in(request) if is_right else login_page(request, door, 403, WRONG)
+        return await _come_in(request, door) if is_right else await _stay_out(request, door, WRONG)
 
     router.include_router(logout_router(door))
     if door.oidc is not None:
         router.include_router(oidc_router(door, door.oidc))
     return router
+
+
+async def _come_in(request: Request, door: Door) -> Response:
+    response = RedirectResponse(f"{above(request, '/login')}/", 303)
+    await door.sessions.begin(request, response, ADMIN)
+    await note_session(request, "begin", ADMIN.user_id)
+    return response
+
+
+async def _stay_out(request: Request, door: Door, why: str) -> Response:
+    await note_session(request, "begin", ADMIN.user_id, refused=why)
+    return login_page(request, door, 403, why)

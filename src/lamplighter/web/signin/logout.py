@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
+from lamplighter.web.auth import note_session
 from lamplighter.web.pages.rendering import render
 from lamplighter.web.signin.door import Door, above
 from lamplighter.web.signin.oidc.sign_out import SignOutCookie
@@ -27,6 +28,8 @@ def logout_router(door: Door) -> APIRouter:
             url = f"{at}{AT_THE_PROVIDER}"
             response = render(request, "leaving.html", url=url, where=door.oidc.name, about=None)
         response = response or RedirectResponse(f"{at}/login", 303)
+        if (caller := await door.sessions.caller(request)) is not None:
+            await note_session(request, "end", caller.user_id)
         await door.sessions.end(request, response)
         return response
 

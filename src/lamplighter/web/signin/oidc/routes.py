@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request
 
+from lamplighter.web.auth import note_session
 from lamplighter.web.signin.allowance import TooMany
 from lamplighter.web.signin.door import Door, Tries, above, not_in
 from lamplighter.web.signin.oidc.attempt import AttemptCookie
@@ -46,6 +47,7 @@ def oidc_router(door: Door, oidc: Oidc) -> APIRouter:
         else:
             response = RedirectResponse(f"{above(request, CALLBACK)}/", 303)
             await door.sessions.begin(request, response, signed_in.caller)
+            await note_session(request, "begin", signed_in.caller.user_id)
             sign_outs.put(response, f"{above(request, CALLBACK)}/logout", signed_in.id_token)
         attempts.drop(response)
         return response
