@@ -1,4 +1,4 @@
-"""Rollups as CSV (RFC 4180), for spreadsheets: a cell that would be taken for a formula there begins with an apostrophe."""
+"""Rollups as CSV (RFC 4180): a cell that spreadsheets would take for a formula begins with an apostrophe."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ what is too old. Only one of each runs at a time, in whatever process, and each 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from lamplighter.core.model import Priority
 from lamplighter.engine.context import Ctx
 from lamplighter.families.analytics import retention
 from lamplighter.families.analytics.analytics import Analytics
-from lamplighter.families.analytics.backfill import Backfill
+from lamplighter.families.analytics.backfill import Backfill, Step
 from lamplighter.families.analytics.collecting import Collecting
 from lamplighter.families.analytics.gaps import Found, find_gaps, refill
 from lamplighter.families.analytics.level import LEVELS
@@ -36,6 +36,9 @@ from lamplighter.integrations.storage.database import Database, insert_into
 QUEUE = "analytics"
 ROLLUP_EVERY = timedelta(seconds=30)
 FORGET_EVERY = timedelta(hours=1)
+
+Tell = Callable[[int, str], None]
+"""How much is done, of what."""
 
 
 class AnalyticsFamily:
@@ -83,32 +86,45 @@ class AnalyticsFamily:
         await self.rollup.enqueue()
         return marked
 
-    async def _rollup(self, ctx: Ctx[Any]) -> dict[str, int]:
-        """Collect what is new, and add it up; returns how much was collected, and how many windows were made."""
+    async def roll_up(self, tell: Tell = lambda _done, _what: None) -> dict[str, int]:
+        """Collect what is new and add it up, here and now. Returns how much was collected, and how many windows were
+        made. `tell`: how far it is."""
         await announce(self._database, self._app.clock)
         await follow(self._database, self._app.clock(), kept=self._kept.raw)
         collected = await self._collecting.jobs()
         await self._collecting.uptime()
-        return {"collected": collected, "windows": await self._add_up(ctx)}
+        return {"collected": collected, "windows": await self._add_up(tell)}
 
-    async def _add_up(self, ctx: Ctx[Any]) -> int:
-        seen = made = 0
-        while some := await self._rollups.look():
-            seen += some
-            ctx.progress(seen, note="measurements")
-        for level in LEVELS:
-            while some := await self._rollups.roll(level):
-                made += some
-                ctx.progress(made, note=f"windows: {level.resolution}s")
-        return made
-
-    async def _backfill(self, ctx: Ctx[Any], since: datetime, until: datetime) -> dict[str, int]:
-        """Read a time again from all sources, and add up what is new; returns how much that was."""
+    async def read_again(self, since: datetime, until: datetime) -> AsyncIterator[Step]:
+        """Read a time again from all sources, and add up what is new, here and now. Raises BadRange."""
         new = 0
         async for step in self._backfills.run(since, until):
             new = step.new
+            yield step
+        await self._add_up(lambda _done, _what: None)
+        yield Step("windows", 1.0, new)
+
+    async def _rollup(self, ctx: Ctx[Any]) -> dict[str, int]:
+        return await self.roll_up(lambda done, what: ctx.progress(done, note=what))
+
+    async def _backfill(self, ctx: Ctx[Any], since: datetime, until: datetime) -> int:
+        """Returns how many measurements were new."""
+        new = 0
+        async for step in self.read_again(since, until):
+            new = step.new
             ctx.progress(round(step.share * 100), 100, note=step.what)
-        return {"new": new, "windows": await self._add_up(ctx)}
+        return new
+
+    async def _add_up(self, tell: Tell) -> int:
+        seen = made = 0
+        while some := await self._rollups.look():
+            seen += some
+            tell(seen, "measurements")
+        for level in LEVELS:
+            while some := await self._rollups.roll(level):
+                made += some
+                tell(made, f"windows: {level.resolution}s")
+        return made
 
     async def _forget(self, _ctx: Ctx[Any]) -> dict[str, int]:
         """Forget what is too old; returns how many rows of what."""

@@ -78,7 +78,7 @@ def _settled(connection: Connection, before: int) -> int:
     """That moment, or an earlier one: an hour that is still to be made, of whatever is in it, is left whole."""
     new = select(func.min(_measured.at)).where(_measured.is_new)
     marked = select(func.min(rollup_marks.c.begins_at)).where(rollup_marks.c.resolution == "hour")
-    waiting = [connection.execute(new).scalar(), connection.execute(marked).scalar()]
+    waiting: list[int | None] = [connection.execute(new).scalar(), connection.execute(marked).scalar()]
     return min([before, *(at - HOUR for at in waiting if at is not None)])
 
 
