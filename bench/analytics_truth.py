@@ -75,7 +75,7 @@ class Row(NamedTuple):
     resolution: str
     begins_at: datetime
     ends_at: datetime
-    count: int
+    number: int
     total: float
     least: float
     most: float
@@ -111,8 +111,8 @@ def compare(rows: Iterable[Row], truth: Mapping[Key, Sums], zones: Mapping[str, 
 
 
 def _wrong(row: Row, values: Sequence[float]) -> Iterator[str]:
-    if row.count != len(values):
-        yield f"{row.count} instead of {len(values)}"
+    if row.number != len(values):
+        yield f"{row.number} instead of {len(values)}"
     if not math.isclose(row.total, math.fsum(values), rel_tol=1e-9):
         yield f"a sum of {row.total} instead of {math.fsum(values)}"
     if (row.least, row.most) != (values[0], values[-1]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -106,9 +107,15 @@ class Tenants:
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
 
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    """Read once: it goes through a folder of hundreds of files."""
+    return frozenset(available_timezones())
+
+
 def checked_zone(name: str) -> str:
     """The name of a time zone that there is. Raises ConfigError for any other."""
-    zones = available_timezones()
+    zones = _zones()
     if name not in zones:
         near = difflib.get_close_matches(name[:60], zones, n=1)
         hint = f"did you mean {near[0]}?" if near else "give a name such as Europe/Berlin."

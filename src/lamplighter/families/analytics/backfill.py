@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, select
 
 from lamplighter.core.clock import Clock, from_us, to_us
-from lamplighter.core.errors import LamplighterError
 from lamplighter.core.ids import first_id
 from lamplighter.families.analytics.collecting import Collecting
+from lamplighter.families.analytics.ranges import BadRange
 from lamplighter.integrations.measuring.measure import Measurement, put
 from lamplighter.integrations.measuring.told import of_file, of_message
 from lamplighter.integrations.storage.database import Database
@@ -28,10 +28,6 @@ OPEN = timedelta(days=2)  # for no longer is a message on its way
 
 _message = messages.c
 _file = files.c
-
-
-class BadRange(LamplighterError):
-    """That time cannot be read again."""
 
 
 class Step(NamedTuple):

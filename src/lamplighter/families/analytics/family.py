@@ -104,6 +104,10 @@ class AnalyticsFamily:
         await self._add_up(lambda _done, _what: None)
         yield Step("windows", 1.0, new)
 
+    def check_range(self, since: datetime, until: datetime) -> None:
+        """Raises BadRange if a time cannot be read again."""
+        self._backfills.check(since, until)
+
     async def _rollup(self, ctx: Ctx[Any]) -> dict[str, int]:
         return await self.roll_up(lambda done, what: ctx.progress(done, note=what))
 
