@@ -70,9 +70,9 @@ class Analytics:
         await service.database.write(lambda connection: analytics.add_within(connection, [Happened(...)]))
         """
         now = self._clock()
-        in_time = [one for one in happened if one.at is None or one.at >= now - self._kept]
-        rows = [_checked(one, kind, now) for one in in_time]
-        if late := len(happened) - len(in_time):
+        checked = [_checked(one, kind, now) for one in happened]
+        rows = [one for one in checked if one.at >= to_us(now - self._kept)]
+        if late := len(checked) - len(rows):
             self._meter.measured_late(late)
         return put(connection, rows, now)
 

@@ -139,13 +139,13 @@ def _known(
         statement = select(_rollup.metric, _rollup.tenant_id, _rollup.begins_at, _rollup.count).where(
             _rollup.resolution == parts, _rollup.begins_at >= since, _rollup.begins_at < until
         )
-    yield from connection.execute(statement).tuples()
+    yield from connection.execute(statement)
 
 
 def _waiting(connection: Connection, resolution: Resolution) -> set[tuple[str, str, int]]:
     mark_ = rollup_marks.c
     statement = select(mark_.metric, mark_.tenant_id, mark_.begins_at).where(mark_.resolution == resolution)
-    return set(connection.execute(statement).tuples())
+    return set(connection.execute(statement))
 
 
 def _gap(window: Marked, has: int | None, should: int) -> Gap:
@@ -163,5 +163,5 @@ def _gap(window: Marked, has: int | None, should: int) -> Gap:
 def _holes(connection: Connection, since: datetime, until: datetime) -> list[Hole]:
     hole = rollup_holes.c
     statement = select(hole.source, hole.since, hole.until).where(hole.until > to_us(since), hole.since < to_us(until))
-    rows = connection.execute(statement.order_by(hole.since)).tuples()
+    rows = connection.execute(statement.order_by(hole.since))
     return [Hole(source=source, since=from_us(since_), until=from_us(until_)) for source, since_, until_ in rows]

@@ -84,9 +84,7 @@ def _look(connection: Connection, now: datetime) -> int:
 def _roll(connection: Connection, level: Level, now: datetime) -> int:
     calendars = Calendars.read(connection)
     marked = take(connection, level.resolution, WINDOWS_TOGETHER)
-    kinds: dict[str, str] = dict(
-        connection.execute(select(measured_metrics.c.name, measured_metrics.c.kind)).tuples().all()
-    )
+    kinds: dict[str, str] = dict(connection.execute(select(measured_metrics.c.name, measured_metrics.c.kind)).all())
     if level.parts is None:
         _make_of_measurements(connection, marked, kinds, now)
     else:

@@ -42,7 +42,7 @@ class Calendars:
         """As they are now."""
         statement = select(_zone.tenant_id, _zone.since, _zone.zone)
         zones: defaultdict[str, list[Zoned]] = defaultdict(list)
-        for tenant_id, since, zone in connection.execute(statement).tuples():
+        for tenant_id, since, zone in connection.execute(statement):
             zones[tenant_id].append(Zoned(since, zone))
         return cls(zones)
 
@@ -69,11 +69,11 @@ async def follow(database: Database, now: datetime, *, kept: timedelta) -> int:
 
 def _changes(connection: Connection) -> list[Change]:
     newest = select(_zone.tenant_id, _zone.zone).order_by(_zone.since)
-    cut_by = dict(connection.execute(newest).tuples().all())
+    cut_by = dict(connection.execute(newest).all())
     wanted = select(tenants.c.id, tenants.c.time_zone).where(
         tenants.c.time_zone.is_not(None) | tenants.c.id.in_(select(_zone.tenant_id))
     )
-    rows = connection.execute(wanted).tuples()
+    rows = connection.execute(wanted)
     return [Change(id_, zone or "UTC") for id_, zone in rows if cut_by.get(id_, "UTC") != (zone or "UTC")]
 
 
