@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from sqlalchemy import Connection, Row, func, select
 
-from lamplighter.core.clock import Clock, from_us, to_us
+from lamplighter.core.clock import Clock, from_us, maybe_from_us, to_us
 from lamplighter.families.analytics import sketch
 from lamplighter.families.analytics.windows import Calendar, Resolution
 from lamplighter.families.analytics.zones import Calendars
 from lamplighter.integrations.measuring.metric import FIGURES, BadMetric, Kind, Metric
-from lamplighter.integrations.storage.analytics_tables import measured_metrics, measurements, rollup_marks, rollups
+from lamplighter.integrations.storage.analytics_tables import measured_metrics, rollup_marks, rollup_sources, rollups
 from lamplighter.integrations.storage.database import Database
 
 MOST = 2000  # windows in one answer
@@ -48,12 +48,18 @@ class Series(Struct, frozen=True, kw_only=True):
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """How far the rollups are behind: how many windows are to be made, and since when the oldest of them is; whether
-    something is measured that no window has yet."""
+    """How far the rollups are behind: how many windows are to be made, since when the oldest of them is, and when
+    somebody last collected what is new (None: nobody ever did)."""
 
     marked: int
     oldest: datetime | None
-    has_new: bool
+    looked_at: datetime | None
+
+    def lag(self, now: datetime) -> float | None:
+        """For how many seconds something may have happened that no rollup has; None: nothing is added up here."""
+        if self.looked_at is None:
+            return None
+        return max(0.0, (now - min(self.looked_at, self.oldest or now)).total_seconds())
 
 
 class Reading:
@@ -124,8 +130,8 @@ def _read(
 
 def _state(connection: Connection) -> State:
     marked, oldest = connection.execute(select(func.count(), func.min(rollup_marks.c.marked_at))).one()
-    new = connection.execute(select(measurements.c.seq).where(measurements.c.is_new).limit(1)).first()
-    return State(marked=marked, oldest=None if oldest is None else from_us(oldest), has_new=new is not None)
+    looked_at = connection.execute(select(func.min(rollup_sources.c.collected_at))).scalar()
+    return State(marked=marked, oldest=maybe_from_us(oldest), looked_at=maybe_from_us(looked_at))
 
 
 def _known(row: Any) -> Metric:
