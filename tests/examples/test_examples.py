@@ -43,6 +43,7 @@ def test_each_example_is_tested_here() -> None:
         "index_files.py",
         "integrations_in_a_web_app.py",
         "limits.py",
+        "measure.py",
         "plan_capacity.py",
         "tell_people.py",
         "unique.py",
@@ -70,6 +71,14 @@ def test_files_of_a_folder_are_found_by_what_they_say(tmp_path: Path) -> None:
     assert run("index_files.py", tmp_path).splitlines() == [
         "ledger.html (text/html): [Cinnamon]: 12 crowns. Flour: 40 crowns.",
         "recipes/buns.md (text/markdown): # Buns [Cinnamon] buns need patience, and a warm kitchen.",
+    ]
+
+
+def test_orders_are_counted_by_the_days_of_a_tenants_own_clock(tmp_path: Path) -> None:
+    assert run("measure.py", tmp_path).splitlines() == [
+        "T00:00+05:30 orders: 1",
+        "T00:00+05:30 orders: 2",
+        "baskets of all: 3",
     ]
 
 

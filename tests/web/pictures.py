@@ -10,6 +10,7 @@ import tempfile
 from datetime import datetime, timedelta
 from math import sin
 from pathlib import Path
+from random import Random
 from typing import get_args
 
 from playwright.async_api import Browser
@@ -18,6 +19,7 @@ from tests.web.board import OTHER, Board, running_board
 from tests.web.browser import PHONE, Scheme, looking, running_browser
 from tests.web.filed import Filed, add_source, fill
 from tests.web.own_site import LOGIN, running_own_site
+from tests.web.rolled import rolled_up
 
 from lamplighter.app import App
 from lamplighter.core.clock import to_us
@@ -27,7 +29,9 @@ from lamplighter.demo.settle import settle
 from lamplighter.demo.world import World, running_world
 from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.families.alerting.kinds import Bad
+from lamplighter.families.analytics.sketch import bucket_of
 from lamplighter.families.health import check_now
+from lamplighter.integrations.measuring.measure import Measurement, put
 from lamplighter.observe.history.slot import ALL, Levels, Tally, closed, write
 from lamplighter.observe.history.steps import TENS, record_of
 from lamplighter.store.base import Store
@@ -44,7 +48,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = """root => document.querySelectorAll(".traceback span").forEach(
     line => { line.textContent = line.textContent.replace(root, "/srv/app"); })"""  # whose machine this is, is no news
 CALLBACK = "https://lamps.example/api/v1/oauth/callback"
-WITH_INTEGRATIONS = ("integrations", "notifications", "audit", "files")
+WITH_INTEGRATIONS = ("integrations", "notifications", "analytics", "audit", "files")
 PAPERS = [
     Filed("ledgers/may.html", "Cinnamon: 12 crowns. Flour: 40 crowns.", mime_type="text/html", title="May"),
     Filed("recipes/bread.md", "Bread needs flour, water, salt and time.", mime_type="text/markdown"),
@@ -64,7 +68,7 @@ async def take_all(folder: Path) -> None:
             running_board(f"sqlite:///{home}/jobs.db", integrating=True, callback_url=CALLBACK) as board,
             running_browser() as browser,
         ):
-            pages = await _integrate(board, world) | await _file(board) | await _work(board)
+            pages = await _integrate(board, world) | await _file(board) | await _work(board) | await _add_up(board)
             alerting = await _alert(board)
             async with board.app.worker(concurrency=10, queues=["crawls"]), alerting.running():
                 await _until_running(board)
@@ -101,6 +105,24 @@ async def _file(board: Board) -> dict[str, str]:
         "files-found": f"{files}/search?q=cinnamon",
         "events": "/notifications/events?event=integration.revoked",
     }
+
+
+async def _add_up(board: Board) -> dict[str, str]:
+    """Two months of jobs: more on weekdays, and slower on one of them."""
+    assert board.tokens is not None
+    now, dice = board.app.clock(), Random(1)
+    happened = []
+    for n in range(6000):
+        at = now - timedelta(days=dice.random() * 29)
+        if at.weekday() < 5 or dice.random() < 0.3:
+            took = dice.lognormvariate(0, 0.8) * (3 if (now - at).days == 9 else 1)
+            happened.append(Measurement("jobs.done", f"p-{n}", TENANT, to_us(at), took, bucket_of(took)))
+    async with rolled_up(board.app, board.tokens, tenant=OTHER) as analytics:
+        for first in range(0, len(happened), 500):
+            some = happened[first : first + 500]
+            await board.tokens.service.database.write(lambda connection, some=some: put(connection, some, now))  # type: ignore[misc]
+        await analytics.roll_up()
+    return {"analytics": "/analytics?metric=jobs.done&span=60d"}
 
 
 async def _work(board: Board) -> dict[str, str]:

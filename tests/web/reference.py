@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-TEXTS = {"text/event-stream": "events", "text/plain": "text"}
+TEXTS = {"text/event-stream": "events", "text/plain": "text", "text/csv": "CSV"}
 
 
 def rows(document: Mapping[str, Any]) -> list[str]:

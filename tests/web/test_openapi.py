@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +12,11 @@ import pytest
 from tests.families.running import TENANT
 from tests.web.filed import Filed, add_source, fill
 from tests.web.reference import rows
+from tests.web.rolled import rolled_up
 from tests.web.site import API, Site
 
 from lamplighter import Ctx
+from lamplighter.core.clock import utcnow
 from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.integrations.integration import Integration
 
@@ -85,7 +87,7 @@ async def test_what_may_be_absent_or_refused_is_said(site: Site) -> None:
 
 
 @pytest.fixture
-async def ids(site: Site, connected: Integration) -> dict[str, str]:
+async def ids(site: Site, connected: Integration) -> AsyncIterator[dict[str, str]]:
     """Names of things that are there."""
     app = site.inside.app
 
@@ -102,7 +104,7 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
     action = await site.ask("superadmin", "POST", "/jobs/bulk", BODIES["bulk.do_to_many"] | {"preview": False})
     source = await add_source(site.service, TENANT)
     [file] = await fill(site.service, source, [Filed("buns.txt", "cinnamon")])
-    return {
+    names = {
         "tenant_id": TENANT,
         "integration_id": connected.id,
         "job_id": handle.id,
@@ -115,7 +117,10 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
         "action_id": action.json()["data"]["id"],
         "source_id": source.id,
         "file_id": str(file),
+        "metric": "jobs.failed",
     }
+    async with rolled_up(app, site.inside.tokens):
+        yield names
 
 
 NOT_NOW = {  # what there is no occasion for: the job is done, the action over, and the worker has to stay
@@ -125,7 +130,11 @@ NOT_NOW = {  # what there is no occasion for: the job is done, the action over, 
     "job_actions.promote",
     "workers.drain",
 }
+TODAY = {"since": f"{utcnow() - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}", "until": f"{utcnow():%Y-%m-%dT%H:%M:%SZ}"}
 BODIES: dict[str, Any] = {
+    "analytics.backfill": TODAY,
+    "analytics.refill": TODAY,
+    "analytics.live_in": {"timeZone": "Europe/Berlin"},
     "alerts.silence": {"rule": "late", "seconds": 60, "reason": "known"},
     "limits.penalize": {"seconds": 1},
     "preferences.prefer": {"muted": True},

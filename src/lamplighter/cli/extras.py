@@ -7,8 +7,10 @@ from importlib.util import find_spec
 from lamplighter.core.errors import ConfigError
 
 INTEGRATIONS = ("aiosmtplib", "alembic", "authlib", "cryptography", "css_inline", "httpx2", "jinja2", "sqlalchemy")
-WEB = (*INTEGRATIONS, "argon2", "fastapi", "joserfc", "uvicorn")
+ANALYTICS = (*INTEGRATIONS, "ddsketch")
+WEB = (*ANALYTICS, "argon2", "fastapi", "joserfc", "uvicorn")
 EXTRAS = {
+    "analytics": ANALYTICS,
     "integrations": INTEGRATIONS,
     "metrics": ("prometheus_client",),
     "demo": (*WEB, "starlette"),

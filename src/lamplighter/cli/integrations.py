@@ -6,7 +6,7 @@ import getpass
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -20,6 +20,7 @@ from lamplighter.core.errors import ConfigError, LamplighterError, StoreError
 from lamplighter.observe.log import set_up_logging
 
 if TYPE_CHECKING:
+    from lamplighter.app import App
     from lamplighter.families.tokens import TokenFamily
     from lamplighter.integrations.integration import Integration
     from lamplighter.integrations.reencrypt import Reencrypted
@@ -170,8 +171,14 @@ def _told(refreshed: Refreshed) -> str:
     return f"{outcome}, next {ago(refreshed.refresh_at)}"
 
 
-def with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) -> T:
-    """What `act(family)` returns, with the jobs and the database that the flag or the settings name."""
+def with_family(
+    url: str | None,
+    act: Callable[[TokenFamily], Awaitable[T]],
+    *,
+    beside: Callable[[App[Any], TokenFamily], None] = lambda _app, _family: None,
+) -> T:
+    """What `act(family)` returns, with the jobs and the database that the flag or the settings name. `beside`: declares
+    another family too."""
     settings = _looked_at(url)
     from lamplighter.integrations.service import database_url  # noqa: PLC0415 - optional
 
@@ -183,6 +190,7 @@ def with_family(url: str | None, act: Callable[[TokenFamily], Awaitable[T]]) -> 
     async def run() -> T:
         app = App(settings=settings)
         family = TokenFamily(app)
+        beside(app, family)
         async with app:
             with as_operator():
                 return await act(family)

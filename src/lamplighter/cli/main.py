@@ -12,6 +12,7 @@ import typer
 from lamplighter.cli import (
     admin,
     alerts,
+    analytics,
     bench,
     config,
     crons,
@@ -78,6 +79,7 @@ cli.add_typer(jobs.group, name="jobs")
 cli.add_typer(queues.group, name="queues")
 cli.add_typer(limits.group, name="limits")
 cli.add_typer(tenants.group, name="tenants")
+cli.add_typer(analytics.group, name="analytics")
 cli.add_typer(crons.group, name="crons")
 cli.add_typer(workers.group, name="workers")
 integrations.group.add_typer(recipients.group, name="recipients")

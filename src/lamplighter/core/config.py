@@ -103,6 +103,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_failed_count: Annotated[int, whole(0, 1_000_000_000)] = 100_000
     keep_history: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=90)
     keep_audit: Annotated[timedelta, span("1d", "3650d")] = timedelta(days=400)
+    keep_measurements: Annotated[timedelta, span("1d", "30d")] = timedelta(days=7)
+    keep_hourly: Annotated[timedelta, span("35d", "3650d")] = timedelta(days=90)
+    keep_daily: Annotated[timedelta, span("100d", "36500d")] = timedelta(days=1095)
+    keep_monthly: Annotated[timedelta, span("365d", "36500d")] = timedelta(days=3650)
     files_interval: Annotated[timedelta, span("1s", "1d")] = timedelta(minutes=1)
     files_interval_longest: Annotated[timedelta, span("1s", "30d")] = timedelta(hours=1)
     files_largest: Annotated[int, whole(1, 10_000)] = 100

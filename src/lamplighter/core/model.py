@@ -341,6 +341,33 @@ class JobView(Struct, frozen=True, kw_only=True):
     trace: str | None = None
 
 
+class EndedJob(Struct, frozen=True, kw_only=True):
+    """How a job ended, without what it was given or came to. `started_at` is None if it never ran."""
+
+    id: str
+    name: str
+    queue: str
+    tenant: str | None
+    state: State
+    fence: int
+    run_at: datetime
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime
+
+    @property
+    def place(self) -> EndedPlace:
+        """Where it stands among all that have ended."""
+        return EndedPlace(self.ended_at, self.id)
+
+
+class EndedPlace(NamedTuple):
+    """A place among ended jobs: they go by when they ended, then by id."""
+
+    ended_at: datetime
+    id: str = ""
+
+
 MOST_LINES = 100
 
 

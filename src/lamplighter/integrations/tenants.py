@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from zoneinfo import available_timezones
 
 from msgspec import Struct
 from sqlalchemy import Row, select, update
@@ -22,6 +25,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
     """`owner_id` is the owner's subject at the identity provider.
 
     `health_interval` (seconds): how often its integrations are checked, rather than as often as their providers say.
+    `time_zone` (IANA): where its days begin at midnight, rather than in UTC.
     """
 
     id: str
@@ -29,6 +33,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
     owner_id: str
     archived: bool = False
     health_interval: int | None = None
+    time_zone: str | None = None
     created_at: datetime | None = None  # when it is added, if it is not known
 
 
@@ -49,6 +54,7 @@ class Tenants:
                 "owner_id": tenant.owner_id,
                 "archived": tenant.archived,
                 "health_interval": tenant.health_interval,
+                "time_zone": None if tenant.time_zone is None else checked_zone(tenant.time_zone),
                 "created_at": to_us(tenant.created_at or now),
             }
             for tenant in new
@@ -94,6 +100,28 @@ class Tenants:
         statement = update(tenants).where(tenants.c.id == tenant_id).values(health_interval=seconds)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
+    async def live_in(self, tenant_id: str, time_zone: str | None) -> bool:
+        """Where its days begin at midnight; None: in UTC. False: no such tenant. Raises ConfigError for no zone."""
+        zone = None if time_zone is None else checked_zone(time_zone)
+        statement = update(tenants).where(tenants.c.id == tenant_id).values(time_zone=zone)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    """Read once: it goes through a folder of hundreds of files."""
+    return frozenset(available_timezones())
+
+
+def checked_zone(name: str) -> str:
+    """The name of a time zone that there is. Raises ConfigError for any other."""
+    zones = _zones()
+    if name not in zones:
+        near = difflib.get_close_matches(name[:60], zones, n=1)
+        hint = f"did you mean {near[0]}?" if near else "give a name such as Europe/Berlin."
+        raise ConfigError(f"there is no time zone {name!r:.60}: {hint}")
+    return name
+
 
 def _tenant(row: Row[Any]) -> Tenant:
     return Tenant(
@@ -102,5 +130,6 @@ def _tenant(row: Row[Any]) -> Tenant:
         owner_id=row.owner_id,
         archived=row.archived,
         health_interval=row.health_interval,
+        time_zone=row.time_zone,
         created_at=from_us(row.created_at),
     )

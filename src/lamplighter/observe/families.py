@@ -57,6 +57,12 @@ def of_process(meter: Meter) -> Iterator[Metric]:
         ("channel", "outcome"),
         dict(meter.notifications),
     )
+    yield _counter(
+        "measurements_late",
+        "Measurements that came too late to be added to all of their hour, and were refused.",
+        (),
+        {(): meter.late_measurements},
+    )
     yield from _of_files(meter)
     if meter.tenants.most:
         yield _of_tenants(meter)
@@ -171,6 +177,12 @@ def _of_integrations(all_: Integrating) -> Iterator[Metric]:
         {(provider,): n for provider, n in all_.lapsing.items()},
     )
     down = {(provider,): int(is_down) for provider, is_down in all_.down.items()}
+    yield _gauge(
+        "rollup_lag_seconds",
+        "For how long something may have happened that no rollup of analytics has.",
+        (),
+        {} if all_.rollup_lag is None else {(): all_.rollup_lag},
+    )
     yield _gauge("provider_down", "Whether a provider is left alone, because it does not answer.", ("provider",), down)
 
 

@@ -88,6 +88,7 @@ class Meter:
         self.lag = Histogram()
         self.refreshes: Counter[tuple[str, str]] = Counter()
         self.notifications: Counter[tuple[str, str]] = Counter()
+        self.late_measurements = 0
         self.files: Counter[tuple[str]] = Counter()
         self.file_syncs: Counter[tuple[str, str]] = Counter()
         self.file_bytes = 0
@@ -143,6 +144,11 @@ class Meter:
         """What the delivery of a message came to."""
         with self._lock:
             self.notifications[channel, outcome] += 1
+
+    def measured_late(self, n: int) -> None:
+        """So many measurements came too late to be taken."""
+        with self._lock:
+            self.late_measurements += n
 
     def indexed(self, outcome: str) -> None:
         """What the reading of a file came to."""

@@ -20,6 +20,8 @@ from lamplighter.core.model import (
     Beaten,
     Cancelled,
     Claimed,
+    EndedJob,
+    EndedPlace,
     Failure,
     JobView,
     Keep,
@@ -108,6 +110,10 @@ class ObservedStore:
     async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
         with self._call("arguments"):
             return await self._store.arguments(where, limit=limit, before=before)
+
+    async def ended(self, after: EndedPlace, *, limit: int) -> list[EndedJob]:
+        with self._call("ended"):
+            return await self._store.ended(after, limit=limit)
 
     async def failures(self, job: str) -> list[Failure]:
         with self._call("failures"):

@@ -16,13 +16,15 @@ class Integrating(Struct, frozen=True, kw_only=True):
 
     `expiry`: in how many seconds the first of their access tokens expires; negative: it has; None: there is none.
     `down`: by provider, whether it is left alone because it does not answer. `lapsing`: how many of their tokens are
-    about to end, with a refresh that is late.
+    about to end, with a refresh that is late. `rollup_lag`: for how many seconds something may have happened that no
+    rollup has; None: nothing is added up.
     """
 
     by_status: Mapping[str, int]
     expiry: float | None
     down: Mapping[str, bool]
     lapsing: Mapping[str, int] = {}
+    rollup_lag: float | None = None
 
 
 class Sight(Struct, frozen=True, kw_only=True):

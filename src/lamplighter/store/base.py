@@ -20,6 +20,8 @@ from lamplighter.core.model import (
     Beaten,
     Cancelled,
     Claimed,
+    EndedJob,
+    EndedPlace,
     Failure,
     JobView,
     Keep,
@@ -134,6 +136,13 @@ class Store(Protocol):
 
     async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
         """The arguments of the jobs that `page` would give: for who looks through very many."""
+
+    async def ended(self, after: EndedPlace, *, limit: int) -> list[EndedJob]:
+        """Up to `limit` ended jobs that are still kept, by when they ended, then by id: those that follow that place.
+
+        Whoever writes at the same time may yet put some before the last that were given, by as much as clocks differ
+        and a transaction takes: who must not miss any looks again from a little earlier.
+        """
 
     async def failures(self, job: str) -> list[Failure]:
         """Why attempts of this job failed, oldest first (the last 20 are kept)."""

@@ -23,6 +23,7 @@ from lamplighter.web.actions import Actions
 from lamplighter.web.api import (
     access_tokens,
     alerts,
+    analytics,
     audit,
     bulk,
     callback,
@@ -79,6 +80,7 @@ NOUNS = (
 )
 WITH_INTEGRATIONS = (
     access_tokens,
+    analytics,
     audit,
     connections,
     file_sources,

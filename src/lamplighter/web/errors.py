@@ -26,6 +26,7 @@ from lamplighter.core.errors import (
     UnknownSchedule,
     UnknownWorker,
 )
+from lamplighter.families.analytics.ranges import BadRange
 from lamplighter.families.files.file_source import BadSource
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
@@ -42,10 +43,13 @@ from lamplighter.web.refusals import (
     NoSuchAction,
     NoSuchFile,
     NoSuchFileSource,
+    NoSuchMetric,
     NoSuchSilence,
     NoSuchTemplate,
+    NoSuchTenant,
     NotInstalled,
     NotPossible,
+    NotRolledUp,
     NotWatched,
     TooManyActions,
     UnknownName,
@@ -85,6 +89,10 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     ActionOver: Kind(409, "action/not-possible"),
     TooManyActions: Kind(429, "action/too-many"),
     NotWatched: Kind(409, "alert/not-watched"),
+    NotRolledUp: Kind(409, "analytics/not-rolled-up"),
+    NoSuchMetric: Kind(404, "analytics/not-found"),
+    NoSuchTenant: Kind(404, "tenant/not-found"),
+    BadRange: Kind(400, "validation/invalid-input"),
     NoSuchSilence: Kind(404, "alert/not-found"),
     NoSuchTemplate: Kind(404, "template/not-found"),
     NoSuchFileSource: Kind(404, "file-source/not-found"),

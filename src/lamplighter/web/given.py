@@ -9,12 +9,14 @@ from fastapi import Depends, Request
 
 from lamplighter.app import App
 from lamplighter.families.alerting.alerting import Alerting
+from lamplighter.families.analytics.family import AnalyticsFamily
+from lamplighter.families.analytics.reading import Reading
 from lamplighter.families.files.file_sources import FileSources
 from lamplighter.families.files.files import Files
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.integrations.service import Service
 from lamplighter.web.actions import Actions
-from lamplighter.web.refusals import NotWatched
+from lamplighter.web.refusals import NotRolledUp, NotWatched
 from lamplighter.web.roles import Caller
 
 Identify: TypeAlias = Callable[[Request], Awaitable[Caller | None]]
@@ -90,6 +92,18 @@ async def _files(request: Request) -> Files:
     return Files(integrating(request).tokens.service.database)
 
 
+async def _rollups(request: Request) -> Reading:
+    return Reading(integrating(request).tokens.service.database, clock=given(request).app.clock)
+
+
+async def _analytics(request: Request) -> AnalyticsFamily:
+    """Raises NotRolledUp if the app has none."""
+    found = given(request).app.part(AnalyticsFamily)
+    if found is None:
+        raise NotRolledUp("this app adds nothing up: declare AnalyticsFamily(app, tokens).")
+    return found
+
+
 TheGiven = Annotated[Given, Depends(_given)]
 TheApp = Annotated[App[Any], Depends(_app)]
 Tokens = Annotated[TokenFamily, Depends(_tokens)]
@@ -97,3 +111,5 @@ MaybeAlerting = Annotated[Alerting | None, Depends(_alerting)]
 Ours = Annotated[Service, Depends(_service)]
 Sources = Annotated[FileSources, Depends(_file_sources)]
 TheFiles = Annotated[Files, Depends(_files)]
+Rollups = Annotated[Reading, Depends(_rollups)]
+TheAnalytics = Annotated[AnalyticsFamily, Depends(_analytics)]

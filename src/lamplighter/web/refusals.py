@@ -33,6 +33,18 @@ class NotWatched(LamplighterError):
     """Nobody looks for what is to be alerted of."""
 
 
+class NotRolledUp(LamplighterError):
+    """The app does not add up what happens."""
+
+
+class NoSuchMetric(LamplighterError):
+    """Nothing of that name was ever added up."""
+
+
+class NoSuchTenant(LamplighterError):
+    """Nobody knows a tenant of that id."""
+
+
 class NoSuchSilence(LamplighterError):
     """There is no such silence (any more)."""
 

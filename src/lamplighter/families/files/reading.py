@@ -21,6 +21,8 @@ from lamplighter.families.files.place import hold
 from lamplighter.families.files.source import Entry
 from lamplighter.families.files.tally import Tally
 from lamplighter.families.files.words import clean, cut
+from lamplighter.integrations.measuring.measure import put
+from lamplighter.integrations.measuring.told import of_file
 from lamplighter.integrations.storage.file_tables import files
 
 BATCH = 16  # read one by one once a worker went down with them
@@ -96,7 +98,16 @@ def store(connection: Connection, source_id: str, verdicts: Sequence[Verdict], n
         tally.went(rows[verdict.file.id])
         tally.came("error" if verdict.reason is not None else "processed", is_folder=False)
         connection.execute(_UPDATE[verdict.outcome], _values(verdict, rows[verdict.file.id], now))
-    said = [_said(rows[one.file.id], one.extracted) for one in valid if one.outcome != "same"]
+    read = [one for one in valid if one.outcome != "same"]
+    put(
+        connection,
+        (
+            of_file(one.file.id, rows[one.file.id].tenant_id, to_us(now), is_failed=one.reason is not None)
+            for one in read
+        ),
+        now,
+    )
+    said = [_said(rows[one.file.id], one.extracted) for one in read]
     store_texts(connection, said)
     tally.store(connection, source_id)
     return len(valid)

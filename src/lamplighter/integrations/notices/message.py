@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from lamplighter.core.clock import from_us, to_us
 from lamplighter.core.secret import Secret
+from lamplighter.integrations.measuring.measure import put
+from lamplighter.integrations.measuring.told import of_message
 from lamplighter.integrations.notices.address import Channel
 from lamplighter.integrations.notices.outbox import Fact
 from lamplighter.integrations.notices.own_words import OwnWords, read_own_words
@@ -107,7 +109,10 @@ def read(connection: Connection, message_id: str) -> Envelope | None:
 def end(connection: Connection, message_id: str, now: datetime, failure: str | None = None) -> None:
     """It is sent, or given up for that reason."""
     is_open = (messages.c.id == message_id, messages.c.ended_at.is_(None))
-    connection.execute(update(messages).where(*is_open).values(ended_at=to_us(now), failure=failure))
+    ended = update(messages).where(*is_open).values(ended_at=to_us(now), failure=failure)
+    for recipient_id in connection.execute(ended.returning(messages.c.recipient_id)).scalars().all():
+        whose = select(recipients.c.tenant_id).where(recipients.c.id == recipient_id)
+        put(connection, [of_message(message_id, connection.execute(whose).scalar(), to_us(now), failure)], now)
 
 
 def not_answered(connection: Connection, message_id: str) -> None:

@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, case, func, null, or_, select, update
 
 from lamplighter.core.clock import from_us, maybe_from_us, to_us
+from lamplighter.integrations.measuring.measure import put, put_of_integration
+from lamplighter.integrations.measuring.told import of_refresh
 from lamplighter.integrations.storage.many import Read, Write, dicts
 from lamplighter.integrations.storage.tables import integrations, outages, providers
 from lamplighter.integrations.transition import Transition, record
 
+FAILED = "refreshes.failed"
 REFRESHABLE = ("active", "expired", "error")
 LONGEST_REASON = 500  # characters
 LATER = timedelta(hours=1)  # when to look again at what could not be refreshed
@@ -282,6 +285,7 @@ def store(connection: Connection, answers: Sequence[Answer], now: datetime) -> l
     stored = [whole[one.id, one.version] for one in before]
     values = (one._asdict() | one.tokens._asdict() | {"now": to_us(now), "tokens": None} for one in stored)
     _store_tokens.run(connection, values)
+    put(connection, (of_refresh(one.id, one.version, one.tenant_id, to_us(now)) for one in before), now)
     for one in before:
         if one.status != "active":
             number = one.transitions + 1
@@ -301,12 +305,14 @@ def _store_rotation(connection: Connection, answer: Answer, now: datetime) -> bo
 def revoke(connection: Connection, held: Held, reason: str, now: datetime) -> bool:
     """The provider refused this token for good. False: newer ones are there, and stay as they are."""
     values = {"to": "revoked", "reason": reason[:LONGEST_REASON], "next": None, "outcome": "revoked"}
+    put_of_integration(connection, FAILED, held.id, now)
     return _written(connection, _end, _fence(held, now) | values)
 
 
 def blame(connection: Connection, held: Held, reason: str, outcome: str, now: datetime) -> bool:
     """Our own set-up is at fault: status error, looked at again later. False: newer tokens are there."""
     values = {"to": "error", "reason": reason[:LONGEST_REASON], "next": to_us(now + LATER), "outcome": outcome}
+    put_of_integration(connection, FAILED, held.id, now)
     return _written(connection, _end, _fence(held, now) | values)
 
 
@@ -319,11 +325,13 @@ def disconnect(connection: Connection, held: Seized, now: datetime) -> bool:
 def suffer_outage(connection: Connection, held: Held, now: datetime) -> int:
     """The provider is down: returns how often in a row. The status stays, for no tenant has lost anything."""
     parameters = {"row": held.id, "owner": held.owner, "now": to_us(now), "outcome": "down"}
+    put_of_integration(connection, FAILED, held.id, now)
     return connection.execute(_outage, parameters).scalar() or 1
 
 
 def note(connection: Connection, held: Held, outcome: str, now: datetime) -> None:
-    """Remember how it ended, and give the lock back."""
+    """Remember that it failed, and how, and give the lock back."""
+    put_of_integration(connection, FAILED, held.id, now)
     connection.execute(_note, {"row": held.id, "owner": held.owner, "now": to_us(now), "outcome": outcome})
 
 

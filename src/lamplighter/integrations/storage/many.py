@@ -10,11 +10,26 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Executable, FromClause, Integer, Select, Text, bindparam, cast, column, func, select
+from sqlalchemy import (
+    Connection,
+    Executable,
+    FromClause,
+    Integer,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 Columns = Mapping[str, TypeEngine[Any]]
+Insert = Callable[[Table], Any]  # SQLAlchemy has one for each database apart
 
 
 class Write:
@@ -43,6 +58,14 @@ class Read:
         return [] if packed is None else msgspec.json.decode(packed, type=list[list[Any]])
 
 
+class Upsert(Write):
+    """The same, of an INSERT that says what happens on a conflict: `make` makes it of what is given, with the INSERT of
+    the database."""
+
+    def __init__(self, columns: Columns, make: Callable[[FromClause, Insert], Executable]) -> None:
+        self._statements = {dialect: make(table(columns), _INSERT[dialect]) for dialect, table in _GIVEN.items()}
+
+
 def dicts(rows: Iterable[NamedTuple]) -> Iterable[dict[str, Any]]:
     """Named tuples, to be given."""
     return (row._asdict() for row in rows)
@@ -68,6 +91,7 @@ def _in_postgres(columns: Columns) -> FromClause:
     return select(*rows.c).limit(bindparam("number", type_=Integer)).subquery("given")
 
 
+_INSERT: dict[str, Insert] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _GIVEN: dict[str, Callable[[Columns], FromClause]] = {"sqlite": _in_sqlite, "postgresql": _in_postgres}
 _PACKED: dict[str, Callable[[FromClause], Any]] = {
     "sqlite": lambda rows: func.json_group_array(func.json_array(*rows.c)),

@@ -45,6 +45,7 @@ tenants = Table(
     Column("owner_id", Text, nullable=False),  # the identity provider's subject
     Column("archived", Boolean, nullable=False),
     Column("health_interval", Integer),  # seconds; none: its providers' own
+    Column("time_zone", Text),  # IANA; none: UTC
     Column("created_at", BigInteger, nullable=False),
     Index("lamp_tenants_by_owner", "owner_id"),
 )

@@ -132,6 +132,10 @@ class Shelf:
             return list(islice(found, limit))  # they come in order, and may be very many
         return nlargest(limit, found, key=lambda job: job.id)
 
+    def ended(self) -> list[JobView]:
+        """All that have ended, in any order."""
+        return [job for job in self._candidates(Where(), None) if job.state in ENDED]
+
     def expired(self, now: datetime) -> list[str]:
         """Ended jobs that were kept long enough, the first to expire first."""
         expired = [(job.keep_until, job.id) for job in self._jobs.values() if job.keep_until and job.keep_until <= now]

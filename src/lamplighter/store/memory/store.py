@@ -26,6 +26,8 @@ from lamplighter.core.model import (
     Beaten,
     Cancelled,
     Claimed,
+    EndedJob,
+    EndedPlace,
     Failure,
     JobView,
     Keep,
@@ -43,7 +45,7 @@ from lamplighter.store.memory.flow_control import FlowControl
 from lamplighter.store.memory.full import Bounds
 from lamplighter.store.memory.keys import Keys, over
 from lamplighter.store.memory.shelf import Shelf
-from lamplighter.store.memory.view import view_of, waits_as
+from lamplighter.store.memory.view import ended_of, view_of, waits_as
 from lamplighter.store.rules import DROPPED
 
 FAILURES_KEPT = 20
@@ -181,6 +183,11 @@ class MemoryStore:
 
     async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
         return [Arguments(job.id, job.args) for job in await self.page(where, limit=limit, before=before)]
+
+    async def ended(self, after: EndedPlace, *, limit: int) -> list[EndedJob]:
+        with self._lock:
+            ended = [ended_of(job) for job in self._jobs.ended()]
+        return sorted((one for one in ended if one.place > after), key=lambda one: one.place)[: max(limit, 0)]
 
     async def failures(self, job: str) -> list[Failure]:
         with self._lock:

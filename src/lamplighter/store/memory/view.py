@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lamplighter.core.model import Children, JobView, NewJob, State
+from lamplighter.core.model import Children, EndedJob, JobView, NewJob, State
+
+
+def ended_of(job: JobView) -> EndedJob:
+    """How an ended job ended."""
+    return EndedJob(**{name: getattr(job, name) for name in EndedJob.__struct_fields__})
 
 
 def waits_as(run_at: datetime, now: datetime) -> State:

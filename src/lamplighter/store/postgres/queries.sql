@@ -57,6 +57,11 @@ SELECT id, args FROM SCHEMA.jobs
 -- :ended_arguments What ended jobs were given.
 SELECT id, args FROM SCHEMA.ended
 
+-- :ended_after How jobs ended that did so after a place, in order.
+SELECT id, name, queue, tenant, state, fence, run_at, created_at, started_at, ended_at FROM SCHEMA.ended
+WHERE ended_at >= $1::bigint AND (ended_at > $1::bigint OR id ~>~ $2::text)
+ORDER BY ended_at, id USING ~<~ LIMIT $3::integer
+
 -- :lines Which queues hold jobs in which states. (The store adds the filters.)
 SELECT queue, state FROM SCHEMA.totals WHERE n > 0
 

@@ -24,6 +24,8 @@ from lamplighter.core.model import (
     Beaten,
     Cancelled,
     Claimed,
+    EndedJob,
+    EndedPlace,
     Failure,
     JobView,
     Keep,
@@ -162,6 +164,9 @@ class PostgresStore:
     async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
         rows = await self._newest(self._queries.arguments, where, LIVE | ENDED, limit, before)
         return [Arguments(id_, parted(args)[0]) for id_, args in rows]
+
+    async def ended(self, after: EndedPlace, *, limit: int) -> list[EndedJob]:
+        return views.ended(await self._fetch("ended_after", to_us(after.ended_at), after.id, max(limit, 0)))
 
     async def failures(self, job: str) -> list[Failure]:
         return views.failures(await self._fetch("failures", job))

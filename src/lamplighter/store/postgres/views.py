@@ -11,7 +11,19 @@ import msgspec
 from lamplighter.core.clock import from_us, maybe_from_us
 from lamplighter.core.flow_control import Gate, GateRule, GateView, ShareView, Turned
 from lamplighter.core.log_line import LogLine
-from lamplighter.core.model import Added, Children, Claimed, Failure, JobView, NewJob, QueueStats, Record, State, Unique
+from lamplighter.core.model import (
+    Added,
+    Children,
+    Claimed,
+    EndedJob,
+    Failure,
+    JobView,
+    NewJob,
+    QueueStats,
+    Record,
+    State,
+    Unique,
+)
 from lamplighter.store.carried import parted
 from lamplighter.store.rules import queue_full, read_rule
 
@@ -53,6 +65,15 @@ def view(row: Row) -> JobView:
     named["children"] = None if counted is None else msgspec.json.decode(counted, type=Children)
     named["unique"] = None if key is None else Unique(key, mode, maybe_from_us(until))
     return JobView(**{**named, "state": State(named["state"]), "limits": tuple(named["limits"] or ())})
+
+
+def ended(rows: Iterable[Row]) -> list[EndedJob]:
+    """How jobs ended."""
+    return [EndedJob(**{**row, "state": State(row["state"])} | _moments_of(row)) for row in rows]
+
+
+def _moments_of(row: Row) -> dict[str, Any]:
+    return {name: maybe_from_us(row[name]) for name in ("run_at", "created_at", "started_at", "ended_at")}
 
 
 def failures(rows: Iterable[Row]) -> list[Failure]:

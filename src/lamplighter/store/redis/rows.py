@@ -19,6 +19,7 @@ from lamplighter.core.model import (
     Beat,
     Children,
     Claimed,
+    EndedJob,
     Failure,
     FailureKind,
     JobView,
@@ -225,6 +226,24 @@ def _claimed(id_: str, row: Row) -> Claimed:
         row.failures,
         row.crashes,
         trace,
+    )
+
+
+def ended_of(id_: bytes, packed: bytes) -> EndedJob:
+    """How an ended job ended."""
+    row = _decode_row(packed)
+    assert row.ended_at is not None, "it is found by that"
+    return EndedJob(
+        id=id_.decode(),
+        name=row.name,
+        queue=row.queue,
+        tenant=row.tenant,
+        state=STATES[row.state],
+        fence=row.fence,
+        run_at=from_us(row.run_at),
+        created_at=from_us(row.created_at),
+        started_at=maybe_from_us(row.started_at),
+        ended_at=from_us(row.ended_at),
     )
 
 

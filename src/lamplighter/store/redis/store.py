@@ -24,6 +24,8 @@ from lamplighter.core.model import (
     Beaten,
     Cancelled,
     Claimed,
+    EndedJob,
+    EndedPlace,
     Failure,
     JobView,
     Keep,
@@ -230,6 +232,17 @@ class RedisStore:
     async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
         found = await find(await self._here(), where, limit=limit, before=before)
         return [rows.arguments_of(id_, packed) for id_, packed in found]
+
+    async def ended(self, after: EndedPlace, *, limit: int) -> list[EndedJob]:
+        ended: list[EndedJob] = []
+        while len(ended) < limit:
+            some = min(limit - len(ended), MOST_TOGETHER)
+            found = list(pairs(await self._run("ended", moment(after.ended_at), after.id, some, again=True)))
+            ended += (rows.ended_of(id_, packed) for id_, packed in found)
+            if len(found) < some:
+                break
+            after = ended[-1].place
+        return ended
 
     async def failures(self, job: str) -> list[Failure]:
         return [rows.failure_of(packed) for packed in await self._run("failures", job, again=True)]

@@ -301,6 +301,10 @@ SELECT id, name, queue, tenant, state, priority, run_at, created_at, args, fence
                            'cancelled', cancelled) FROM lamp_groups g WHERE g.id = lamp_ended.id)
 FROM lamp_ended;
 
+-- :ended_after How jobs ended that did so after a place, in order.
+SELECT id, name, queue, tenant, state, fence, run_at, created_at, started_at, ended_at FROM lamp_ended
+WHERE (ended_at, id) > (:ended_at, :id) ORDER BY ended_at, id LIMIT max(:limit, 0);
+
 -- :live_arguments What live jobs were given. (The store adds the filters.)
 SELECT id, args FROM lamp_jobs;
 

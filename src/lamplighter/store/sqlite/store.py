@@ -22,6 +22,8 @@ from lamplighter.core.model import (
     Beaten,
     Cancelled,
     Claimed,
+    EndedJob,
+    EndedPlace,
     Failure,
     JobView,
     Keep,
@@ -192,6 +194,9 @@ class SqliteStore:
 
     async def arguments(self, where: Where, *, limit: int, before: str | None = None) -> list[Arguments]:
         return await self._at().reader.run(lambda connection: arguments(connection, where, limit, before))
+
+    async def ended(self, after: EndedPlace, *, limit: int) -> list[EndedJob]:
+        return await self._at().reader.run(lambda connection: views.ended(connection, after, limit))
 
     async def failures(self, job: str) -> list[Failure]:
         return await self._at().reader.run(lambda connection: views.failures(connection, job))

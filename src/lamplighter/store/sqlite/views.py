@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from lamplighter.core.clock import from_us, maybe_from_us
+from lamplighter.core.clock import from_us, maybe_from_us, to_us
 from lamplighter.core.flow_control import GateView, ShareView
-from lamplighter.core.model import MOST_LINES, Failure, QueueStats
+from lamplighter.core.model import MOST_LINES, EndedJob, EndedPlace, Failure, QueueStats, State
 from lamplighter.store.pack import pack
 from lamplighter.store.sqlite.batch import unpack
 from lamplighter.store.sqlite.connection import Connection
 from lamplighter.store.sqlite.flow_control import FlowControl
 from lamplighter.store.sqlite.queries import SQL
+
+
+def ended(connection: Connection, after: EndedPlace, limit: int) -> list[EndedJob]:
+    """See `base.Store.ended`."""
+    binds = {"ended_at": to_us(after.ended_at), "id": after.id, "limit": limit}
+    return [_ended(*row) for row in connection.execute(SQL["ended_after"], binds)]
 
 
 def failures(connection: Connection, job: str) -> list[Failure]:
@@ -52,3 +59,10 @@ def shares(connection: Connection, queue: str, limit: int) -> list[ShareView]:
     rows = connection.execute(SQL["shares"], {"queue": queue, "limit": limit})
     names = ("queue", "priority", "tenant", "queued", "tag")
     return [ShareView(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _ended(*row: Any) -> EndedJob:
+    named = dict(zip(EndedJob.__struct_fields__, row, strict=True))
+    for moment in ("run_at", "created_at", "started_at", "ended_at"):
+        named[moment] = maybe_from_us(named[moment])
+    return EndedJob(**named | {"state": State(named["state"])})

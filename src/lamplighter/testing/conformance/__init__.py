@@ -26,6 +26,7 @@ OPERATIONS = (
     "cancel",
     "children",
     "claim",
+    "ended",
     "finish",
     "forget",
     "full",

@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from lamplighter.app import App
 from lamplighter.app.crons import overdue
 from lamplighter.families.alerting.alerting import Alerting
+from lamplighter.families.analytics.reading import Reading
 from lamplighter.integrations.losing import LAPSING, lapsing
 from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.integrations.service import Service
@@ -79,16 +80,18 @@ async def _look(given: Given) -> _Seen:
 
 
 async def _integrating(app: App[object], ours: Service) -> Integrating:
-    counts, first, providers, down, late = await asyncio.gather(
+    counts, first, providers, down, late, rollups = await asyncio.gather(
         ours.integrations.counts(),
         ours.integrations.first_expiry(),
         ours.registrations.all(),
         ours.database.read(left_alone),
         ours.database.read(lambda connection: lapsing(connection, LAPSING, app.clock())),
+        Reading(ours.database, clock=app.clock).state(),
     )
     return Integrating(
         by_status={str(status): n for status, n in counts.items()},
         expiry=None if first is None else (first - app.clock()).total_seconds(),
         down={one.slug: one.slug in down for one in providers},
+        rollup_lag=rollups.lag(app.clock()),
         lapsing={one.slug: late.get(one.slug, 0) for one in providers},
     )

@@ -16,7 +16,7 @@ from lamplighter.web.answers import PROBLEM, problem_of
 from lamplighter.web.auth import LONGEST_ID, Forbidden, Unauthorized
 from lamplighter.web.bodies import PRINTABLE
 from lamplighter.web.describing.sample import sample
-from lamplighter.web.describing.shows import EVENTS, JSON, TEXT, Shows, shows_of
+from lamplighter.web.describing.shows import CSV, EVENTS, JSON, TEXT, Shows, shows_of
 from lamplighter.web.errors import KINDS, UNFORESEEN, Kind
 from lamplighter.web.roles import needs_of
 
@@ -139,6 +139,8 @@ def _well(shown: Shows, known: dict[int, Document], components: Document) -> Doc
         return {"303": {"description": "Go there.", "headers": {"Location": {"schema": {"type": "string"}}}}}
     if shown.events:
         return {"200": _told("Events, until it ends.", _event_texts(shown, known, components), EVENTS)}
+    if shown.csv:
+        return {"200": _told(WELL[200], {"schema": {"type": "string"}, "example": shown.csv}, CSV)}
     if shown.text:
         return {"200": _told(WELL[200], {"schema": {"type": "string"}}, TEXT)}
     if shown.data is None:

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple, TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
 
-JSON, EVENTS, TEXT = "application/json", "text/event-stream", "text/plain"
+JSON, EVENTS, TEXT, CSV = "application/json", "text/event-stream", "text/plain", "text/csv"
 
 
 class Shows(NamedTuple):
     """`data`: its type; None: nothing (204). `status`: of the answer; `also`: the types of those with another status.
     `paged`: with `next`, and what else is `beside`. `bare`: without the envelope. `events`: of a stream, the type of
-    each event's data by its name. `text`: it is none of that, but plain text. `redirects`: a browser is sent on."""
+    each event's data by its name. `text`: it is none of that, but plain text; `csv`: a table, of which this is an
+    example. `redirects`: a browser is sent on."""
 
     data: Any = None
     status: int = 200
@@ -23,6 +24,7 @@ class Shows(NamedTuple):
     bare: bool = False
     events: Mapping[str, Any] = {}
     text: bool = False
+    csv: str = ""
     redirects: bool = False
 
     @property
@@ -57,6 +59,11 @@ def shows_events(**events: Any) -> Callable[[F], F]:
 def shows_text(endpoint: F) -> F:
     """The route answers with plain text."""
     return _mark(Shows(text=True))(endpoint)
+
+
+def shows_csv(example: str) -> Callable[[F], F]:
+    """The route answers with a table such as this, for spreadsheets."""
+    return _mark(Shows(csv=example))
 
 
 def redirects() -> Callable[[F], F]:

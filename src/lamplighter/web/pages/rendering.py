@@ -42,6 +42,7 @@ NAV_WITH_INTEGRATIONS = (
     ("integrations", "Integrations"),
     ("files", "Files"),
     ("notifications", "Notifications"),
+    ("analytics", "Analytics"),
     ("audit", "Audit"),
 )
 

@@ -1,6 +1,7 @@
 -- Where jobs stand, by their state. (Include after _lines and _waits.)
 local SCHEDULED = base .. ':scheduled'  -- ids by run_at
 local EXPIRY = base .. ':expiry'        -- ids of ended jobs by keep_until
+local BY_END = base .. ':by_end'        -- ids of ended jobs by when they ended
 local COUNTS = base .. ':counts'        -- hash: state letter and queue -> number of jobs
 local WAITING = base .. ':waiting'      -- hash: queue and tenant -> number of jobs that wait
 local DROPPING = base .. ':dropping'    -- hash: queue whose oldest are known -> up to which id (see _drop)
@@ -82,6 +83,7 @@ local function leave(id, job)
   else
     take(ENDED_IDS[state], id)
     take(ended_in(state, queue), id)
+    take(BY_END, id)
     if job[KEEP_UNTIL] then take(EXPIRY, id) end
     if job[GROUP] then
       take(lost_of(job[GROUP]), id)
@@ -108,6 +110,7 @@ local function enter(id, job, packed)
     if job[GROUP] and state ~= 'd' then put(lost_of(job[GROUP]), 0, id) end
     put(ENDED_IDS[state], 0, id)
     put(ended_in(state, queue), 0, id)
+    put(BY_END, job[ENDED_AT], id)
     if job[KEEP_UNTIL] then put(EXPIRY, job[KEEP_UNTIL], id) end
   end
   return save(id, job, packed)

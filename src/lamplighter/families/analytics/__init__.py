@@ -1,0 +1,1 @@
+"""What happens, added up: hours, days and months of each tenant."""
