@@ -58,6 +58,12 @@ def of_process(meter: Meter) -> Iterator[Metric]:
         dict(meter.notifications),
     )
     yield from _of_files(meter)
+    yield _counter(
+        "audit_records",
+        "Records of the audit log that were sealed, archived or destroyed.",
+        ("what",),
+        dict(meter.audit),
+    )
     if meter.tenants.most:
         yield _of_tenants(meter)
 

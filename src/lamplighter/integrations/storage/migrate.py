@@ -13,11 +13,14 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from lamplighter.core.errors import StoreDamaged
+from lamplighter.integrations.storage import audit_tables, file_tables
 from lamplighter.integrations.storage.database import Database
-from lamplighter.integrations.storage.file_tables import metadata
 
 VERSION_TABLE = "lamp_alembic_version"
 FOLDER = Path(__file__).parent / "migrations"
+
+assert audit_tables.metadata is file_tables.metadata, "each module adds its tables to the same"
+metadata = audit_tables.metadata
 
 
 async def upgrade(database: Database) -> str:
