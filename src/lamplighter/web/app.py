@@ -24,6 +24,8 @@ from lamplighter.web.api import (
     access_tokens,
     alerts,
     audit,
+    audit_archives,
+    audit_keeping,
     bulk,
     callback,
     connections,
@@ -80,6 +82,8 @@ NOUNS = (
 WITH_INTEGRATIONS = (
     access_tokens,
     audit,
+    audit_archives,
+    audit_keeping,
     connections,
     file_sources,
     files,

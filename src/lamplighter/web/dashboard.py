@@ -31,6 +31,7 @@ from lamplighter.web.page_headers import PageHeaders
 from lamplighter.web.pages import (
     alerts,
     audit,
+    audit_keeping,
     connecting,
     crons,
     edit,
@@ -53,7 +54,7 @@ from lamplighter.web.signin.login import login_router
 from lamplighter.web.telemetry import UNTOLD
 
 NOUNS = (overview, alerts, history, queues, jobs, edit, failures, crons, workers, limits, tenants)
-WITH_INTEGRATIONS = (connecting, integrations, file_sources, files, notifications, audit)
+WITH_INTEGRATIONS = (connecting, integrations, file_sources, files, notifications, audit, audit_keeping)
 STATIC = Path(__file__).parent / "static"
 
 

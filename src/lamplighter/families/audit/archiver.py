@@ -37,6 +37,8 @@ READ = 1000  # records in one read
 DAY = timedelta(days=1)
 OPEN = ("planned", "written")
 
+Step = Callable[[str, float, float], None]
+
 _row, _archive, _chain = audit.c, audit_archives.c, audit_chains.c
 
 
@@ -61,15 +63,23 @@ class Archiver:
     """Archives what is old enough. `is_over`: asked between objects, whether to stop for now."""
 
     def __init__(
-        self, database: Database, storage: Storage, settings: Settings, *, clock: Clock = utcnow, batch: int = BATCH
+        self,
+        database: Database,
+        storage: Storage,
+        settings: Settings,
+        *,
+        clock: Clock = utcnow,
+        batch: int = BATCH,
+        step: Step = lambda _what, _done, _total: None,
     ) -> None:
         self._database = database
         self._storage = storage
         self._settings = settings
         self._clock = clock
         self._batch = batch
-        self._records = self._objects = 0
-        self._failed: set[str] = set()
+        self._step = step
+        self._records = self._objects = self._failures = 0
+        self._left: set[str] = set()  # chains that are left alone this time
 
     async def run(self, is_over: Callable[[], bool] = lambda: False) -> Moved:
         """Go on with what somebody has begun, then archive what is due, the oldest days first.
@@ -78,7 +88,7 @@ class Archiver:
             ArchiveDown: the archive does not answer. What is wrong with one chain alone is noted there.
         """
         is_done = await self._go_on_with_all(is_over) and await self._archive_all(is_over)
-        return Moved(self._records, self._objects, len(self._failed), is_done)
+        return Moved(self._records, self._objects, self._failures, is_done)
 
     async def _go_on_with_all(self, is_over: Callable[[], bool]) -> bool:
         begun = select(audit_archives).where(_archive.state.in_(OPEN)).order_by(_archive.id)
@@ -94,7 +104,7 @@ class Archiver:
         while (day := await self._database.read(partial(_next_day, policy=policy, now=now, since=since))) is not None:
             for chain in await self._database.read(partial(_chains_of, policy=policy, now=now, day=day)):
                 which = _Which(chain, day, policy, now)
-                while chain not in self._failed and await self._noting(chain, partial(self._archive, which)):
+                while chain not in self._left and await self._noting(chain, partial(self._archive, which)):
                     if is_over():
                         return False
             since = to_us(day + DAY)
@@ -105,10 +115,11 @@ class Archiver:
         try:
             done = bool(await work())  # type: ignore[misc]  # a coroutine
         except Overtaken:  # by another process, which goes on with it
-            self._failed.add(chain)
+            self._left.add(chain)
             return False
         except ArchiveError as error:
-            self._failed.add(chain)
+            self._left.add(chain)
+            self._failures += 1
             await self._database.write(partial(note_failure, chain=chain, failure=str(error), now=self._clock()))
             if isinstance(error, ArchiveDown):
                 raise
@@ -148,6 +159,7 @@ class Archiver:
         await self._database.write(partial(_move, archive=archive, before="written", after="archived"))
         self._records += len(places)
         self._objects += 1
+        self._step("archiving", self._records, self._records)
 
     async def _packed(self, which: _Which) -> tuple[_Start, Packed | None]:
         start, bounds = await self._database.read(partial(_begin, which=which))

@@ -59,16 +59,16 @@ class Parquet:
 
     def __init__(self, file: BinaryIO | Path) -> None:
         try:
-            import pyarrow  # noqa: PLC0415 - of an extra
+            import pyarrow as pa  # noqa: PLC0415 - of an extra
             from pyarrow import parquet  # noqa: PLC0415
         except ImportError as error:
             raise ConfigError("Parquet needs pyarrow: install lamplighter[audit-parquet].") from error
-        text = pyarrow.string()
+        text = pa.string()
         columns = [(name, text) for name in ("id", "tenant_id", "user_id", "action", "resource_type", "resource_id")]
         columns += [("details", text), ("result", text), ("error_message", text)]
-        columns += [("at", pyarrow.timestamp("us", tz="UTC")), ("seq", pyarrow.int64()), ("hash", text)]
-        self._schema = pyarrow.schema(columns)
-        self._table = pyarrow.Table
+        columns += [("at", pa.timestamp("us", tz="UTC")), ("seq", pa.int64()), ("hash", text)]
+        self._schema = pa.schema(columns)
+        self._table = pa.Table
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
         self._waiting: list[dict[str, Any]] = []
 

@@ -12,28 +12,20 @@ from datetime import timedelta
 from typing import Any
 
 from lamplighter.app import App
-from lamplighter.core.errors import LamplighterError
 from lamplighter.core.model import Priority
 from lamplighter.core.retry import exponential
 from lamplighter.core.verdict import Cancel
 from lamplighter.engine.context import Ctx
-from lamplighter.families.audit.archiver import Archiver
-from lamplighter.families.audit.destroyer import Destroyer
-from lamplighter.families.audit.restoring import Restoring
 from lamplighter.families.audit.storage import open_storage
+from lamplighter.families.audit.tidying import tidy
 from lamplighter.families.audit.verifying import PAGE, Verifying
 from lamplighter.families.tokens import TokenFamily
-from lamplighter.integrations.auditing.expiry import destroy_expired
 from lamplighter.integrations.auditing.sealing import seal
 
 QUEUE = "audit"
 SEAL_EVERY = timedelta(seconds=5)
 ARCHIVE_EVERY = timedelta(hours=1)
 TURN = timedelta(seconds=20)  # of one job: a worker that stops waits for no longer
-
-
-class ChainBroken(LamplighterError):
-    """A chain of the audit log is not what was sealed."""
 
 
 class AuditFamily:
@@ -81,21 +73,18 @@ class AuditFamily:
         return done
 
     async def _archive(self, ctx: Ctx[Any]) -> dict[str, int]:
-        """Archive what is due, destroy what is past its time, and let restored copies go."""
-        is_over, database, settings, clock = _turn(), self._database, self._app.settings, self._app.clock
-        done = {"archived": 0, "destroyed": await destroy_expired(database, settings, clock()), "returned": 0}
-        if self._storage is not None:
-            archiver = Archiver(database, self._storage, settings, clock=clock)
-            moved = await archiver.run(is_over)
-            done["archived"] = moved.records
-            ctx.progress(moved.records, note="archived")
-            done["destroyed"] += await Destroyer(database, self._storage, settings, clock=clock).run(is_over)
-            done["returned"] = await Restoring(database, self._storage, clock=clock).give_back()
-            if is_over():
-                await self._app.enqueue([self.archive.draft()])
-        for what in ("archived", "destroyed"):
-            self._app.meter.audited(what, done[what])
-        return done
+        """Archive what is due, destroy what is past its time, and let restored copies go; how many of each."""
+        is_over, app = _turn(), self._app
+
+        def step(what: str, records: float, _total: float) -> None:
+            ctx.progress(records, note=what)
+
+        done = await tidy(self._database, self._storage, app.settings, clock=app.clock, is_over=is_over, step=step)
+        for what in ("sealed", "archived", "destroyed"):
+            app.meter.audited(what, getattr(done, what))
+        if is_over():
+            await app.enqueue([self.archive.draft()])
+        return done._asdict()
 
     async def _verify(self, ctx: Ctx[Any], after: str | None = None) -> int:
         """Walk along every chain, from the one after that name; returns along how many."""

@@ -28,8 +28,8 @@ LONGEST = timedelta(days=90)
 _row, _archive = audit.c, audit_archives.c
 
 
-class NoSuchArchive(LamplighterError):
-    """There is no such archive, or it is still on its way."""
+class NotRestorable(LamplighterError):
+    """The archive is not there any more, or is being written."""
 
 
 class Restoring:
@@ -48,7 +48,7 @@ class Restoring:
 
         Raises:
             ConfigError: for no time, or for too long.
-            NoSuchArchive: it is not there to be restored.
+            NotRestorable: it is not there any more, or is being written.
             ArchiveError: its object cannot be read.
         """
         if not timedelta() < lasting <= LONGEST:
@@ -85,7 +85,7 @@ def _mark(connection: Connection, *, archive: Archive, until: datetime, now: dat
         _archive.next.is_(None),
     )
     if connection.execute(mine.values(restored_until=to_us(until))).rowcount != 1:
-        raise NoSuchArchive("the archive is not there any more, or is being written: list archives, and try again.")
+        raise NotRestorable("the archive is not there any more, or is being written: list archives, and try again.")
     about = Resource("audit-archive", archive.id, archive.chain or None)
     record(connection, "audit-archive.restored", [about], now, metadata={"day": archive.day, "until": str(until)})
 
