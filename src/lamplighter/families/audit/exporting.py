@@ -127,15 +127,19 @@ async def _all(
     """Those of archives, then those of the live table that are no copies."""
     within = [] if since is None else [_archive.last_at >= to_us(since)]
     within += [] if until is None else [_archive.first_at < to_us(until)]
-    archived = select(audit_archives).where(_archive.chain == chain, _archive.state == "archived", *within)
-    for archive in await archives_by(database, archived.order_by(_archive.first_seq)):
+    read_back = select(audit_archives).where(
+        _archive.chain == chain, _archive.state.in_(("written", "archived")), *within
+    )
+    moving: set[int] = set()  # what is in an archive, and may still be in the table: of one archive at most
+    for archive in await archives_by(database, read_back.order_by(_archive.first_seq)):
         if storage is None:
             raise ConfigError("archives cannot be read: set audit_archive to where they are.")
         async for some in await objects.read(storage, archive):
+            moving |= {one.seq for one in some} if archive.state == "written" else set()
             yield some
     after = 0
     while rows := await database.read(partial(_live, chain=chain, after=after)):
-        yield [sealed(row) for row in rows]
+        yield [sealed(row) for row in rows if row.seq not in moving]
         after = rows[-1].seq
 
 

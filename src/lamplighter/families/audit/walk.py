@@ -114,6 +114,7 @@ class Walk:
             seq, _, where = self._known[0]
             says = f"{where} knows of record {seq:,}, and the chain ends at {self._head.seq:,}."
             raise Broken(self._head.seq, "rewritten", says)
+        await self._close()
         return Walked(self._head.seq, self._destroyed)
 
     async def _walk(self) -> None:
@@ -123,7 +124,6 @@ class Walk:
             elif not await self._jump():
                 await self._miss()
             self._step(self._next - 1)
-        await self._close()
         if self._before != self._head.hash:
             raise Broken(self._head.seq, "rewritten", "its head is not that of its last record.")
 

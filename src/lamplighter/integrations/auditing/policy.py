@@ -46,7 +46,9 @@ class Scope(Struct, frozen=True, kw_only=True):
             case "":
                 is_tenant = audit.c.tenant_id.is_(None)
             case _:
-                is_tenant = audit.c.tenant_id == self.tenant
+                is_tenant = audit.c.tenant_id.is_not_distinct_from(
+                    self.tenant
+                )  # which can be negated where there is none
         return and_(is_tenant, is_action) if prefix or not self.action.endswith(ALL) else is_tenant
 
     @property
