@@ -88,7 +88,7 @@ def is_within(at: int, which: Filter) -> bool:
 async def test_the_table_alone_is_searched_of_all_tenants(log: Log) -> None:
     await fill(log)
     found = await all_of(log, Filter(action="queue.resume"), limit=2, archived=False)
-    assert len(found) == 3, "of two days, and of the one that is restored"
+    assert len(found) == 4, "of two moments, and two of the day that is restored"
 
 
 async def test_archives_are_searched_of_one_tenant(in_file: Log) -> None:
