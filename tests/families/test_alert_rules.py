@@ -83,7 +83,7 @@ def test_these_rules_ship() -> None:
     assert {name: one.severity for name, one in RULES.items()} == ALERTS, "each is a check of the doctor"
     assert all((ROOT / f"docs/runbooks/{name}.md").is_file() for name in RULES)
     critical = {name for name, one in RULES.items() if one.severity == "critical"}
-    assert critical == {"no-worker", "tokens-about-to-lapse", "disk-nearly-full", "store-trouble"}
+    assert critical == {"no-worker", "tokens-about-to-lapse", "disk-nearly-full", "store-trouble", "audit-chain-broken"}
 
 
 def test_the_reference_has_the_rules_that_ship_and_all_kinds() -> None:
@@ -144,6 +144,13 @@ def test_a_provider_is_bad_where_tokens_lapse_or_access_is_lost() -> None:
     seen = Seen(now=NOW, lapsing={MINUTES[2]: {"a": 1}}, refused={MINUTES[10]: {"a": 10, "b": 11}})
     assert subjects("tokens-about-to-lapse", seen) == ["a"]
     assert subjects("refreshes-failing", seen) == ["b"]
+
+
+def test_an_audit_log_is_bad_that_was_changed_or_cannot_be_archived() -> None:
+    ages = {"t-1": timedelta(hours=1), "_": timedelta(hours=3)}
+    seen = Seen(now=NOW, broken={"t-1": "altered at 7: ..."}, unarchived=ages)
+    assert subjects("audit-chain-broken", seen) == ["t-1"]
+    assert subjects("audit-archive-failing", seen) == ["_"]
 
 
 def test_a_disk_is_nearly_full_by_share_and_by_size() -> None:

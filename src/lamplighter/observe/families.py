@@ -177,6 +177,18 @@ def _of_integrations(all_: Integrating) -> Iterator[Metric]:
         {(provider,): n for provider, n in all_.lapsing.items()},
     )
     down = {(provider,): int(is_down) for provider, is_down in all_.down.items()}
+    yield _gauge(
+        "audit_broken_chains",
+        "Chains of the audit log that are not what was sealed, as far as they were verified.",
+        (),
+        {(): all_.broken},
+    )
+    yield _gauge(
+        "audit_archive_failing_seconds",
+        "For how long a chain of the audit log cannot be archived, at most; 0: all can.",
+        (),
+        {(): all_.unarchived},
+    )
     yield _gauge("provider_down", "Whether a provider is left alone, because it does not answer.", ("provider",), down)
 
 

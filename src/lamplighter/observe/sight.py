@@ -16,13 +16,16 @@ class Integrating(Struct, frozen=True, kw_only=True):
 
     `expiry`: in how many seconds the first of their access tokens expires; negative: it has; None: there is none.
     `down`: by provider, whether it is left alone because it does not answer. `lapsing`: how many of their tokens are
-    about to end, with a refresh that is late.
+    about to end, with a refresh that is late. `broken`: how many chains of the audit log are not what was sealed.
+    `unarchived`: for how many seconds one cannot be archived, at most.
     """
 
     by_status: Mapping[str, int]
     expiry: float | None
     down: Mapping[str, bool]
     lapsing: Mapping[str, int] = {}
+    broken: int = 0
+    unarchived: float = 0
 
 
 class Sight(Struct, frozen=True, kw_only=True):
