@@ -204,7 +204,7 @@ def test_a_file_changes_rules_turns_them_off_and_makes_new_ones(tmp_path: Path) 
         ("[late]\nabove = '5x'", "rule 'late' has a time that is none: give durations from 0s to 7d."),
         ("[late]\nwithin = '8d'", "give durations from 0s to 7d."),
         ("[lat]\nabove = '5s'", "no rule ships as 'lat': did you mean 'late'?"),
-        ("[mine]\nabove = '5s'", "give it a kind, one of dead, disk, "),
+        ("[mine]\nabove = '5s'", "give it a kind, one of archive, chain, dead, disk, "),
         ("[mine]\nkind = 'wating'", "rule 'mine' is of no kind that there is: did you mean 'waiting'?"),
         ("[mine]\nkind = 'waiting'", "missing required field `above`"),
         ("[late]\nabov = '5s'", "rule 'late' cannot say 'abov': did you mean 'above'?"),

@@ -85,7 +85,7 @@ def test_an_audit_log_is_told_of_that_was_changed_or_cannot_be_archived() -> Non
     assert len(each) == 5
     assert more.startswith("2 more chains")
     [one] = audit.CHECKS["audit-archive-failing"](seen)
-    assert one.startswith("the audit log of 2 tenants cannot be archived, for 4 h by now")
+    assert one.startswith("the audit log of 2 tenants cannot be archived, for 4h by now")
 
 
 @pytest.mark.parametrize(("minutes", "is_told"), [(3, True), (1, False)])
