@@ -31,6 +31,7 @@ def run(name: str, folder: Path) -> str:
 
 def test_each_example_is_tested_here() -> None:
     tested = {
+        "archive_audit.py",
         "breaker.py",
         "client.mjs",
         "dashboard_in_a_web_app.py",
@@ -64,6 +65,16 @@ def test_a_host_tells_a_tenant_something_of_its_own_once(tmp_path: Path) -> None
         "told before",
         "The invoice of May is ready",
         "To do:  Fetch it from your account.",
+    ]
+
+
+def test_an_audit_log_is_archived_and_found_and_a_forgery_shows(tmp_path: Path) -> None:
+    assert run("archive_audit.py", tmp_path).splitlines() == [
+        "2 sealed, 1 archived",
+        "auth|bea queue.resume (live)",
+        "auth|ada queue.pause (archived)",
+        "whole",
+        "altered at 2",
     ]
 
 

@@ -83,7 +83,7 @@ def test_these_rules_ship() -> None:
     assert {name: one.severity for name, one in RULES.items()} == ALERTS, "each is a check of the doctor"
     assert all((ROOT / f"docs/runbooks/{name}.md").is_file() for name in RULES)
     critical = {name for name, one in RULES.items() if one.severity == "critical"}
-    assert critical == {"no-worker", "tokens-about-to-lapse", "disk-nearly-full", "store-trouble"}
+    assert critical == {"no-worker", "tokens-about-to-lapse", "disk-nearly-full", "store-trouble", "audit-chain-broken"}
 
 
 def test_the_reference_has_the_rules_that_ship_and_all_kinds() -> None:
@@ -146,6 +146,13 @@ def test_a_provider_is_bad_where_tokens_lapse_or_access_is_lost() -> None:
     assert subjects("refreshes-failing", seen) == ["b"]
 
 
+def test_an_audit_log_is_bad_that_was_changed_or_cannot_be_archived() -> None:
+    ages = {"t-1": timedelta(hours=1), "_": timedelta(hours=3)}
+    seen = Seen(now=NOW, broken={"t-1": "altered at 7: ..."}, unarchived=ages)
+    assert subjects("audit-chain-broken", seen) == ["t-1"]
+    assert subjects("audit-archive-failing", seen) == ["_"]
+
+
 def test_a_disk_is_nearly_full_by_share_and_by_size() -> None:
     gb = 1_000_000_000
     disks = [Disk("/large", 50 * gb, 1000 * gb), Disk("/small", 4 * gb, 10 * gb), Disk("/full", gb, 20 * gb)]
@@ -197,7 +204,7 @@ def test_a_file_changes_rules_turns_them_off_and_makes_new_ones(tmp_path: Path) 
         ("[late]\nabove = '5x'", "rule 'late' has a time that is none: give durations from 0s to 7d."),
         ("[late]\nwithin = '8d'", "give durations from 0s to 7d."),
         ("[lat]\nabove = '5s'", "no rule ships as 'lat': did you mean 'late'?"),
-        ("[mine]\nabove = '5s'", "give it a kind, one of dead, disk, "),
+        ("[mine]\nabove = '5s'", "give it a kind, one of archive, chain, dead, disk, "),
         ("[mine]\nkind = 'wating'", "rule 'mine' is of no kind that there is: did you mean 'waiting'?"),
         ("[mine]\nkind = 'waiting'", "missing required field `above`"),
         ("[late]\nabov = '5s'", "rule 'late' cannot say 'abov': did you mean 'above'?"),

@@ -21,7 +21,8 @@ from lamplighter.core.model import QueueStats, Record
 from lamplighter.core.secret import Secret
 from lamplighter.engine.pause import pause
 from lamplighter.engine.tick import KIND, Told
-from lamplighter.families.doctor import SEVERITY, Checked, diagnose, jobs, machine, tokens
+from lamplighter.families.doctor import SEVERITY, Checked, audit, diagnose, jobs, machine, tokens
+from lamplighter.families.doctor.audit import AuditSeen
 from lamplighter.families.doctor.finding import ALERTS
 from lamplighter.families.doctor.jobs import JobsSeen
 from lamplighter.families.doctor.tokens import TokensSeen
@@ -54,7 +55,7 @@ def in_queue(tally: Tally) -> Slot:
 
 
 def test_every_alert_has_a_check() -> None:
-    assert {*jobs.CHECKS, *tokens.CHECKS, "disk-nearly-full"} == set(ALERTS)
+    assert {*jobs.CHECKS, *tokens.CHECKS, *audit.CHECKS, "disk-nearly-full"} == set(ALERTS)
 
 
 @pytest.mark.parametrize("name", list(jobs.CHECKS))
@@ -75,6 +76,16 @@ def test_failures_are_told_where_they_are_many_and_a_large_part(failed: int, don
 def test_a_job_that_was_forgotten_has_died_all_the_same() -> None:
     [one] = says("dead-jobs", hour=in_queue(Tally(failed=3)))
     assert one.startswith("3 in queue money failed for good within an hour: ")
+
+
+def test_an_audit_log_is_told_of_that_was_changed_or_cannot_be_archived() -> None:
+    hours = {f"t-{n}": timedelta(hours=n) for n in range(5)}
+    seen = AuditSeen(broken={f"t-{n}": "altered at 7: ..." for n in range(7)}, failing=hours)
+    *each, more = audit.CHECKS["audit-chain-broken"](seen)
+    assert len(each) == 5
+    assert more.startswith("2 more chains")
+    [one] = audit.CHECKS["audit-archive-failing"](seen)
+    assert one.startswith("the audit log of 2 tenants cannot be archived, for 4h by now")
 
 
 @pytest.mark.parametrize(("minutes", "is_told"), [(3, True), (1, False)])

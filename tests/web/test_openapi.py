@@ -18,6 +18,7 @@ from tests.web.site import API, Site
 from lamplighter import Ctx
 from lamplighter.core.clock import utcnow
 from lamplighter.families.alerting.alerting import Alerting
+from lamplighter.integrations.auditing.holds import Holds
 from lamplighter.integrations.integration import Integration
 
 C = Ctx[None]
@@ -101,6 +102,7 @@ async def ids(site: Site, connected: Integration) -> AsyncIterator[dict[str, str
     handle = await report.using(tenant=TENANT).enqueue()
     alerting = Alerting(app, site.inside.tokens)
     silence = await alerting.board.silence("*", "*", timedelta(hours=1), reason="known", user_id="auth|5")
+    hold = await Holds(site.service.database).place("t-1", "queue.*", reason="known")
     action = await site.ask("superadmin", "POST", "/jobs/bulk", BODIES["bulk.do_to_many"] | {"preview": False})
     source = await add_source(site.service, TENANT)
     [file] = await fill(site.service, source, [Filed("buns.txt", "cinnamon")])
@@ -114,6 +116,8 @@ async def ids(site: Site, connected: Integration) -> AsyncIterator[dict[str, str
         "notice_id": "n-0",
         "event": "integration.revoked",
         "silence_id": silence.id,
+        "archive_id": "a-0",
+        "hold_id": hold.id,
         "action_id": action.json()["data"]["id"],
         "source_id": source.id,
         "file_id": str(file),
@@ -123,7 +127,8 @@ async def ids(site: Site, connected: Integration) -> AsyncIterator[dict[str, str
         yield names
 
 
-NOT_NOW = {  # what there is no occasion for: the job is done, the action over, and the worker has to stay
+NOT_NOW = {  # no occasion for it: nothing is archived, the job is done, the action over, the worker has to stay
+    "audit_archives.restore",
     "bulk.stop",
     "callback.callback",
     "job_actions.cancel",
@@ -136,6 +141,9 @@ BODIES: dict[str, Any] = {
     "analytics.refill": TODAY,
     "analytics.live_in": {"timeZone": "Europe/Berlin"},
     "alerts.silence": {"rule": "late", "seconds": 60, "reason": "known"},
+    "audit_archives.restore": {"seconds": 60},
+    "audit_keeping.place": {"reason": "known"},
+    "audit_keeping.set_rule": {"archiveAfter": 86_400, "destroyAfter": None},
     "limits.penalize": {"seconds": 1},
     "preferences.prefer": {"muted": True},
     "templates.set_template": {"subject": "Gone"},

@@ -13,6 +13,9 @@ from lamplighter.cli import (
     admin,
     alerts,
     analytics,
+    audit,
+    audit_archives,
+    audit_keeping,
     bench,
     config,
     crons,
@@ -87,6 +90,15 @@ cli.add_typer(integrations.group, name="integrations")
 files.group.command("status")(file_status.status)
 files.group.add_typer(file_sources.group, name="sources")
 cli.add_typer(files.group, name="files")
+audit.group.command("archive")(audit_archives.archive)
+audit.group.command("archives")(audit_archives.archives)
+audit.group.command("restore")(audit_archives.restore)
+audit.group.command("export")(audit_archives.export)
+audit.group.command("hold")(audit_keeping.hold)
+audit.group.command("holds")(audit_keeping.holds)
+audit.group.command("release")(audit_keeping.release)
+audit.group.command("retention")(audit_keeping.retention)
+cli.add_typer(audit.group, name="audit")
 cli.add_typer(alerts.group, name="alerts")
 cli.add_typer(notify.group, name="notify")
 cli.add_typer(keys.group, name="keys")

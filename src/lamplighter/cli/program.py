@@ -27,6 +27,7 @@ SECTIONS = {
         "integrations",
         "files",
         "analytics",
+        "audit",
         "alerts",
         "notify",
     ),

@@ -107,6 +107,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_hourly: Annotated[timedelta, span("35d", "3650d")] = timedelta(days=90)
     keep_daily: Annotated[timedelta, span("100d", "36500d")] = timedelta(days=1095)
     keep_monthly: Annotated[timedelta, span("365d", "36500d")] = timedelta(days=3650)
+    audit_archive: Annotated[str | None, URL] = None
+    audit_archive_key: Annotated[Secret | None, SECRET] = None
+    audit_archive_after: Annotated[timedelta, span("1h", "3650d")] = timedelta(days=90)
+    audit_verify_every: Annotated[timedelta, span("1h", "90d")] = timedelta(days=1)
     files_interval: Annotated[timedelta, span("1s", "1d")] = timedelta(minutes=1)
     files_interval_longest: Annotated[timedelta, span("1s", "30d")] = timedelta(hours=1)
     files_largest: Annotated[int, whole(1, 10_000)] = 100

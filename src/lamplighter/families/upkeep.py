@@ -26,10 +26,5 @@ class UpkeepFamily:
 
     async def _forget(self, _ctx: Ctx[Any]) -> dict[str, int]:
         """Forget what is old; returns how many rows of what."""
-        settings, now = self._app.settings, self._app.clock()
-        forgotten = await forget(
-            self._tokens.service.database,
-            history_before=now - settings.keep_history,
-            audit_before=now - settings.keep_audit,
-        )
+        forgotten = await forget(self._tokens.service.database, self._app.settings, self._app.clock())
         return forgotten._asdict()

@@ -119,6 +119,9 @@ def record(
     connection.execute(insert(audit), rows)
 
 
+_COLUMNS = [audit.c[name] for name in Record.__struct_fields__]
+
+
 class AuditLog:
     """The records, for who may see them."""
 
@@ -155,8 +158,11 @@ class AuditLog:
     async def page(
         self, *, tenant_ids: Collection[str] | None = None, limit: int = 100, before: str | None = None
     ) -> list[Record]:
-        """The latest records, of these tenants if they are given; go on with `before` = the last id of the page."""
-        statement = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        """The latest records of the live table, of these tenants if they are given.
+
+        Go on with `before` = the last id of the page.
+        """
+        statement = select(*_COLUMNS).order_by(audit.c.id.desc()).limit(limit)
         if tenant_ids is not None:
             statement = statement.where(audit.c.tenant_id.in_(tenant_ids))
         if before is not None:

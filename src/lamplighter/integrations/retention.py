@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Delete, Table, delete, exists, select, tuple_
 
 from lamplighter.core.clock import to_us
+from lamplighter.core.config import Settings
+from lamplighter.integrations.auditing.expiry import destroy_expired
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.tables import (
     alert_changes,
     alert_deliveries,
     alerts,
-    audit,
     deliveries,
     health_spans,
     messages,
@@ -33,11 +34,10 @@ class Forgotten(NamedTuple):
     audit: int
 
 
-async def forget(
-    database: Database, *, history_before: datetime, audit_before: datetime, batch: int = BATCH
-) -> Forgotten:
-    """Delete what ended before these moments. Safe in several processes at once."""
-    history, records = to_us(history_before), to_us(audit_before)
+async def forget(database: Database, settings: Settings, now: datetime, *, batch: int = BATCH) -> Forgotten:
+    """Delete what is older than the settings say, and of the audit log also its rules and holds. Safe in several
+    processes at once."""
+    history = to_us(now - settings.keep_history)
     told = exists().where(notices.c.id == deliveries.c.notice_id, notices.c.at < history)
     await _empty(database, deliveries, told, batch)
     await _empty(database, alert_deliveries, alert_deliveries.c.ended_at < history, batch)
@@ -47,7 +47,7 @@ async def forget(
         notices=await _empty(database, notices, notices.c.at < history, batch),
         messages=await _empty(database, messages, messages.c.created_at < history, batch),
         alerts=await _empty(database, alert_changes, alert_changes.c.at < history, batch),
-        audit=await _empty(database, audit, audit.c.at < records, batch),
+        audit=await destroy_expired(database, settings, now, batch=batch),
     )
 
 

@@ -64,6 +64,12 @@ def of_process(meter: Meter) -> Iterator[Metric]:
         {(): meter.late_measurements},
     )
     yield from _of_files(meter)
+    yield _counter(
+        "audit_records",
+        "Records of the audit log that were sealed, archived or destroyed.",
+        ("what",),
+        dict(meter.audit),
+    )
     if meter.tenants.most:
         yield _of_tenants(meter)
 
@@ -182,6 +188,18 @@ def _of_integrations(all_: Integrating) -> Iterator[Metric]:
         "For how long something may have happened that no rollup of analytics has.",
         (),
         {} if all_.rollup_lag is None else {(): all_.rollup_lag},
+    )
+    yield _gauge(
+        "audit_broken_chains",
+        "Chains of the audit log that are not what was sealed, as far as they were verified.",
+        (),
+        {(): all_.broken},
+    )
+    yield _gauge(
+        "audit_archive_failing_seconds",
+        "For how long a chain of the audit log cannot be archived, at most; 0: all can.",
+        (),
+        {(): all_.unarchived},
     )
     yield _gauge("provider_down", "Whether a provider is left alone, because it does not answer.", ("provider",), down)
 

@@ -93,6 +93,7 @@ class Meter:
         self.file_syncs: Counter[tuple[str, str]] = Counter()
         self.file_bytes = 0
         self.extractions = Histogram()
+        self.audit: Counter[tuple[str]] = Counter()
         self.rescued = 0
         self._workers: list[Working] = []
         self._queues: set[str] = set()
@@ -169,6 +170,11 @@ class Meter:
         """How long it took to find out what a file says."""
         with self._lock:
             self.extractions.observe(seconds)
+
+    def audited(self, what: str, records: int) -> None:
+        """So many records of the audit log were sealed, archived or destroyed."""
+        with self._lock:
+            self.audit[what,] += records
 
     def snapshot(self) -> list[tuple[tuple[str, str], Jobs]]:
         """What was counted of each queue and name of a job, as of one moment."""

@@ -17,7 +17,8 @@ class Integrating(Struct, frozen=True, kw_only=True):
     `expiry`: in how many seconds the first of their access tokens expires; negative: it has; None: there is none.
     `down`: by provider, whether it is left alone because it does not answer. `lapsing`: how many of their tokens are
     about to end, with a refresh that is late. `rollup_lag`: for how many seconds something may have happened that no
-    rollup has; None: nothing is added up.
+    rollup has; None: nothing is added up. `broken`: how many chains of the audit log are not what was sealed.
+    `unarchived`: for how many seconds one cannot be archived, at most.
     """
 
     by_status: Mapping[str, int]
@@ -25,6 +26,8 @@ class Integrating(Struct, frozen=True, kw_only=True):
     down: Mapping[str, bool]
     lapsing: Mapping[str, int] = {}
     rollup_lag: float | None = None
+    broken: int = 0
+    unarchived: float = 0
 
 
 class Sight(Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from lamplighter.web.pages import (
     alerts,
     analytics,
     audit,
+    audit_keeping,
     connecting,
     crons,
     edit,
@@ -54,7 +55,16 @@ from lamplighter.web.signin.login import login_router
 from lamplighter.web.telemetry import UNTOLD
 
 NOUNS = (overview, alerts, history, queues, jobs, edit, failures, crons, workers, limits, tenants)
-WITH_INTEGRATIONS = (connecting, integrations, file_sources, files, notifications, analytics, audit)
+WITH_INTEGRATIONS = (
+    connecting,
+    integrations,
+    file_sources,
+    files,
+    notifications,
+    analytics,
+    audit,
+    audit_keeping,
+)
 STATIC = Path(__file__).parent / "static"
 
 

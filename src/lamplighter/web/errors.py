@@ -27,6 +27,8 @@ from lamplighter.core.errors import (
     UnknownWorker,
 )
 from lamplighter.families.analytics.ranges import BadRange
+from lamplighter.families.audit.restoring import NotRestorable
+from lamplighter.families.audit.storage import ArchiveDown, ArchiveError
 from lamplighter.families.files.file_source import BadSource
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
@@ -41,8 +43,11 @@ from lamplighter.web.refusals import (
     FileSourceNotActive,
     KeyReused,
     NoSuchAction,
+    NoSuchArchive,
+    NoSuchAuditRule,
     NoSuchFile,
     NoSuchFileSource,
+    NoSuchHold,
     NoSuchMetric,
     NoSuchSilence,
     NoSuchTemplate,
@@ -94,6 +99,12 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     NoSuchTenant: Kind(404, "tenant/not-found"),
     BadRange: Kind(400, "validation/invalid-input"),
     NoSuchSilence: Kind(404, "alert/not-found"),
+    NoSuchArchive: Kind(404, "audit/archive-not-found"),
+    NotRestorable: Kind(409, "audit/archive-not-restorable"),
+    NoSuchHold: Kind(404, "audit/hold-not-found"),
+    NoSuchAuditRule: Kind(404, "audit/rule-not-found"),
+    ArchiveError: Kind(502, "audit/archive-unreadable"),
+    ArchiveDown: Kind(503, "audit/archive-unavailable"),
     NoSuchTemplate: Kind(404, "template/not-found"),
     NoSuchFileSource: Kind(404, "file-source/not-found"),
     FileSourceNotActive: Kind(409, "file-source/not-active"),

@@ -53,6 +53,18 @@ class NotInstalled(LamplighterError):
     """What was asked for needs an extra that is not installed."""
 
 
+class NoSuchArchive(LamplighterError):
+    """There is no such archive of the audit log (any more)."""
+
+
+class NoSuchHold(LamplighterError):
+    """There is no such hold in force."""
+
+
+class NoSuchAuditRule(LamplighterError):
+    """There is no rule about how long those records are kept."""
+
+
 class NoSuchTemplate(LamplighterError):
     """The tenant has no words of its own for that event."""
 

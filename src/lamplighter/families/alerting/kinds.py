@@ -265,6 +265,33 @@ class DiskFull(Rule, frozen=True, kw_only=True, tag="disk"):
         ]
 
 
+class ChainBroken(Rule, frozen=True, kw_only=True, tag="chain"):
+    """A chain of the audit log was verified, and is not what was sealed."""
+
+    def find(self, seen: Seen) -> Iterable[Bad] | None:
+        if seen.broken is None:
+            return None
+        return [
+            Bad(tenant, 1, f"The audit log of {tenant} is not what was sealed: {what}")
+            for tenant, what in seen.broken.items()
+        ]
+
+
+class Unarchived(Rule, frozen=True, kw_only=True, tag="archive"):
+    """A chain of the audit log cannot be archived, for longer than that."""
+
+    above: timedelta
+
+    def find(self, seen: Seen) -> Iterable[Bad] | None:
+        if seen.unarchived is None:
+            return None
+        return [
+            Bad(tenant, age.total_seconds(), f"The audit log of {tenant} cannot be archived for {rough_duration(age)}.")
+            for tenant, age in seen.unarchived.items()
+            if age > self.above
+        ]
+
+
 class StoreTrouble(Rule, frozen=True, kw_only=True, tag="store"):
     """The store does not answer, or one call in a hundred takes longer than that."""
 
@@ -281,7 +308,21 @@ class StoreTrouble(Rule, frozen=True, kw_only=True, tag="store"):
         return []
 
 
-AnyRule = Failing | Dead | Late | Waiting | Unserved | Missed | Shut | Lapsing | Refused | DiskFull | StoreTrouble
+AnyRule = (
+    Failing
+    | Dead
+    | Late
+    | Waiting
+    | Unserved
+    | Missed
+    | Shut
+    | Lapsing
+    | Refused
+    | DiskFull
+    | ChainBroken
+    | Unarchived
+    | StoreTrouble
+)
 
 
 def windows(rules: Sequence[AnyRule]) -> set[timedelta]:

@@ -18,6 +18,7 @@ from lamplighter.core.errors import StoreError
 from lamplighter.families.alerting.kinds import AnyRule, Lapsing, Refused, windows
 from lamplighter.families.alerting.sight import Answering, Disk, Seen
 from lamplighter.families.tokens import TokenFamily
+from lamplighter.integrations.auditing import trouble
 from lamplighter.integrations.losing import lapsing, lost
 from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.integrations.service import database_url, journal_folder
@@ -37,6 +38,8 @@ class _Service(NamedTuple):
     down: Sequence[str]
     lapsing: Mapping[timedelta, Mapping[str, int]]
     refused: Mapping[timedelta, Mapping[str, int]]
+    broken: Mapping[str, str]
+    unarchived: Mapping[str, timedelta]
 
 
 class Looker:
@@ -59,6 +62,8 @@ class Looker:
             down=service and service.down,
             lapsing=service and service.lapsing,
             refused=service and service.refused,
+            broken=service and service.broken,
+            unarchived=service and service.unarchived,
             disks=disks,
         )
 
@@ -83,7 +88,7 @@ class Looker:
         soon = {one.within for one in rules if isinstance(one, Lapsing) and one.enabled}
         back = {one.within for one in rules if isinstance(one, Refused) and one.enabled}
         if self._tokens is None:
-            return _Service((), {within: {} for within in soon}, {within: {} for within in back})
+            return _Service((), {within: {} for within in soon}, {within: {} for within in back}, {}, {})
         database, now = self._tokens.service.database, self._app.clock()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -92,6 +97,8 @@ class Looker:
                         list(left_alone(connection)),
                         {within: lapsing(connection, within, now) for within in soon},
                         {within: lost(connection, now - within) for within in back},
+                        trouble.broken(connection),
+                        trouble.failing(connection, now),
                     )
                 )
         except (StoreError, TimeoutError) as error:

@@ -37,7 +37,8 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     `crons`: how overdue each schedule is. `past`: what was done in each queue, by how far back that goes. `down`:
     providers that are left alone. `lapsing`: by how soon, how many integrations of each provider have a refresh that is
-    late and a token that ends. `refused`: by how far back, how many of each provider lost their access.
+    late and a token that ends. `refused`: by how far back, how many of each provider lost their access. `broken`: by
+    tenant, what is wrong with its audit log. `unarchived`: for how long that cannot be archived.
     """
 
     now: datetime
@@ -49,5 +50,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     down: Sequence[str] | None = None
     lapsing: Mapping[timedelta, Mapping[str, int]] | None = None
     refused: Mapping[timedelta, Mapping[str, int]] | None = None
+    broken: Mapping[str, str] | None = None
+    unarchived: Mapping[str, timedelta] | None = None
     disks: Sequence[Disk] | None = None
     store: Answering | None = None

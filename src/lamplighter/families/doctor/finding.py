@@ -17,6 +17,7 @@ ALERTS: Mapping[str, Severity] = MappingProxyType(
         "no-worker": "critical",
         "tokens-about-to-lapse": "critical",
         "disk-nearly-full": "critical",
+        "audit-chain-broken": "critical",
         "breaker-open": "warning",
         "refreshes-failing": "warning",
         "oldest-waiting": "warning",
@@ -24,6 +25,7 @@ ALERTS: Mapping[str, Severity] = MappingProxyType(
         "jobs-failing": "warning",
         "dead-jobs": "warning",
         "cron-missed": "warning",
+        "audit-archive-failing": "warning",
     }
 )
 """What alerts and runbooks are called, the worst first, and how bad each is."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lamplighter.core.clock import utcnow
 from lamplighter.core.config import Settings
 from lamplighter.core.errors import ConfigError, StoreDamaged
-from lamplighter.families.doctor import tokens
+from lamplighter.families.doctor import audit, tokens
 from lamplighter.families.doctor.finding import Findings
 from lamplighter.integrations.notices.channel import Undelivered
 from lamplighter.integrations.service import database_url, folder_of, journal_folder
@@ -53,6 +53,9 @@ async def look(found: Findings, settings: Settings) -> None:
         seen = await tokens.look(database, now=utcnow())
         for name, check in tokens.CHECKS.items():
             found.tell(name, check(seen))
+        logged = await audit.look(database, now=utcnow())
+        for name, examine in audit.CHECKS.items():
+            found.tell(name, examine(logged))
         found.tell("keys", await tokens.keys(database, settings))
 
 

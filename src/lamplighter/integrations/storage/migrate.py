@@ -13,11 +13,14 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from lamplighter.core.errors import StoreDamaged
-from lamplighter.integrations.storage.analytics_tables import metadata
+from lamplighter.integrations.storage import analytics_tables, audit_tables, file_tables
 from lamplighter.integrations.storage.database import Database
+from lamplighter.integrations.storage.tables import metadata
 
 VERSION_TABLE = "lamp_alembic_version"
 FOLDER = Path(__file__).parent / "migrations"
+
+assert all(module.metadata is metadata for module in (analytics_tables, audit_tables, file_tables)), "each adds its own"
 
 
 async def upgrade(database: Database) -> str:

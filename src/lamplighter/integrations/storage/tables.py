@@ -262,8 +262,21 @@ audit = Table(
     Column("result", Text, nullable=False),
     Column("error_message", Text),
     Column("at", BigInteger, nullable=False),
+    Column("chain", Id),  # none until it is sealed; then its tenant, or ""
+    Column("seq", BigInteger),  # its place there
+    Column("hash", Text),  # of what is before it there, and of itself
+    Column("restored_until", BigInteger),  # of a copy of what is archived: when it goes again
     Index(None, "tenant_id", "id"),
-    Index(None, "at"),
+    Index(None, "tenant_id", "at", "id"),
+    Index(None, "at", "id"),
+    Index("lamp_audit_chain_seq_key", "chain", "seq", unique=True),
+    Index("lamp_audit_unsealed_idx", "id", postgresql_where=text("seq IS NULL"), sqlite_where=text("seq IS NULL")),
+    Index(
+        "lamp_audit_restored_idx",
+        "restored_until",
+        postgresql_where=text("restored_until IS NOT NULL"),
+        sqlite_where=text("restored_until IS NOT NULL"),
+    ),
 )
 
 outbox = Table(

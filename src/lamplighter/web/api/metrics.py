@@ -7,6 +7,8 @@ often it is asked, the store is looked at once in a few seconds.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from lamplighter.app import App
 from lamplighter.app.crons import overdue
 from lamplighter.families.alerting.alerting import Alerting
 from lamplighter.families.analytics.reading import Reading
+from lamplighter.integrations.auditing import trouble
 from lamplighter.integrations.losing import LAPSING, lapsing
 from lamplighter.integrations.refreshing.outage import left_alone
 from lamplighter.integrations.service import Service
@@ -31,6 +34,15 @@ GOOD_FOR = 5.0  # seconds
 GATES = 1000  # that are looked at: those that are in use, not closed, or waited for
 
 router = APIRouter()
+
+
+class _Troubles(NamedTuple):
+    """What is wrong as one read of the tables has it."""
+
+    down: Mapping[str, datetime]
+    lapsing: Mapping[str, int]
+    broken: Mapping[str, str]
+    unarchived: Mapping[str, timedelta]
 
 
 class _Seen(NamedTuple):
@@ -80,18 +92,24 @@ async def _look(given: Given) -> _Seen:
 
 
 async def _integrating(app: App[object], ours: Service) -> Integrating:
-    counts, first, providers, down, late, rollups = await asyncio.gather(
+    now = app.clock()
+    counts, first, providers, seen, rollups = await asyncio.gather(
         ours.integrations.counts(),
         ours.integrations.first_expiry(),
         ours.registrations.all(),
-        ours.database.read(left_alone),
-        ours.database.read(lambda connection: lapsing(connection, LAPSING, app.clock())),
+        ours.database.read(
+            lambda one: _Troubles(
+                left_alone(one), lapsing(one, LAPSING, now), trouble.broken(one), trouble.failing(one, now)
+            )
+        ),
         Reading(ours.database, clock=app.clock).state(),
     )
     return Integrating(
         by_status={str(status): n for status, n in counts.items()},
-        expiry=None if first is None else (first - app.clock()).total_seconds(),
-        down={one.slug: one.slug in down for one in providers},
-        rollup_lag=rollups.lag(app.clock()),
-        lapsing={one.slug: late.get(one.slug, 0) for one in providers},
+        expiry=None if first is None else (first - now).total_seconds(),
+        down={one.slug: one.slug in seen.down for one in providers},
+        lapsing={one.slug: seen.lapsing.get(one.slug, 0) for one in providers},
+        rollup_lag=rollups.lag(now),
+        broken=len(seen.broken),
+        unarchived=max((span.total_seconds() for span in seen.unarchived.values()), default=0),
     )

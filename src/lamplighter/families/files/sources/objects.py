@@ -53,7 +53,7 @@ class Objects:
 
     def __init__(self, bucket: Bucket, key_id: str, secret: Secret) -> None:
         self._bucket = bucket
-        self._store = _store(bucket, key_id, secret)
+        self._store = open_bucket(bucket, key_id, secret)
 
     async def list(self, cursor: str | None) -> Page:
         """The next page of everything that is there."""
@@ -129,7 +129,7 @@ class Objects:
 PERMANENT = frozenset({"PermissionDeniedError", "UnauthenticatedError", "NotFoundError"})
 
 
-def _store(bucket: Bucket, key_id: str, secret: Secret) -> S3Store:
+def open_bucket(bucket: Bucket, key_id: str, secret: Secret) -> S3Store:
     """Everything is said, for what is not would be taken from AWS_* variables of this process."""
 
     def credentials() -> S3Credential:

@@ -1,0 +1,1 @@
+"""The audit log kept: sealed in chains, and destroyed when its time is over, unless it is held."""
