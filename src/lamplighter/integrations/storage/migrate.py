@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from lamplighter.core.errors import StoreDamaged
 from lamplighter.integrations.storage.database import Database
-from lamplighter.integrations.storage.file_tables import metadata
+from lamplighter.integrations.storage.upkeep_tables import metadata
 
 VERSION_TABLE = "lamp_alembic_version"
 FOLDER = Path(__file__).parent / "migrations"
