@@ -38,6 +38,7 @@ from lamplighter.cli import (
     simulate,
     tenants,
     up,
+    upkeep,
     verify,
     web,
     why,
@@ -85,6 +86,7 @@ cli.add_typer(integrations.group, name="integrations")
 files.group.command("status")(file_status.status)
 files.group.add_typer(file_sources.group, name="sources")
 cli.add_typer(files.group, name="files")
+cli.add_typer(upkeep.group, name="upkeep")
 cli.add_typer(alerts.group, name="alerts")
 cli.add_typer(notify.group, name="notify")
 cli.add_typer(keys.group, name="keys")

@@ -26,6 +26,7 @@ SECTIONS = {
         "workers",
         "integrations",
         "files",
+        "upkeep",
         "alerts",
         "notify",
     ),

@@ -112,7 +112,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     upkeep_lock_timeout: Annotated[timedelta, span("0.01s", "1m")] = timedelta(seconds=0.5)
     upkeep_oldest_transaction: Annotated[timedelta, span("1s", "1d")] = timedelta(minutes=5)
     upkeep_bloat: Annotated[int, whole(5, 95)] = 40
-    upkeep_least_mb: Annotated[int, whole(1, 1_000_000)] = 16
+    upkeep_least_mb: Annotated[int, whole(0, 1_000_000)] = 16
     upkeep_also: Annotated[tuple[str, ...], NAMES] = ()
     backup_folder: Annotated[Path | None, FOLDER] = None
     backup_kept: Annotated[int, whole(1, 1000)] = 7

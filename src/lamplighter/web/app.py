@@ -50,6 +50,7 @@ from lamplighter.web.api import (
     shares,
     templates,
     tenants,
+    upkeep,
     workers,
 )
 from lamplighter.web.auth import ADMIT, pass_by
@@ -89,6 +90,7 @@ WITH_INTEGRATIONS = (
     preferences,
     providers,
     templates,
+    upkeep,
 )
 
 

@@ -45,6 +45,7 @@ from lamplighter.web.pages import (
     overview,
     queues,
     tenants,
+    upkeep,
     workers,
 )
 from lamplighter.web.pages import refused as refused_pages
@@ -53,7 +54,7 @@ from lamplighter.web.signin.login import login_router
 from lamplighter.web.telemetry import UNTOLD
 
 NOUNS = (overview, alerts, history, queues, jobs, edit, failures, crons, workers, limits, tenants)
-WITH_INTEGRATIONS = (connecting, integrations, file_sources, files, notifications, audit)
+WITH_INTEGRATIONS = (connecting, integrations, file_sources, files, notifications, audit, upkeep)
 STATIC = Path(__file__).parent / "static"
 
 

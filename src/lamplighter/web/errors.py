@@ -27,6 +27,7 @@ from lamplighter.core.errors import (
     UnknownWorker,
 )
 from lamplighter.families.files.file_source import BadSource
+from lamplighter.families.upkeep.finding import UpkeepError
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
 from lamplighter.integrations.refreshing.journal import JournalError
@@ -45,6 +46,7 @@ from lamplighter.web.refusals import (
     NoSuchSilence,
     NoSuchTemplate,
     NotInstalled,
+    NotKeptUp,
     NotPossible,
     NotWatched,
     TooManyActions,
@@ -86,6 +88,8 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     TooManyActions: Kind(429, "action/too-many"),
     NotWatched: Kind(409, "alert/not-watched"),
     NoSuchSilence: Kind(404, "alert/not-found"),
+    NotKeptUp: Kind(409, "upkeep/not-here"),
+    UpkeepError: Kind(400, "validation/invalid-input"),
     NoSuchTemplate: Kind(404, "template/not-found"),
     NoSuchFileSource: Kind(404, "file-source/not-found"),
     FileSourceNotActive: Kind(409, "file-source/not-active"),

@@ -42,7 +42,9 @@ class ElsewhereSession:
         doubts = [] if schema is None else await schema.doubts()
         says = " ".join([IN_MEMORY if schema is None else BY_ITSELF, *doubts])
         subject = urlsplit(self._store).scheme
-        return [Finding(task="check", database=self._url, subject=subject, is_due=False, says=says)]
+        return [
+            Finding(task="check", database=self._url, subject=subject, is_due=False, is_held=bool(doubts), says=says)
+        ]
 
     async def sizes(self) -> list[Size]:
         return []

@@ -15,7 +15,6 @@ from typing import Any
 from lamplighter.app import App
 from lamplighter.app.handle import Handle
 from lamplighter.core.model import Priority
-from lamplighter.core.verdict import Snooze
 from lamplighter.engine.context import Ctx
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.families.upkeep.ledger import Run
@@ -28,7 +27,6 @@ EVERY = timedelta(hours=1)
 TEND_EVERY = timedelta(minutes=5)
 MEASURE_EVERY = timedelta(days=1)
 LONGEST = timedelta(hours=12)  # that a person may ask for
-AGAIN = timedelta(seconds=30)  # when a worker had to stop in the middle, another goes on
 
 
 class UpkeepFamily:
@@ -62,7 +60,7 @@ class UpkeepFamily:
     async def ask(
         self, *, by: str, tasks: Sequence[str] = (), subject: str | None = None, lasts: timedelta = EVERY
     ) -> Handle[dict[str, int]]:
-        """Have what is due done by a worker now, window or not; a job that waits or runs already is the one returned.
+        """Have what is due done by a worker now, window or not. If the same was asked already, that job is returned.
 
         Args:
             by: who asks.
@@ -95,11 +93,7 @@ class UpkeepFamily:
             steps += 1
             ctx.progress(steps, note=note)
 
-        turn = Turn(seconds, lambda: ctx.stopping)
-        runs = await self.upkeep.run(turn, asked_by=asked_by, which=which, say=say)
-        if ctx.stopping:
-            raise Snooze(AGAIN, "its worker stops: another goes on")
-        return counted(runs)
+        return counted(await self.upkeep.run(Turn(seconds), asked_by=asked_by, which=which, say=say))
 
     async def _measure(self, _ctx: Ctx[Any]) -> int:
         """Write down how large everything is, and forget what is old of that; returns how many sizes were."""

@@ -42,6 +42,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     Attributes:
         database: where that is, without secrets.
         is_due: it is past its bounds, so that a run does it.
+        is_held: it is past its bounds, but something has to be seen to first.
         says: what was found, and what is done about it, or why nothing is.
         size: bytes that it takes now.
         wasted: bytes that it could do without, as far as that is known.
@@ -53,6 +54,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     subject: str
     is_due: bool
     says: str
+    is_held: bool = False
     size: int | None = None
     wasted: int | None = None
     figures: Mapping[str, int | float | str] = {}
@@ -60,6 +62,11 @@ class Finding(Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> Key:
         return Key(self.task, self.database, self.subject)
+
+    @property
+    def is_notable(self) -> bool:
+        """Whether people want to know of it: what is merely within bounds they do not."""
+        return self.is_due or self.is_held or self.task in {"transactions", "backup"}
 
 
 class Size(NamedTuple):

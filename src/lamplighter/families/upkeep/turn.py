@@ -1,17 +1,15 @@
-"""How long upkeep may go on: until the window ends, the worker stops, or the operator has had enough."""
+"""How long upkeep may go on: until the window closes, or whoever asked for it has had enough."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 
 class Turn:
     """Looked at between steps. `seconds`: how long it lasts from now on."""
 
-    def __init__(self, seconds: float, is_stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, seconds: float) -> None:
         self._ends = time.monotonic() + seconds
-        self._is_stopping = is_stopping
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -21,7 +19,7 @@ class Turn:
     @property
     def left(self) -> float:
         """Seconds; 0 once it is over."""
-        return 0.0 if self._is_stopped or self._is_stopping() else max(0.0, self._ends - time.monotonic())
+        return 0.0 if self._is_stopped else max(0.0, self._ends - time.monotonic())
 
     @property
     def is_over(self) -> bool:

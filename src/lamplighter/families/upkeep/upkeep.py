@@ -30,10 +30,11 @@ Say = Callable[[str], None]
 
 
 class Which(NamedTuple):
-    """What of all that is due. Nothing named: all of it."""
+    """What of all that is due. Nothing named: all of it. `anew`: whatever can be done at all, due or not."""
 
     tasks: Collection[str] = ()
     subject: str | None = None
+    anew: bool = False
 
     def takes(self, finding: Finding) -> bool:
         return (not self.tasks or finding.task in self.tasks) and self.subject in {None, finding.subject}
@@ -127,7 +128,8 @@ class Upkeep:
                         runs.append(await self._do(session, finding, turn, asked_by, say))
         except LamplighterError as error:
             say(str(error))
-            runs.append(await self._fail(database, str(error), asked_by))
+            outcome: Outcome = "stopped" if isinstance(error, GaveWay) else "failed"
+            runs.append(await self._note(database, outcome, str(error), asked_by))
         return runs
 
     async def _due(self, session: Session, task: str, which: Which) -> list[Finding]:
@@ -138,7 +140,7 @@ class Upkeep:
         found = [one for one in await session.find() if one.task == task and which.takes(one)]
         if not which.tasks:
             found = [rested(one, latest.get(one.key), now) for one in found]
-        due = [one for one in found if one.is_due]
+        due = [one for one in found if one.is_due or (which.anew and not one.is_held)]
         return sorted(due, key=lambda one: latest[one.key].began_at.timestamp() if one.key in latest else 0)
 
     async def _do(self, session: Session, finding: Finding, turn: Turn, asked_by: str, say: Say) -> Run:
@@ -160,10 +162,10 @@ class Upkeep:
         say(f"{outcome}: {last}" if outcome != "done" else f"{finding.task} of {finding.subject} is done")
         return await self.ledger.end(run, outcome, last, await _weigh(session, finding))
 
-    async def _fail(self, database: Database, says: str, asked_by: str) -> Run:
+    async def _note(self, database: Database, outcome: Outcome, says: str, asked_by: str) -> Run:
         """The database itself: it cannot be reached, or somebody else is at it."""
         finding = Finding(task="check", database=database.url, subject="all", is_due=True, says="")
-        return await self.ledger.end(await self.ledger.begin(finding, asked_by=asked_by), "failed", says, None)
+        return await self.ledger.end(await self.ledger.begin(finding, asked_by=asked_by), outcome, says, None)
 
 
 def rested(finding: Finding, last: Run | None, now: datetime) -> Finding:

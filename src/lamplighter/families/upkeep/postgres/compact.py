@@ -13,11 +13,15 @@ from lamplighter.families.upkeep.postgres.moving import Batch, Mover
 from lamplighter.families.upkeep.postgres.server import Server
 from lamplighter.families.upkeep.turn import Turn
 
+LEAST_BETWEEN = 1000  # pages from one of them to the next
 VACUUMS = 4  # of a table, at most so many in one round: each reads all of its indexes
 PASSES = 3  # over the pages of a round: rows that somebody held the first time
-ROUNDS = 4
+ROUNDS = 6
+ROOM = 1.03  # times what is estimated: a page is never filled to its last byte
 WORTH_IT = 0.02  # of a table: a round that frees less is the last
 OUT_OF_TIME = "the time was over: it goes on the next time where it is now."
+NOT_YET = "what was moved cannot be freed yet, for transactions are open that began before: it goes on the next time."
+FEW = 100  # rows: those that somebody put at the end meanwhile
 PATIENT = 20  # times in a row that somebody may be in the way
 
 
@@ -35,61 +39,75 @@ async def compact(server: Server, oid: int, fresh: float, turn: Turn) -> AsyncIt
     Args:
         fresh: the share of its pages that its rows would take if they were written anew.
     """
-    before = pages = await pages_of(server, oid)
-    goal = math.ceil(before.number * fresh)
+    pages = await pages_of(server, oid)
+    before, goal = pages.number, math.ceil(pages.number * fresh * ROOM)
+    yield f"vacuuming {pages.name}"
+    took = await vacuum(server, pages.name, turn)
     for _ in range(ROUNDS):
-        yield f"vacuuming {pages.name}"
-        took = await vacuum(server, pages.name, turn)
-        began = await pages_of(server, oid)
-        if began.number <= goal:
+        pages = await pages_of(server, oid)
+        if pages.number <= goal:
             return
-        async for share in _round(server, began, goal, turn, took * 2):
+        way = _Way(server, pages, goal, turn, reserve=2 * took)
+        async for share in way.back():
             yield f"moving rows of {pages.name}: {share:.0%}"
         if not turn.has_time_for(took):  # what was moved is not lost: the next VACUUM, whoever's it is, frees it
             raise GaveWay(OUT_OF_TIME)
-        await vacuum(server, pages.name, turn, analyze=True)
-        pages = await pages_of(server, oid)
-        if not turn.has_time_for(took * 2) and pages.number > goal:
+        await server.until_seen_by_all(turn)
+        took = await vacuum(server, pages.name, turn, analyze=True)
+        left = await pages_of(server, oid)
+        if left.number > goal and not turn.has_time_for(2 * took):
             raise GaveWay(OUT_OF_TIME)
-        if began.number - pages.number < WORTH_IT * before.number:
+        if pages.number - left.number < WORTH_IT * before and not way.is_full:
+            if way.moved > FEW:
+                raise GaveWay(NOT_YET)
             return
 
 
-async def _round(server: Server, pages: Pages, goal: int, turn: Turn, reserve: float) -> AsyncIterator[float]:
-    """From the last page back to the goal, as long as there is room ahead and more than `reserve` seconds."""
-    if pages.column is None:
-        raise UpkeepError(f"{pages.name} has no column that can be written: leave it as it is.")
-    mover = Mover(server, pages.name, pages.column)
-    lowest = goal
-    for number in range(PASSES):
-        moved, at, vacuum_at = 0, pages.number, _next_vacuum(pages.number, lowest)
-        while at > lowest and turn.has_time_for(reserve):
-            began, first = time.monotonic(), max(lowest, at - mover.pages)
-            batch = await _moved(mover, first, at, server.patience)
-            at, moved = first, moved + batch.moved
-            if batch.is_full:
-                lowest = at  # the room ahead is used up
-            if number == 0 and at < vacuum_at:
-                await vacuum(server, pages.name, turn)
-                vacuum_at = _next_vacuum(at, lowest)
-            yield (pages.number - at) / max(1, pages.number - lowest)
-            await asyncio.sleep(time.monotonic() - began)  # the disk is everybody's: half of the time is theirs alone
-        if not moved:
-            return
+class _Way:
+    """The way from a table's last page back to the goal. `reserve`: seconds that are to be left for what follows."""
 
+    def __init__(self, server: Server, pages: Pages, goal: int, turn: Turn, *, reserve: float) -> None:
+        if pages.column is None:
+            raise UpkeepError(f"{pages.name} has no column that can be written: leave it as it is.")
+        self.moved = 0
+        self.is_full = False
+        """Whether the room ahead was used up, so that rows went to the end: what they left is room for the next way."""
+        self._server = server
+        self._pages = pages
+        self._goal = goal
+        self._turn = turn
+        self._reserve = reserve
+        self._mover = Mover(server, pages.name, pages.column)
 
-def _next_vacuum(at: int, lowest: int) -> int:
-    return at - max(1, (at - lowest) // VACUUMS)
+    async def back(self) -> AsyncIterator[float]:
+        """Go it, as long as there is room ahead, and once more for the rows that somebody held; tells how far it is."""
+        between = max(LEAST_BETWEEN, (self._pages.number - self._goal) // VACUUMS)
+        for number in range(PASSES):
+            at, moved, vacuum_at = self._pages.number, self.moved, self._pages.number - between
+            while at > self._goal and self._turn.has_time_for(self._reserve):
+                began, end = time.monotonic(), at
+                at = max(self._goal, at - self._mover.pages)
+                batch = await self._move(at, end)
+                self.moved += batch.moved
+                if batch.is_full:
+                    self.is_full = True
+                    return
+                if number == 0 and at < vacuum_at:  # so that what grows meanwhile finds room in what was left
+                    await vacuum(self._server, self._pages.name, self._turn)
+                    vacuum_at = at - between
+                yield (self._pages.number - at) / max(1, self._pages.number - self._goal)
+                await asyncio.sleep(time.monotonic() - began)  # the disk is everybody's: half of the time is theirs
+            if self.moved == moved:
+                return
 
-
-async def _moved(mover: Mover, first: int, end: int, pause: float) -> Batch:
-    """A batch, tried again while somebody is in its way."""
-    for _ in range(PATIENT):
-        try:
-            return await mover.move(first, end)
-        except GaveWay:
-            await asyncio.sleep(pause)
-    return await mover.move(first, end)
+    async def _move(self, first: int, end: int) -> Batch:
+        """A batch, tried again while somebody is in its way."""
+        for _ in range(PATIENT):
+            try:
+                return await self._mover.move(first, end)
+            except GaveWay:
+                await asyncio.sleep(self._server.patience)
+        return await self._mover.move(first, end)
 
 
 async def vacuum(server: Server, table: str, turn: Turn, *, analyze: bool = False) -> float:

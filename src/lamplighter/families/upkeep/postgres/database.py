@@ -15,7 +15,7 @@ from lamplighter.families.upkeep.turn import Turn
 from lamplighter.store.postgres.errors import explained
 from lamplighter.store.postgres.url import Place
 
-CLEARING_UP = 10.0  # seconds that may take, past the end of the window
+CLEARING_UP = 5.0  # seconds that may take, past the end of the window
 BUILDS = 10_000_000  # bytes of an index that are surely built in a second
 
 

@@ -1,10 +1,12 @@
 -- What upkeep asks of a PostgreSQL server. $1 is always the schemas, $2 single tables as schema.table, unless a query says
 -- otherwise. Sizes are bytes, ages are seconds.
 
--- :tables Each table that is ours or was named, with what a fresh one of the same rows would be estimated from.
+-- :tables Each table that is ours or was named, with what a fresh one of the same rows would be estimated from. How many
+-- rows there are, the last ANALYZE or VACUUM knew best; once much has changed, what was counted since knows better.
 SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name,
        pg_relation_size(c.oid) AS bytes,
-       CASE WHEN s.n_live_tup > 0 THEN s.n_live_tup ELSE greatest(c.reltuples, 0) END::float8 AS rows,
+       CASE WHEN c.reltuples >= 0 AND coalesce(s.n_mod_since_analyze, 0) <= 0.1 * c.reltuples THEN c.reltuples
+            ELSE greatest(s.n_live_tup, 0) END::float8 AS rows,
        s.n_dead_tup AS dead, s.n_mod_since_analyze AS changed,
        c.reltuples < 0 AS unknown,
        extract(epoch FROM now() - greatest(s.last_vacuum, s.last_autovacuum))::float8 AS vacuumed,
@@ -34,7 +36,8 @@ SELECT i.indexrelid::bigint AS oid, n.nspname AS schema, x.relname AS name, c.re
        i.indrelid::bigint AS table_oid,
        pg_relation_size(x.oid) AS bytes,
        greatest(x.reltuples, 0)::float8 AS rows, c.reltuples < 0 AS unknown,
-       CASE WHEN s.n_live_tup > 0 THEN s.n_live_tup ELSE greatest(c.reltuples, 0) END::float8 AS table_rows,
+       CASE WHEN c.reltuples >= 0 AND coalesce(s.n_mod_since_analyze, 0) <= 0.1 * c.reltuples THEN c.reltuples
+            ELSE greatest(s.n_live_tup, 0) END::float8 AS table_rows,
        i.indpred IS NOT NULL AS partial, i.indisunique AS "unique", i.indisvalid AS valid,
        i.indisexclusion AS exclusion, pg_has_role(c.relowner, 'USAGE') AS owned,
        coalesce((SELECT option_value::int FROM pg_options_to_table(x.reloptions) WHERE option_name = 'fillfactor'), 90)
@@ -116,6 +119,15 @@ JOIN pg_class AS c ON c.oid = i.indrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname || '.' || c.relname = $1 AND NOT i.indisvalid AND x.relname ~ '_cc(new|old)[0-9]*$'
   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS b WHERE b.relid = i.indrelid);
+
+-- :newest The transaction that begins next.
+SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+
+-- :ended Whether all transactions before that one ($1) have ended, so that nobody sees what they replaced.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= $1
+   AND NOT EXISTS (SELECT FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()
+                     AND age(backend_xmin) > age((($1::bigint) % 4294967296)::text::xid));
 
 -- :waiting Whether somebody waits for what another connection of ours does ($1: its process).
 SELECT EXISTS (SELECT FROM pg_locks AS w WHERE NOT w.granted AND w.pid <> $1 AND $1 = ANY (pg_blocking_pids(w.pid)));

@@ -19,6 +19,7 @@ from lamplighter.store.postgres.url import Place
 SQL = load(__package__)
 LOOKS = 4  # at whether somebody waits, in the time that somebody may wait
 SOONEST = 0.02  # seconds between two of them
+SETTLES = 5.0  # seconds within which most transactions end
 LOOKING = 30_000  # milliseconds that a query about the tables may take
 OUT_OF_TIME, LOCKED = "57014", "55P03"
 
@@ -49,8 +50,15 @@ class Server:
         return self.connection.get_server_version().major
 
     async def ask(self, name: str, *args: Any) -> list[asyncpg.Record]:
-        """The rows of one of our queries."""
-        return await self.connection.fetch(SQL[name], *args)
+        """The rows of one of our queries.
+
+        Raises:
+            GaveWay: it needs a table that somebody has for himself.
+        """
+        try:
+            return await self.connection.fetch(SQL[name], *args)
+        except asyncpg.LockNotAvailableError as error:
+            raise GaveWay("somebody else held a table for himself: it is tried again.") from error
 
     async def tables(self, name: str) -> list[asyncpg.Record]:
         """Of one that is about the tables that are looked after."""
@@ -89,6 +97,15 @@ class Server:
             raise
         finally:
             await self._limit_again()
+
+    async def until_seen_by_all(self, turn: Turn) -> None:
+        """Wait a little for transactions that began before now: what was changed since, a VACUUM could not free."""
+        [[newest]] = await self.ask("newest")
+        for _ in range(int(SETTLES / SOONEST)):
+            [[is_so]] = await self.ask("ended", newest)
+            if is_so or turn.is_over:
+                return
+            await asyncio.sleep(SOONEST)
 
     async def look_for_a_lock(self, table: str) -> None:
         """See that nobody alters or vacuums the table, or somebody would wait behind what is begun now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -104,7 +105,7 @@ class _Exact:
             f"SELECT avg_leaf_density FROM {self._schema}.pgstatindex($1::bigint::oid::regclass)",  # noqa: S608 - as above
             oid,
         )
-        return float(found) / 100
+        return 1.0 if math.isnan(found) else float(found) / 100  # one without a row has no leaf
 
 
 async def _table(row: asyncpg.Record, server: Server, exact: _Exact | None) -> Table:
@@ -135,7 +136,7 @@ async def _index(row: asyncpg.Record, exact: _Exact | None) -> Index:
     columns = [(Column(*one[:4]), one[4]) for one in _columns(row)]
     rows = row["rows"] if row["partial"] else max(row["rows"], row["table_rows"])
     fresh, how = index_bytes(rows, columns, fillfactor=row["fillfactor"], unique=row["unique"]), "estimate"
-    if exact is not None and row["valid"] and 0 < row["bytes"] <= MOST_READ:
+    if exact is not None and row["valid"] and rows and row["bytes"] <= MOST_READ:
         fresh = int(row["bytes"] * await exact.density(row["oid"]) / (row["fillfactor"] / 100))
         how = "pgstattuple"
     elif row["unknown"] or not rows:

@@ -123,7 +123,8 @@ class SqliteSession:
                 "`PRAGMA auto_vacuum = INCREMENTAL; VACUUM` on it, which takes as much room again."
             )
         is_due = is_past and seen.auto_vacuum == INCREMENTAL
-        return self._finding("shrink", seen.size, says, is_due=is_due, wasted=seen.free, free=seen.free)
+        is_held = is_past and not is_due
+        return self._finding("shrink", seen.size, says, is_due=is_due, is_held=is_held, wasted=seen.free)
 
     def _checkpoint(self, seen: Figures) -> Finding:
         is_due = seen.log > LONG_LOG
@@ -133,7 +134,8 @@ class SqliteSession:
     def _backup(self, seen: Figures) -> Finding:
         shelf = self._database.shelf
         if shelf is None:
-            return self._finding("backup", seen.size, "None is made: set backup_folder, on another disk.", is_due=False)
+            says = "None is made: set backup_folder, on another disk."
+            return self._finding("backup", seen.size, says, is_due=False, is_held=True)
         backups = shelf.backups()
         if not backups:
             return self._finding("backup", seen.size, f"There is none in {shelf.folder}: one is made.", is_due=True)
@@ -150,13 +152,22 @@ class SqliteSession:
             return work.unlooked(connection, frozenset(metadata.tables))
 
     def _finding(
-        self, task: str, size: int, says: str, *, is_due: bool, wasted: int | None = None, **figures: int
+        self,
+        task: str,
+        size: int,
+        says: str,
+        *,
+        is_due: bool,
+        is_held: bool = False,
+        wasted: int | None = None,
+        **figures: int,
     ) -> Finding:
         return Finding(
             task=task,  # type: ignore[arg-type]  # one of ours
             database=self._database.url,
             subject=self._database.path.name,
             is_due=is_due,
+            is_held=is_held,
             says=says,
             size=size,
             wasted=wasted,

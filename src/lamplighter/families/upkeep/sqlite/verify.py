@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +36,12 @@ class Restored(NamedTuple):
         jobs = [] if self.jobs is None else [f"{self.jobs:,} jobs"]
         tables = [] if self.tables is None else [f"tables of version {self.tables}"]
         return f"{' and '.join(jobs + tables)}, read whole."
+
+
+def verified(copy: Path) -> Restored:
+    """What is in a backup, once it was restored beside it; nothing is left of that. Raises what `restore` raises."""
+    with tempfile.TemporaryDirectory(dir=copy.absolute().parent, prefix=".restored-") as folder:
+        return restore(copy, Path(folder) / copy.name, Turn(math.inf))
 
 
 def restore(copy: Path, to: Path, turn: Turn) -> Restored:
