@@ -41,6 +41,7 @@ INSERT INTO {TABLE} SELECT n, n %% 100, 0, now(), repeat('x', 80) FROM generate_
 FRESH = f"""
 CREATE TABLE {SCHEMA}.fresh (LIKE {TABLE} INCLUDING ALL);
 INSERT INTO {SCHEMA}.fresh SELECT * FROM {TABLE} ORDER BY id;
+REINDEX TABLE {SCHEMA}.fresh;
 """
 SIZES = """
 SELECT pg_relation_size(c.oid), pg_indexes_size(c.oid) FROM pg_class AS c

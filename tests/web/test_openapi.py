@@ -118,11 +118,12 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
     }
 
 
-NOT_NOW = {  # what there is no occasion for: the job is done, the action over, and the worker has to stay
+NOT_NOW = {  # what there is no occasion for: the job is done, the action over, the worker has to stay, no family is there
     "bulk.stop",
     "callback.callback",
     "job_actions.cancel",
     "job_actions.promote",
+    "upkeep.run",
     "workers.drain",
 }
 BODIES: dict[str, Any] = {
@@ -131,6 +132,7 @@ BODIES: dict[str, Any] = {
     "preferences.prefer": {"muted": True},
     "templates.set_template": {"subject": "Gone"},
     "tenants.weigh": {"weight": 2},
+    "upkeep.run": {"tasks": ["check"], "minutes": 5},
     "bulk.do_to_many": {"action": "retry", "where": {"names": ["nothing"]}, "preview": True},
     "bulk.purge": {"confirm": "reports"},
     "enqueue.edit": {"priority": "high"},

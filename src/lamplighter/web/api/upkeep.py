@@ -71,7 +71,7 @@ class ShownReport(Shown, frozen=True, kw_only=True):
     troubles: Sequence[ShownTrouble]
 
 
-class ShownRun(Shown, frozen=True, kw_only=True):
+class ShownUpkeepRun(Shown, frozen=True, kw_only=True):
     """One thing that was done. `outcome`: done, stopped (it goes on another time) or failed; null: it goes on."""
 
     id: str
@@ -146,7 +146,7 @@ async def get_report(upkeep: TheUpkeep) -> Response:
 
 @router.get("/upkeep/runs")
 @needs(Right.READ)
-@shows(list[ShownRun], paged=True)
+@shows(list[ShownUpkeepRun], paged=True)
 async def list_runs(
     upkeep: TheUpkeep, task: TaskName | None = None, limit: Limit = 100, before: Cursor = ""
 ) -> Response:
@@ -187,8 +187,8 @@ def _finding(one: Finding) -> ShownFinding:
     return ShownFinding(**asdict(one))
 
 
-def _run(one: Run) -> ShownRun:
-    return ShownRun(**asdict(one))
+def _run(one: Run) -> ShownUpkeepRun:
+    return ShownUpkeepRun(**asdict(one))
 
 
 def _night(one: Night | None) -> ShownNight | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
+from lamplighter.core.errors import LamplighterError
 from lamplighter.families.upkeep.finding import Finding, GaveWay, Size, UpkeepError
 from lamplighter.families.upkeep.postgres.compact import compact, vacuum
 from lamplighter.families.upkeep.postgres.server import Scope, Server, connected
@@ -96,9 +97,8 @@ class PostgresSession:
         try:
             await server.patiently(f"REINDEX INDEX CONCURRENTLY {name}", turn, waits=True)
         except BaseException:
-            await self._drop_left(
-                table, Turn(CLEARING_UP)
-            )  # what is half built would be written to, and read by nobody
+            with suppress(LamplighterError):  # else the next run drops what would be written to, and read by nobody
+                await self._drop_left(table, Turn(CLEARING_UP))
             raise
 
     async def _drop_left(self, table: str, turn: Turn) -> None:

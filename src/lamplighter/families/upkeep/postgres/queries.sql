@@ -129,8 +129,11 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= $1
                    WHERE datname = current_database() AND pid <> pg_backend_pid()
                      AND age(backend_xmin) > age((($1::bigint) % 4294967296)::text::xid));
 
--- :waiting Whether somebody waits for what another connection of ours does ($1: its process).
-SELECT EXISTS (SELECT FROM pg_locks AS w WHERE NOT w.granted AND w.pid <> $1 AND $1 = ANY (pg_blocking_pids(w.pid)));
+-- :waiting Whether somebody has waited for so many seconds ($2) for what another connection of ours does ($1: its
+-- process). Not whether anybody waits: a VACUUM that gives the end of a table back makes others wait for milliseconds.
+SELECT EXISTS (SELECT FROM pg_locks AS w
+               WHERE NOT w.granted AND w.pid <> $1 AND w.waitstart < clock_timestamp() - make_interval(secs => $2)
+                 AND $1 = ANY (pg_blocking_pids(w.pid)));
 
 -- :cancel Have it end what it does ($1: its process).
 SELECT pg_cancel_backend($1);

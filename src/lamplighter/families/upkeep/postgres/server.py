@@ -19,6 +19,7 @@ from lamplighter.store.postgres.url import Place
 SQL = load(__package__)
 LOOKS = 4  # at whether somebody waits, in the time that somebody may wait
 SOONEST = 0.02  # seconds between two of them
+OLDEST = 14  # finds rows by ranges of pages, and knows since when somebody waits
 SETTLES = 5.0  # seconds within which most transactions end
 LOOKING = 30_000  # milliseconds that a query about the tables may take
 OUT_OF_TIME, LOCKED = "57014", "55P03"
@@ -120,13 +121,11 @@ class Server:
             raise self._gave_way(error, gave_way=False) from error
 
     async def _watch(self, running: asyncio.Future[Any]) -> bool:
-        """Until it is done; whether it had to be ended, for somebody was seen waiting for it twice in a row."""
-        watcher, waited = await self._watching(), 0
-        process = self.connection.get_server_pid()
+        """Until it is done; whether it had to be ended, for somebody had waited for it for half of the lock timeout."""
+        watcher, process = await self._watching(), self.connection.get_server_pid()
         while not running.done():
             await asyncio.wait([running], timeout=max(SOONEST, self.patience / LOOKS))
-            waited = waited + 1 if not running.done() and await watcher.fetchval(SQL["waiting"], process) else 0
-            if waited == 2:
+            if not running.done() and await watcher.fetchval(SQL["waiting"], process, self.patience / 2):
                 await watcher.fetchval(SQL["cancel"], process)
                 return True
         return False
@@ -175,7 +174,7 @@ async def connected(place: Place, scope: Scope, lock_timeout: timedelta) -> Asyn
     """A server to look at, or to keep up.
 
     Raises:
-        UpkeepError: there is a pooler in between.
+        UpkeepError: there is a pooler in between, or the server is too old.
         StoreError: it cannot be reached, or does not let us in.
     """
     if place.pooler != "none":
@@ -186,6 +185,8 @@ async def connected(place: Place, scope: Scope, lock_timeout: timedelta) -> Asyn
     with explained(place.shown):
         server = Server(place, scope, await _connect(place), lock_timeout)
         try:
+            if server.version < OLDEST:
+                raise UpkeepError(f"{place.shown} is of PostgreSQL {server.version}: upkeep needs {OLDEST} or newer.")
             await server.begin()
             yield server
         finally:

@@ -77,7 +77,7 @@ async def look(server: Server) -> Sight:
     """See what is looked after, in catalogs and statistics; with pgstattuple also in pages that were changed lately."""
     extension = [row["schema"] for row in await server.ask("extension")]
     exact = _Exact(server, extension[0]) if extension else None
-    tables = [await _table(row, server, exact) for row in await server.tables("tables")]
+    tables = [await _table(row, exact) for row in await server.tables("tables")]
     indexes = [await _index(row, exact) for row in await server.tables("indexes")]
     return Sight(tables, indexes)
 
@@ -108,7 +108,7 @@ class _Exact:
         return 1.0 if math.isnan(found) else float(found) / 100  # one without a row has no leaf
 
 
-async def _table(row: asyncpg.Record, server: Server, exact: _Exact | None) -> Table:
+async def _table(row: asyncpg.Record, exact: _Exact | None) -> Table:
     columns = [Column(*one) for one in _columns(row)]
     fresh, how = table_bytes(row["rows"], columns, fillfactor=row["fillfactor"]), "estimate"
     if exact is not None and row["bytes"]:
@@ -128,7 +128,7 @@ async def _table(row: asyncpg.Record, server: Server, exact: _Exact | None) -> T
         changed=row["changed"] or 0,
         is_unknown=row["bytes"] > 0 and (row["unknown"] or (row["analyzed"] is None and row["rows"] > MANY)),
         is_owned=row["owned"],
-        hindrance=_hindrance(row, server),
+        hindrance=_hindrance(row),
     )
 
 
@@ -167,9 +167,7 @@ def _is_left_behind(name: str) -> bool:
     return stem.endswith(("_ccnew", "_ccold"))
 
 
-def _hindrance(row: asyncpg.Record, server: Server) -> str | None:
-    if server.version < 14:
-        return "finding rows by their place needs PostgreSQL 14"
+def _hindrance(row: asyncpg.Record) -> str | None:
     if row["triggered"]:
         return "it has triggers that would fire"
     if row["ruled"]:
