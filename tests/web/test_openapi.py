@@ -118,7 +118,7 @@ async def ids(site: Site, connected: Integration) -> dict[str, str]:
     }
 
 
-NOT_NOW = {  # what there is no occasion for: the job is done, the action over, the worker has to stay, no family is there
+NOT_NOW = {  # there is no occasion: the job is done, the action over, the worker has to stay, the family is not there
     "bulk.stop",
     "callback.callback",
     "job_actions.cancel",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from lamplighter import App
 from lamplighter.core.config import Settings
+from lamplighter.core.errors import JobFailed
 from lamplighter.families.tokens import TokenFamily
 from lamplighter.families.upkeep import UpkeepFamily
 from lamplighter.families.upkeep.finding import Finding, Size, UpkeepError
@@ -62,6 +64,23 @@ async def test_outside_of_its_window_it_does_nothing_unless_asked(tmp_path: Path
         assert await handle.result() == {}
         assert await asked.result() == {"done": 1, "stopped": 0, "failed": 0}
         assert [run.asked_by for run in await family.upkeep.ledger.page()] == ["auth|5"]
+
+
+async def test_what_fails_is_a_dead_job_and_not_tried_again_in_the_same_night(tmp_path: Path) -> None:
+    clock = FakeClock(NIGHT)
+    async with running(tmp_path, clock, upkeep_window="02:00-05:00") as (app, family):
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as connection:
+            connection.execute("INSERT INTO lamp_health (integration_id, due_at) VALUES ('i-nobody', 0)")
+        handle = await family.tend.enqueue()
+        await app.work(until_idle=True)
+        with pytest.raises(JobFailed, match=r"2 of 2 failed, check of jobs\.db"):
+            await handle.result()
+        again = await family.tend.enqueue()
+        await app.work(until_idle=True)
+        assert await again.result() == {"done": 0, "stopped": 0, "failed": 0}
+        held = [one for one in (await family.upkeep.report()).findings if one.is_held]
+        assert [one.task for one in held] == ["check", "backup"]
+        assert "in lamp_health: restore the last backup" in held[0].says
 
 
 async def test_without_a_window_nothing_is_done_by_itself(tmp_path: Path, clock: FakeClock) -> None:

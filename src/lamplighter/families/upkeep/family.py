@@ -2,7 +2,7 @@
 
 `upkeep.tend` comes every few minutes while the window is open, does what is due until it closes, and goes on the next
 night where it was. `upkeep.run` does the same at once, because a person asked. `upkeep.measure` writes down each day
-how large everything is.
+how large everything is. If something fails, so does the job, once: it is a dead job, and alerted of as all are.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 from lamplighter.app import App
 from lamplighter.app.handle import Handle
 from lamplighter.core.model import Priority
+from lamplighter.core.retry import exponential
 from lamplighter.engine.context import Ctx
 from lamplighter.families.tokens import TokenFamily
+from lamplighter.families.upkeep.finding import UpkeepError
 from lamplighter.families.upkeep.ledger import Run
 from lamplighter.families.upkeep.turn import Turn
 from lamplighter.families.upkeep.upkeep import WINDOW, Upkeep, Which
@@ -42,6 +44,7 @@ class UpkeepFamily:
         app.limit("upkeep.databases", running=1)  # they are worked on by one job at a time
         shared: dict[str, Any] = {"queue": QUEUE, "priority": Priority.LOW, "limits": ["upkeep.databases"]}
         shared |= {"timeout": LONGEST * 2, "keep_done": timedelta(days=1), "unique": True}
+        shared |= {"retry": exponential(attempts=1)}  # what failed would fail again: people hear of it instead
         self.tend = app.job("upkeep.tend", **shared)(self._tend)
         self.run = app.job("upkeep.run", **shared)(self._run)
         self.measure = app.job("upkeep.measure", queue=QUEUE, priority=Priority.LOW, unique=True)(self._measure)
@@ -93,7 +96,11 @@ class UpkeepFamily:
             steps += 1
             ctx.progress(steps, note=note)
 
-        return counted(await self.upkeep.run(Turn(seconds), asked_by=asked_by, which=which, say=say))
+        runs = await self.upkeep.run(Turn(seconds), asked_by=asked_by, which=which, say=say)
+        if failed := [run for run in runs if run.outcome == "failed"]:
+            first = failed[0]
+            raise UpkeepError(f"{len(failed)} of {len(runs)} failed, {first.task} of {first.subject}: {first.says}")
+        return counted(runs)
 
     async def _measure(self, _ctx: Ctx[Any]) -> int:
         """Write down how large everything is, and forget what is old of that; returns how many sizes were."""

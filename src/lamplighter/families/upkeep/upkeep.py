@@ -21,7 +21,7 @@ from lamplighter.families.upkeep.turn import Turn
 from lamplighter.families.upkeep.window import Night, window_of
 from lamplighter.integrations.storage.database import Database as Tables
 
-RESTS = timedelta(hours=20)  # what was done is not done again in the same night, whatever came of it
+RESTS = timedelta(hours=20)  # what was done, or failed, is not done again in the same night, whatever came of it
 RESTS_LONG: Mapping[str, timedelta] = {"check": timedelta(days=6, hours=20)}
 LOOKING = 60.0  # seconds that looking at one database may take
 WINDOW = "window"  # who asks, where no person does
@@ -169,13 +169,15 @@ class Upkeep:
 
 
 def rested(finding: Finding, last: Run | None, now: datetime) -> Finding:
-    """What was done lately is not due, whatever its figures are."""
-    if not finding.is_due or last is None or last.outcome != "done" or last.ended_at is None:
+    """What was done lately is not due, whatever its figures are; nor is what failed, which would fail again."""
+    if not finding.is_due or last is None or last.outcome not in {"done", "failed"} or last.ended_at is None:
         return finding
     if now - last.ended_at > RESTS_LONG.get(finding.task, RESTS):
         return finding
-    says = f"{finding.says} It was done {rough_duration(now - last.ended_at)} ago."
-    return msgspec.structs.replace(finding, is_due=False, says=says)
+    failed = last.outcome == "failed"
+    how = f"It failed {{}} ago: {last.says}" if failed else "It was done {} ago."
+    says = f"{finding.says} {how.format(rough_duration(now - last.ended_at))}"
+    return msgspec.structs.replace(finding, is_due=False, is_held=failed, says=says)
 
 
 async def _weigh(session: Session, finding: Finding) -> int | None:

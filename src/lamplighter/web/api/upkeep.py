@@ -97,7 +97,7 @@ class ShownGrowth(Shown, frozen=True, kw_only=True):
     before: Mapping[str, int]
 
 
-class ShownLine(Shown, frozen=True, kw_only=True):
+class ShownSizeLine(Shown, frozen=True, kw_only=True):
     """Bytes at each moment of the chart; null: it was not there, or nobody looked."""
 
     database: str
@@ -111,7 +111,7 @@ class ShownSizes(Shown, frozen=True, kw_only=True):
 
     growth: Sequence[ShownGrowth]
     at: Sequence[datetime]
-    lines: Sequence[ShownLine]
+    lines: Sequence[ShownSizeLine]
 
 
 class ShownAsked(Shown, frozen=True, kw_only=True):
@@ -165,7 +165,7 @@ async def get_sizes(upkeep: TheUpkeep, days: Days = 90, most: Most = 8) -> Respo
         ShownSizes(
             growth=[ShownGrowth(**asdict(one)) for one in growth],
             at=chart.at,
-            lines=[ShownLine(**asdict(one)) for one in chart.lines],
+            lines=[ShownSizeLine(**asdict(one)) for one in chart.lines],
         )
     )
 
