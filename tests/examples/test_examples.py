@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -43,6 +44,7 @@ def test_each_example_is_tested_here() -> None:
         "in_a_web_app.py",
         "index_files.py",
         "integrations_in_a_web_app.py",
+        "keep_databases_well.py",
         "limits.py",
         "measure.py",
         "plan_capacity.py",
@@ -52,6 +54,14 @@ def test_each_example_is_tested_here() -> None:
         "with_your_data.py",
     }
     assert {path.name for path in EXAMPLES.glob("*.*")} == tested
+
+
+def test_databases_are_kept_well(tmp_path: Path) -> None:
+    *found, backup, done = run("keep_databases_well.py", tmp_path).splitlines()
+    assert found[0] == "check of jobs.db: It is read whole once a week, to see that nothing in it is damaged."
+    assert any(line.startswith("backup of jobs.db: There is none in ") for line in found)
+    assert re.search(r" is good: \d+ jobs and tables of version \d+, read whole\.$", backup)
+    assert done == "2 done, 0 stopped, 0 failed"
 
 
 def test_hello_greets(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ PAGES = (
     "/limits",
     "/tenants",
 )
-WITH_INTEGRATIONS = ("/integrations", "/files", "/notifications", "/analytics", "/audit", "/audit/keeping")
+WITH_INTEGRATIONS = ("/integrations", "/files", "/notifications", "/analytics", "/audit", "/audit/keeping", "/upkeep")
 PLACES_OF_CODE = r"<(script|style)(?![^>]*\ssrc=)[\s>]|\sstyle=|\son[a-z]+=|javascript:"
 
 

@@ -48,7 +48,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = """root => document.querySelectorAll(".traceback span").forEach(
     line => { line.textContent = line.textContent.replace(root, "/srv/app"); })"""  # whose machine this is, is no news
 CALLBACK = "https://lamps.example/api/v1/oauth/callback"
-WITH_INTEGRATIONS = ("integrations", "notifications", "analytics", "audit", "files")
+WITH_INTEGRATIONS = ("integrations", "notifications", "analytics", "audit", "files", "upkeep")
 PAPERS = [
     Filed("ledgers/may.html", "Cinnamon: 12 crowns. Flour: 40 crowns.", mime_type="text/html", title="May"),
     Filed("recipes/bread.md", "Bread needs flour, water, salt and time.", mime_type="text/markdown"),

@@ -127,12 +127,13 @@ async def ids(site: Site, connected: Integration) -> AsyncIterator[dict[str, str
         yield names
 
 
-NOT_NOW = {  # no occasion for it: nothing is archived, the job is done, the action over, the worker has to stay
+NOT_NOW = {  # no occasion: nothing is archived, the job is done, the worker has to stay, the family is not there
     "audit_archives.restore",
     "bulk.stop",
     "callback.callback",
     "job_actions.cancel",
     "job_actions.promote",
+    "upkeep.run",
     "workers.drain",
 }
 TODAY = {"since": f"{utcnow() - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}", "until": f"{utcnow():%Y-%m-%dT%H:%M:%SZ}"}
@@ -148,6 +149,7 @@ BODIES: dict[str, Any] = {
     "preferences.prefer": {"muted": True},
     "templates.set_template": {"subject": "Gone"},
     "tenants.weigh": {"weight": 2},
+    "upkeep.run": {"tasks": ["check"], "minutes": 5},
     "bulk.do_to_many": {"action": "retry", "where": {"names": ["nothing"]}, "preview": True},
     "bulk.purge": {"confirm": "reports"},
     "enqueue.edit": {"priority": "high"},

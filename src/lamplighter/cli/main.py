@@ -42,6 +42,7 @@ from lamplighter.cli import (
     simulate,
     tenants,
     up,
+    upkeep,
     verify,
     web,
     why,
@@ -99,6 +100,7 @@ audit.group.command("holds")(audit_keeping.holds)
 audit.group.command("release")(audit_keeping.release)
 audit.group.command("retention")(audit_keeping.retention)
 cli.add_typer(audit.group, name="audit")
+cli.add_typer(upkeep.group, name="upkeep")
 cli.add_typer(alerts.group, name="alerts")
 cli.add_typer(notify.group, name="notify")
 cli.add_typer(keys.group, name="keys")

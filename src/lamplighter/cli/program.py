@@ -28,6 +28,7 @@ SECTIONS = {
         "files",
         "analytics",
         "audit",
+        "upkeep",
         "alerts",
         "notify",
     ),

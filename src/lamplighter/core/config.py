@@ -31,6 +31,8 @@ from lamplighter.core.setting import (
     URL,
     VALUES,
     WEB_URL,
+    WINDOW,
+    ZONE,
     Kind,
     choice,
     several,
@@ -53,6 +55,7 @@ Mode = Literal["development", "production"]
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Switch = Literal["on", "off"]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -111,6 +114,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     audit_archive_key: Annotated[Secret | None, SECRET] = None
     audit_archive_after: Annotated[timedelta, span("1h", "3650d")] = timedelta(days=90)
     audit_verify_every: Annotated[timedelta, span("1h", "90d")] = timedelta(days=1)
+    upkeep_window: Annotated[str | None, WINDOW] = None
+    upkeep_days: Annotated[tuple[str, ...], several(*get_args(Day))] = get_args(Day)
+    upkeep_tz: Annotated[str, ZONE] = "UTC"
+    upkeep_lock_timeout: Annotated[timedelta, span("0.01s", "1m")] = timedelta(seconds=0.5)
+    upkeep_oldest_transaction: Annotated[timedelta, span("1s", "1d")] = timedelta(minutes=5)
+    upkeep_bloat: Annotated[int, whole(5, 95)] = 40
+    upkeep_least_mb: Annotated[int, whole(0, 1_000_000)] = 16
+    upkeep_also: Annotated[tuple[str, ...], NAMES] = ()
+    backup_folder: Annotated[Path | None, FOLDER] = None
+    backup_kept: Annotated[int, whole(1, 1000)] = 7
     files_interval: Annotated[timedelta, span("1s", "1d")] = timedelta(minutes=1)
     files_interval_longest: Annotated[timedelta, span("1s", "30d")] = timedelta(hours=1)
     files_largest: Annotated[int, whole(1, 10_000)] = 100

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from lamplighter.core.duration import format_duration, parse_duration
 from lamplighter.core.mailbox import read_mailbox
@@ -135,6 +136,23 @@ def _read_mailbox(value: object) -> str:
     return text
 
 
+def _read_window(value: object) -> str:
+    clock = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+    text = _matching(rf"{clock}-{clock}", value)
+    begins, _, ends = text.partition("-")
+    if begins == ends:
+        raise ValueError
+    return text
+
+
+def _read_zone(value: object) -> str:
+    name = _matching(r"[A-Za-z0-9/_+-]{1,64}", value)
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, OSError) as error:
+        raise ValueError from error
+
+
 def _read_web_url(value: object) -> str:
     return _matching(r"https?://[^\s<>\"]+", value)
 
@@ -153,6 +171,8 @@ SMTP = Kind(
 )
 MAILBOX = Kind("an address such as lamps@example.com or Lamplighter <lamps@example.com>", _read_mailbox)
 WEB_URL = Kind("a URL such as https://app.example.com/settings", _read_web_url)
+WINDOW = Kind("the hours of a window such as 02:00-05:00, which may go past midnight", _read_window)
+ZONE = Kind("an IANA time zone such as Europe/Berlin or UTC", _read_zone)
 SUBJECTS = Kind(f"at most {_MOST_NAMES} subjects as a list or with commas between", _read_subjects)
 VALUES = Kind(f"at most {_MOST_NAMES} values as a list or with commas between", _read_values)
 HOST = Kind("an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::1", _read_host)

@@ -53,6 +53,7 @@ from lamplighter.web.api import (
     shares,
     templates,
     tenants,
+    upkeep,
     workers,
 )
 from lamplighter.web.auth import ADMIT, pass_by
@@ -95,6 +96,7 @@ WITH_INTEGRATIONS = (
     preferences,
     providers,
     templates,
+    upkeep,
 )
 
 

@@ -47,6 +47,7 @@ from lamplighter.web.pages import (
     overview,
     queues,
     tenants,
+    upkeep,
     workers,
 )
 from lamplighter.web.pages import refused as refused_pages
@@ -64,6 +65,7 @@ WITH_INTEGRATIONS = (
     analytics,
     audit,
     audit_keeping,
+    upkeep,
 )
 STATIC = Path(__file__).parent / "static"
 

@@ -30,6 +30,7 @@ from lamplighter.families.analytics.ranges import BadRange
 from lamplighter.families.audit.restoring import NotRestorable
 from lamplighter.families.audit.storage import ArchiveDown, ArchiveError
 from lamplighter.families.files.file_source import BadSource
+from lamplighter.families.upkeep.finding import UpkeepError
 from lamplighter.integrations.connecting.errors import ConnectDenied, ConnectFailed, ConnectRefused
 from lamplighter.integrations.oauth import GrantRevoked, OperatorFault, ProviderDown, TokenError
 from lamplighter.integrations.refreshing.journal import JournalError
@@ -53,6 +54,7 @@ from lamplighter.web.refusals import (
     NoSuchTemplate,
     NoSuchTenant,
     NotInstalled,
+    NotKeptUp,
     NotPossible,
     NotRolledUp,
     NotWatched,
@@ -105,6 +107,8 @@ KINDS: dict[type[LamplighterError], Kind] = {  # the nearest class counts
     NoSuchAuditRule: Kind(404, "audit/rule-not-found"),
     ArchiveError: Kind(502, "audit/archive-unreadable"),
     ArchiveDown: Kind(503, "audit/archive-unavailable"),
+    NotKeptUp: Kind(409, "upkeep/not-here"),
+    UpkeepError: Kind(400, "validation/invalid-input"),
     NoSuchTemplate: Kind(404, "template/not-found"),
     NoSuchFileSource: Kind(404, "file-source/not-found"),
     FileSourceNotActive: Kind(409, "file-source/not-active"),

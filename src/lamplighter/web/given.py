@@ -14,9 +14,11 @@ from lamplighter.families.analytics.reading import Reading
 from lamplighter.families.files.file_sources import FileSources
 from lamplighter.families.files.files import Files
 from lamplighter.families.tokens import TokenFamily
+from lamplighter.families.upkeep.family import UpkeepFamily
+from lamplighter.families.upkeep.upkeep import Upkeep
 from lamplighter.integrations.service import Service
 from lamplighter.web.actions import Actions
-from lamplighter.web.refusals import NotRolledUp, NotWatched
+from lamplighter.web.refusals import NotKeptUp, NotRolledUp, NotWatched
 from lamplighter.web.roles import Caller
 
 Identify: TypeAlias = Callable[[Request], Awaitable[Caller | None]]
@@ -79,6 +81,21 @@ def must_be_watched(alerting: Alerting | None) -> Alerting:
     return alerting
 
 
+def must_be_kept_up(app: App[Any]) -> UpkeepFamily:
+    """Raises NotKeptUp if the app has no such family."""
+    family = app.part(UpkeepFamily)
+    if family is None:
+        raise NotKeptUp(
+            "this app has no jobs for that: declare UpkeepFamily(app, tokens), or use `lamplighter upkeep`."
+        )
+    return family
+
+
+async def _upkeep(request: Request) -> Upkeep:
+    app = given(request).app
+    return Upkeep(app.settings, integrating(request).tokens.service.database, clock=app.clock)
+
+
 async def _service(request: Request) -> Service:
     return integrating(request).tokens.service
 
@@ -113,3 +130,4 @@ Sources = Annotated[FileSources, Depends(_file_sources)]
 TheFiles = Annotated[Files, Depends(_files)]
 Rollups = Annotated[Reading, Depends(_rollups)]
 TheAnalytics = Annotated[AnalyticsFamily, Depends(_analytics)]
+TheUpkeep = Annotated[Upkeep, Depends(_upkeep)]

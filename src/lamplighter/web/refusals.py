@@ -49,6 +49,10 @@ class NoSuchSilence(LamplighterError):
     """There is no such silence (any more)."""
 
 
+class NotKeptUp(LamplighterError):
+    """The app has no jobs that keep databases up."""
+
+
 class NotInstalled(LamplighterError):
     """What was asked for needs an extra that is not installed."""
 

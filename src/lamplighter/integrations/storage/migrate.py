@@ -13,14 +13,15 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from lamplighter.core.errors import StoreDamaged
-from lamplighter.integrations.storage import analytics_tables, audit_tables, file_tables
+from lamplighter.integrations.storage import analytics_tables, audit_tables, file_tables, upkeep_tables
 from lamplighter.integrations.storage.database import Database
 from lamplighter.integrations.storage.tables import metadata
 
 VERSION_TABLE = "lamp_alembic_version"
 FOLDER = Path(__file__).parent / "migrations"
 
-assert all(module.metadata is metadata for module in (analytics_tables, audit_tables, file_tables)), "each adds its own"
+for _tables in (analytics_tables, audit_tables, file_tables, upkeep_tables):
+    assert _tables.metadata is metadata, "each adds its tables to the same"
 
 
 async def upgrade(database: Database) -> str:

@@ -44,6 +44,7 @@ NAV_WITH_INTEGRATIONS = (
     ("notifications", "Notifications"),
     ("analytics", "Analytics"),
     ("audit", "Audit"),
+    ("upkeep", "Upkeep"),
 )
 
 # What the page that follows an action says of it: an address names one of these, and brings no words of its own.
@@ -71,6 +72,7 @@ DID = {
     "source-resumed": "Going on: the source is looked at again.",
     "source-asked": "Asked for: the source is looked at within seconds, if a worker runs.",
     "source-removed": "Removed: its files are found no more, and what was indexed of them is deleted.",
+    "upkeep-asked": "Asked for: a worker does what is due within seconds, and what it does shows here.",
     "silenced": "Silenced: nobody is told of that until it is over, or you end it.",
     "unsilenced": "The silence has ended: what still fires is told.",
     "held": "Held: it is not destroyed until the hold is released.",
