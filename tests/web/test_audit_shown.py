@@ -121,7 +121,7 @@ async def test_an_archive_is_restored_by_operators_for_a_while(site: Site, tmp_p
     assert (await site.ask("operator", "POST", "/audit/archives/none/restore", {"seconds": 60})).status_code == 404
     (tmp_path / "archive" / archive["place"]).unlink()
     gone = await site.ask("owner", "GET", f"/audit?tenant={TENANT}&archived=true")
-    assert (gone.status_code, gone.json()["error"]["code"]) == (502, "audit/archive-unreadable")
+    assert (gone.status_code, gone.json()["error"]["code"]) == (502, "audit-archive/unreadable")
 
 
 async def test_holds_are_placed_by_operators_and_released_by_superadmins(site: Site) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import zstandard
@@ -147,7 +146,7 @@ async def test_an_archive_that_is_gone_or_altered_shows(in_file: Log) -> None:
 
 
 async def test_records_of_the_version_before_are_sealed_too(log: Log) -> None:
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "id": "0198c0de-7a3f-7c51-8a64-52b0c8f1d2e3",
         "tenant_id": "t-1",
         "user_id": "system",

@@ -75,7 +75,7 @@ async def test_a_place_that_is_none_is_refused_when_the_app_is_opened(tmp_path: 
 )
 def test_what_is_no_place_for_archives_is_refused(url: str, key: str | None, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        open_storage(Settings(audit_archive=url, audit_archive_key=Secret(key) if key else None))
+        open_storage(Settings(audit_archive=url, audit_archive_key=None if key is None else Secret(key)))
 
 
 async def test_a_bucket_takes_an_object_once_and_gives_it_back() -> None:
