@@ -105,6 +105,10 @@ def _show(plan: Plan, figures: Figures, found: list[Promise]) -> None:
     print(f"\n{'pgbench':<12}{'transactions':>14}{'99.9 %':>12}{'slowest':>12}")
     for name, one in (("alone", figures.before), ("with upkeep", figures.during)):
         print(f"{name:<12}{one.transactions:>14,}{one.p999:>10.3f} s{one.slowest:>10.3f} s")
+    print(f"the slowest ended while upkeep was at: {figures.meanwhile}")
+    for run in figures.runs:
+        if run.outcome != "done":
+            print(f"{run.outcome}: {run.task} of {run.subject}, {run.says}")
     print(f"\n{'promise':<40}{'figure':>16}   held")
     for promise in found:
         print(f"{promise.text:<40}{promise.figure:>16}   {'yes' if promise.held else 'NO'}")

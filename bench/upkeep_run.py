@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -71,6 +72,7 @@ class Latency(NamedTuple):
     transactions: int
     slowest: float
     p999: float
+    ended: float  # the slowest, in seconds since 1970
 
 
 class Figures(NamedTuple):
@@ -83,6 +85,8 @@ class Figures(NamedTuple):
     during: Latency
     runs: Sequence[Run]
     seconds: float
+    meanwhile: str
+    """What upkeep was at when the slowest transaction ended."""
 
 
 def bloat(url: str, rows: int, step: Step) -> tuple[Sizes, Sizes]:
@@ -152,12 +156,13 @@ class Pgbench:
     def latency(self, name: str) -> Latency:
         """Of the runs of that name."""
         took = sorted(self._took(name))
-        return Latency(len(took), took[-1], took[int(len(took) * 0.999)])
+        return Latency(len(took), took[-1][0], took[int(len(took) * 0.999)][0], took[-1][1])
 
-    def _took(self, name: str) -> Iterator[float]:
+    def _took(self, name: str) -> Iterator[tuple[float, float]]:
         for path in self._folder.glob(f"{name}*"):
             for line in path.read_text().splitlines():
-                yield int(line.split()[2]) / 1e6
+                _, _, took, _, seconds, micros = map(int, line.split())
+                yield took / 1e6, seconds + micros / 1e6
 
 
 class Plan(NamedTuple):
@@ -179,14 +184,21 @@ async def play(plan: Plan, url: str, folder: Path, step: Step) -> Figures:
     async with Database(url) as database:
         await migrate.upgrade(database)
         upkeep = Upkeep(settings, database)
-        loop = asyncio.get_running_loop()
+        loop, said = asyncio.get_running_loop(), list[tuple[float, str]]()
+
+        def say(says: str) -> None:
+            said.append((time.time(), says))
+            step(f"upkeep: {says}", 0, 1)
+
         began = loop.time()
         async with pgbench.running():
-            runs = await upkeep.run(Turn(3600), asked_by="bench", say=lambda says: step(f"upkeep: {says}", 0, 1))
+            runs = await upkeep.run(Turn(3600), asked_by="bench", say=say)
         seconds = loop.time() - began
     with psycopg.connect(url) as connection:
         after = sizes(connection, "account")
-    return Figures(fresh, bloated, after, pgbench.latency("before."), pgbench.latency("during."), runs, seconds)
+    during = pgbench.latency("during.")
+    meanwhile = next((says for at, says in reversed(said) if at < during.ended), "beginning")
+    return Figures(fresh, bloated, after, pgbench.latency("before."), during, runs, seconds, meanwhile)
 
 
 def pgbench_program() -> str:

@@ -24,6 +24,7 @@ NOUNS = (
     "integrations",
     "files",
     "audit",
+    "upkeep",
     "alerts",
     "notify",
 )

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from lamplighter.families.upkeep.finding import GaveWay, UpkeepError
@@ -42,7 +43,7 @@ async def compact(server: Server, oid: int, fresh: float, turn: Turn) -> AsyncIt
     pages = await pages_of(server, oid)
     before, goal = pages.number, math.ceil(pages.number * fresh * ROOM)
     yield f"vacuuming {pages.name}"
-    took = await vacuum(server, pages.name, turn)
+    took = await _vacuum_at_last(server, pages.name, turn)
     for _ in range(ROUNDS):
         pages = await pages_of(server, oid)
         if pages.number <= goal:
@@ -53,7 +54,7 @@ async def compact(server: Server, oid: int, fresh: float, turn: Turn) -> AsyncIt
         if not turn.has_time_for(took):  # what was moved is not lost: the next VACUUM, whoever's it is, frees it
             raise GaveWay(OUT_OF_TIME)
         await server.until_seen_by_all(turn)
-        took = await vacuum(server, pages.name, turn, analyze=True)
+        took = await _vacuum_at_last(server, pages.name, turn, analyze=True)
         left = await pages_of(server, oid)
         if left.number > goal and not turn.has_time_for(2 * took):
             raise GaveWay(OUT_OF_TIME)
@@ -93,7 +94,8 @@ class _Way:
                     self.is_full = True
                     return
                 if number == 0 and at < vacuum_at:  # so that what grows meanwhile finds room in what was left
-                    await vacuum(self._server, self._pages.name, self._turn)
+                    with suppress(GaveWay):  # the next one frees it
+                        await vacuum(self._server, self._pages.name, self._turn)
                     vacuum_at = at - between
                 yield (self._pages.number - at) / max(1, self._pages.number - self._goal)
                 await asyncio.sleep(time.monotonic() - began)  # the disk is everybody's: half of the time is theirs
@@ -108,6 +110,18 @@ class _Way:
             except GaveWay:
                 await asyncio.sleep(self._server.patience)
         return await self._mover.move(first, end)
+
+
+async def _vacuum_at_last(server: Server, table: str, turn: Turn, *, analyze: bool = False) -> float:
+    """The same, tried again while somebody is in its way."""
+    for _ in range(VACUUMS):
+        try:
+            return await vacuum(server, table, turn, analyze=analyze)
+        except GaveWay:
+            if turn.is_over:
+                raise
+            await asyncio.sleep(server.patience)
+    return await vacuum(server, table, turn, analyze=analyze)
 
 
 async def vacuum(server: Server, table: str, turn: Turn, *, analyze: bool = False) -> float:
