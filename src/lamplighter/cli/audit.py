@@ -42,7 +42,7 @@ Tenant = Annotated[
 Since = Annotated[str | None, typer.Option("--since", metavar="TIME", help="From then on: 2026-01-31, or with T10:00.")]
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before then.")]
 
-group = typer.Typer(cls=Noun, help="See who did what; verify, archive, restore and keep the audit log.")
+group = typer.Typer(cls=Noun, help="See who did what; verify, archive and keep the log.")
 
 
 @group.command("list")
