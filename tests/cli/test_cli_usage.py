@@ -14,7 +14,19 @@ import pytest
 from tests.cli.program import PROGRAM, SOON, Program, environment
 from tests.cli.shop import Shop
 
-NOUNS = ("jobs", "queues", "limits", "tenants", "crons", "workers", "integrations", "files", "alerts", "notify")
+NOUNS = (
+    "jobs",
+    "queues",
+    "limits",
+    "tenants",
+    "crons",
+    "workers",
+    "integrations",
+    "files",
+    "analytics",
+    "alerts",
+    "notify",
+)
 GROUPS = (*NOUNS, "keys", "admin", "bench")
 STATES = ("held", "scheduled", "queued", "running", "done", "failed", "cancelled")
 SQLITE = "did you mean sqlite://?): use memory://, sqlite:///path/to/file.db, postgresql://host/database or redis://host:6379/0"
