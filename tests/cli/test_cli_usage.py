@@ -23,6 +23,7 @@ NOUNS = (
     "workers",
     "integrations",
     "files",
+    "analytics",
     "audit",
     "upkeep",
     "alerts",

@@ -84,7 +84,7 @@ async def test_a_file_of_the_first_version_is_refused_and_left_as_it_is(first: P
     before = rows_of(first, columns_of(first)), shape(first)
     with pytest.raises(StoreDamaged) as refused:
         await SqliteStore(first).__aenter__()
-    told = "jobs.db lacks schema steps 2, 4, 5, 7 and 8 of this version: run `lamplighter migrate`."
+    told = "jobs.db lacks schema steps 2, 4, 5, 7, 8 and 9 of this version: run `lamplighter migrate`."
     assert str(refused.value).endswith(told)
     assert (rows_of(first, columns_of(first)), shape(first)) == before
 

@@ -24,7 +24,7 @@ ELSEWHERE = {("GET", "/metrics")}  # it is beside the probes, and asked by every
 ACCESS_TOKEN = "/tenants/{tenant_id}/integrations/{integration_id}/access-token"
 
 
-OF_NOBODY = {"/providers"}  # what is no tenant's, and shown to all
+OF_NOBODY = {"/analytics", "/providers"}  # what is no tenant's, and shown to all
 
 
 class Route(NamedTuple):

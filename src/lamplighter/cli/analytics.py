@@ -32,7 +32,7 @@ ALL = "*"
 BYS = ("hour", "day", "month")
 SHOWN = 50  # gaps that people are shown
 
-group = typer.Typer(cls=Noun, help="See what happened, by hours, days and months; read it again, find what is missing.")
+group = typer.Typer(cls=Noun, help="See what happened, by hours, days and months.")
 
 Metric = Annotated[str, typer.Argument(metavar="METRIC", help="Which, such as jobs.done; `analytics` lists them.")]
 Tenant = Annotated[str | None, typer.Option("--tenant", "-t", metavar="TENANT", help="Whose; without it of all.")]

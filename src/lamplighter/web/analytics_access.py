@@ -12,7 +12,7 @@ from lamplighter.families.analytics.reading import Reading
 from lamplighter.integrations.measuring.metric import LONGEST_NAME, BadMetric, Metric
 from lamplighter.web.auth import LONGEST_ID, Forbidden, visible_tenants
 from lamplighter.web.bodies import PRINTABLE
-from lamplighter.web.refusals import NoSuchMetric
+from lamplighter.web.refusals import NoSuchMetric, NoTenantGiven
 from lamplighter.web.roles import Caller, Role
 
 MetricName = Annotated[str, Path(max_length=LONGEST_NAME, pattern=PRINTABLE)]
@@ -32,13 +32,14 @@ def whose(caller: Caller, tenant: str) -> str:
     """Whose figures are shown: of that tenant; without one, of all, or of the only one that the caller acts for.
 
     Raises:
-        Forbidden: that tenant is not the caller's, or it has to say which.
+        Forbidden: that tenant is not the caller's.
+        NoTenantGiven: the caller acts for several.
     """
     seen = visible_tenants(caller, tenant or None)
     if seen is None:
         return ALL
     if len(seen) > 1:
-        raise Forbidden("you act for several tenants: give one as `tenant`.")
+        raise NoTenantGiven("you act for several tenants: give one as `tenant`.")
     [one] = seen
     if one == ALL and caller.role is Role.TENANT:  # whatever its host calls tenants
         raise Forbidden("this is about everybody's work, which a tenant does not see: ask the operator.")

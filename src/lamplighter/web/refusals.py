@@ -41,6 +41,10 @@ class NoSuchMetric(LamplighterError):
     """Nothing of that name was ever added up."""
 
 
+class NoTenantGiven(LamplighterError):
+    """It has to be said of which tenant."""
+
+
 class NoSuchTenant(LamplighterError):
     """Nobody knows a tenant of that id."""
 

@@ -152,9 +152,10 @@ async def get_series(
     until: Moment = None,
 ) -> Response:
     """The windows that begin in a time: of a tenant; without one of the caller's, or of all. At most 2,000."""
+    of = whose(admitted.caller, tenant)
     await metric_named(reading, metric)
     asked = asked_for(resolution, since, until, app.clock(), longest=LONGEST[resolution])
-    series = await reading.series(metric, whose(admitted.caller, tenant), resolution, *asked)
+    series = await reading.series(metric, of, resolution, *asked)
     return answers.data(
         ShownSeries(
             metric=ShownMetric(**_fields(series.metric)),
@@ -182,8 +183,8 @@ async def get_csv(
     until: Moment = None,
 ) -> Response:
     """All windows that begin in a time, as a table for spreadsheets. Cells that would be formulas there are none."""
-    asked = asked_for(resolution, since, until, app.clock(), longest=None)
     of = whose(admitted.caller, tenant)
+    asked = asked_for(resolution, since, until, app.clock(), longest=None)
     rows = as_csv(await metric_named(reading, metric), of, reading.pages(metric, of, resolution, *asked))
     named = {"Content-Disposition": f'attachment; filename="{metric}.{resolution}.csv"'}
     return StreamingResponse(rows, headers=answers.HEADERS | named, media_type=CSV)
