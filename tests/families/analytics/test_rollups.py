@@ -85,7 +85,7 @@ async def windows(ours: World, resolution: str, tenant: str = "t-1") -> list[tup
 async def test_rollups_are_what_another_way_comes_to_over_two_changes_of_clocks(url: str, tmp_path: Path) -> None:
     """The small size of `bench.analytics`: late events, and some that are told twice."""
     async with world(settings_of(url, tmp_path)) as opened:
-        told = await run(opened, events=1200, tenants=8, seed=7, tell=quiet)
+        told = await run(opened, events=700, tenants=8, seed=7, tell=quiet)
     assert told.compared.differing == [] == told.overlapping
     assert told.compared.windows > 1000
     assert 0 < told.compared.worst <= sketch.ACCURACY * 1.000001
@@ -122,7 +122,7 @@ async def test_an_event_that_comes_while_its_window_is_made_is_not_lost(ours: Wo
 async def test_several_that_add_up_at_once_come_to_the_same(either: World) -> None:
     ours = either
     dice = random.Random(3)
-    events = [event(n, dice.uniform(0, 100), value=dice.lognormvariate(0, 1)) for n in range(400)]
+    events = [event(n, dice.uniform(0, 100), value=dice.lognormvariate(0, 1)) for n in range(200)]
     database = ours.tokens.service.database
 
     async def keep_telling() -> None:
