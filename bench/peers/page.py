@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.peers.figures import NOTHING, RATES, WAITS, Kind, Results, Row, Spread, read, spread, times_better, written
 from bench.peers.subjects import STORES
 
+from lamplighter.cli.output import count
 from lamplighter.observe.chart import COLOURS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -67,7 +68,7 @@ def _run(results: Results) -> str:
     plan = results.plan
     machine = ", ".join(f"{name} {value}".strip() for name, value in results.machine.items())
     return (
-        f"Measured {results.measured} on {machine}. {plan['rounds']:.0f} rounds; in each part up to "
+        f"Measured {results.measured} on {machine}. {count(round(plan['rounds']), 'round')}; in each part up to "
         f"{plan['jobs']:,.0f} jobs, and up to {plan['seconds']:g} s."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ MEASURES = {"backlog": points.backlog, "history": points.history, "tenants": poi
 def main() -> None:
     """Measure and print; with --docs, write it into the docs too."""
     options = _options()
+    logging.getLogger("lamplighter").setLevel(logging.ERROR)  # Redis here keeps nothing on disk, as is meant
     try:
         if options.render:
             curves.render()

@@ -142,8 +142,11 @@ def test_figures_survive_being_written_and_drawn(tmp_path: Path) -> None:
 
 
 def test_the_docs_show_what_was_measured() -> None:
-    measured = read(page.DATA)
     shown = page.PAGE.read_text()
+    if not page.DATA.exists():  # figures come from a quiet machine; until then the page shows none
+        assert "\n".join(page.marks(page.COMMAND)) in shown
+        return
+    measured = read(page.DATA)
     assert page.page(measured, shown) == shown
     assert page.DRAWING.read_text() == page.drawing(measured)
     assert {one.key for one in measured.rows} == {one.key for one in SUBJECTS}
