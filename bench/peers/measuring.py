@@ -31,10 +31,11 @@ class Plan(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Which version it was, and the figures of one round."""
+    """Which version it was, and the figures of one round; those before it failed, if it did."""
 
     version: str
     figures: Figures
+    failed: str | None = None
 
 
 class Pair(NamedTuple):
@@ -46,23 +47,22 @@ class Pair(NamedTuple):
 
 
 def measure(subject: Subject, places: Stores, plan: Plan) -> Measured:
-    """One round of one subject.
-
-    Raises:
-        CannotRun: it failed; the message says at what.
-    """
-    with ExitStack() as stack:
-        pair = stack.enter_context(_pair(subject, places))
-        figures, filled = _enqueue(pair, plan)
-        drained, rate = _drain(pair, plan, filled)
-        figures |= rate
-        if not drained:  # a backlog would be before what comes now
-            stack.close()
+    """One round of one subject."""
+    version, figures = "", Figures()
+    try:
+        with ExitStack() as stack:
             pair = stack.enter_context(_pair(subject, places))
-            pair.worker.tell("work", concurrency=plan.concurrency)
-        figures |= _pickup(pair, plan)
-        figures |= _due(pair, plan)
-        return Measured(str(pair.client.hello["version"]), figures)
+            version = str(pair.client.hello["version"])
+            filled = _enqueue(pair, plan, figures)
+            if not _drain(pair, plan, filled, figures):  # a backlog would be before what comes now
+                stack.close()
+                pair = stack.enter_context(_pair(subject, places))
+                pair.worker.tell("work", concurrency=plan.concurrency)
+            _pickup(pair, plan, figures)
+            _due(pair, plan, figures)
+    except CannotRun as error:
+        return Measured(version, figures, str(error))
+    return Measured(version, figures)
 
 
 @contextmanager
@@ -77,10 +77,9 @@ def _pair(subject: Subject, places: Stores) -> Iterator[Pair]:
         yield Pair(start(), start(), records)
 
 
-def _enqueue(pair: Pair, plan: Plan) -> tuple[Figures, int]:
-    """Jobs a second in each way of enqueueing, and how many wait now."""
-    figures = {}
-    filled = pair.client.tell("one_by_one", jobs=1, seconds=PATIENCE)["jobs"]  # which may connect, and import
+def _enqueue(pair: Pair, plan: Plan, figures: Figures) -> int:
+    """Jobs a second in each way of enqueueing. How many wait now."""
+    filled: int = pair.client.tell("one_by_one", jobs=1, seconds=PATIENCE)["jobs"]  # which may connect, and import
     few, short = min(FEW, plan.jobs), plan.seconds / 3
     ways = {"one_by_one": (few, short), "side_by_side": (few, short)}
     ways |= {"bulk" if pair.client.hello["bulk"] else "fill": (plan.jobs, plan.seconds)}
@@ -89,16 +88,17 @@ def _enqueue(pair: Pair, plan: Plan) -> tuple[Figures, int]:
         filled += told["jobs"]
         if way != "fill":
             figures[f"{way}_per_s"] = told["jobs"] / told["seconds"]
-    return figures, filled
+    return filled
 
 
-def _drain(pair: Pair, plan: Plan, filled: int) -> tuple[bool, Figures]:
-    """Whether all ended in time; how many a second did, counted from the first; what the worker then held in memory."""
+def _drain(pair: Pair, plan: Plan, filled: int, figures: Figures) -> bool:
+    """How many a second are run, and what the worker then holds in memory. Whether all were in time."""
     pair.worker.tell("work", concurrency=plan.concurrency)
     _need(pair, 1, "of those that waited", PATIENCE)
     drained = pair.records.wait_for(filled, plan.seconds)
-    began = pair.records.since(0)
-    return drained, {"drain_per_s": rate_of(began), "memory_mb": pair.worker.memory_mb()}
+    figures["drain_per_s"] = rate_of(pair.records.since(0))
+    figures["memory_mb"] = pair.worker.memory_mb()
+    return drained
 
 
 def rate_of(began: list[Began]) -> float:
@@ -108,18 +108,18 @@ def rate_of(began: list[Began]) -> float:
     return (len(began) - 1) / max(began[-1].at - began[0].at, 1e-6)
 
 
-def _pickup(pair: Pair, plan: Plan) -> Figures:
+def _pickup(pair: Pair, plan: Plan, figures: Figures) -> None:
     """Milliseconds from when a job was sent to when it began in the other process, which has nothing else to do."""
     before = pair.records.count()
     warm = pair.client.tell("one_by_one", jobs=WARM, seconds=plan.seconds)["jobs"]
     _need(pair, before + warm, "sent to a worker that has just started", PATIENCE)
     pair.client.tell("paced", seconds=plan.pickups / RATE, jobs=plan.pickups, per_second=RATE)
-    pair.records.wait_for(before + warm + plan.pickups, plan.seconds)
+    pair.records.wait_for(before + warm + plan.pickups, PATIENCE)
     paced = [one for one in pair.records.since(0) if one.sent]
     if len(paced) < plan.pickups:
         raise CannotRun(f"{plan.pickups - len(paced)} of {plan.pickups} jobs sent to an idle worker did not begin.")
     waits = [(one.at - one.sent) * 1000 for one in paced]
-    return {"pickup_p50_ms": percentile(waits, 50), "pickup_p99_ms": percentile(waits, 99)}
+    figures["pickup_p50_ms"], figures["pickup_p99_ms"] = percentile(waits, 50), percentile(waits, 99)
 
 
 def percentile(values: list[float], percent: int) -> float:
@@ -127,7 +127,7 @@ def percentile(values: list[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 
 
-def _due(pair: Pair, plan: Plan) -> Figures:
+def _due(pair: Pair, plan: Plan, figures: Figures) -> None:
     """How late the first of many begins that are due at one moment, and how many a second begin from then on."""
     before = pair.records.count()
     due = time.time() + plan.seconds + 0.5
@@ -136,11 +136,9 @@ def _due(pair: Pair, plan: Plan) -> Figures:
     _need(pair, before + 1, "that came due", PATIENCE)
     pair.records.wait_for(before + told["jobs"], plan.seconds)
     began = pair.records.since(before)
-    return {
-        "due_first_late_s": began[0].at - due,
-        "due_per_s": len(began) / max(began[-1].at - due, 1e-6),
-        "due_jobs": float(told["jobs"]),
-    }
+    figures["due_first_late_s"] = began[0].at - due
+    figures["due_per_s"] = len(began) / max(began[-1].at - due, 1e-6)
+    figures["due_jobs"] = float(told["jobs"])
 
 
 def _need(pair: Pair, count: int, which: str, seconds: float) -> None:

@@ -106,7 +106,7 @@ def shown(value: float) -> str:
 def _failures(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         if row.failed:
-            which = "in some rounds" if row.ran else "at all"
+            which = "in all parts of all rounds" if row.ran else "at all"
             yield f"{row.label} could not be measured {which}: {row.failed}"
 
 

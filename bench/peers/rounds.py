@@ -52,12 +52,14 @@ def _set_up(row: Row, subject: Subject) -> Row:
 
 
 def _after(row: Row, subject: Subject, places: Stores, plan: Plan) -> Row:
-    """With one more round; one in which it failed has no figures, so that the others keep their numbers."""
-    try:
-        measured = measure(subject, places, plan)
-    except CannotRun as error:
-        return msgspec.structs.replace(row, rounds=[*row.rounds, {}], failed=str(error))
-    return msgspec.structs.replace(row, rounds=[*row.rounds, measured.figures], version=measured.version)
+    """With one more round, without the figures of what failed in it; so the rounds of all have the same numbers."""
+    measured = measure(subject, places, plan)
+    return msgspec.structs.replace(
+        row,
+        rounds=[*row.rounds, measured.figures],
+        version=measured.version or row.version,
+        failed=measured.failed or row.failed,
+    )
 
 
 def machine() -> dict[str, str]:
