@@ -83,6 +83,6 @@ class Bloated:
             yield Upkeep(self.settings(**settings), database)
 
 
-async def keep(upkeep: Upkeep, *tasks: str, seconds: float = 60) -> list[Run]:
+async def keep(upkeep: Upkeep, *tasks: str) -> list[Run]:
     """What is done of these tasks."""
-    return await upkeep.run(Turn(seconds), asked_by="auth|5", which=Which(tasks))
+    return await upkeep.run(Turn(60), asked_by="auth|5", which=Which(tasks))

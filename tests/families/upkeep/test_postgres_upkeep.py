@@ -13,7 +13,8 @@ from tests.families.upkeep.bloating import PATIENCE, ROWS, TIMES, Bloated, keep
 
 from lamplighter.families.upkeep.finding import Finding
 from lamplighter.families.upkeep.ledger import Run
-from lamplighter.families.upkeep.upkeep import Upkeep
+from lamplighter.families.upkeep.turn import Turn
+from lamplighter.families.upkeep.upkeep import Upkeep, Which
 
 LOCK_TIMEOUT = f"{PATIENCE.total_seconds() * 1000:.0f}ms"
 
@@ -178,6 +179,21 @@ async def test_whoever_wants_to_alter_the_table_need_not_wait(bloated: Bloated) 
     assert left == [], "what was half built is gone"
 
 
+async def test_a_vacuum_of_the_servers_own_accord_is_waited_for_until_the_server_ends_it(bloated: Bloated) -> None:
+    """Which it does after its deadlock timeout, a second: longer than anybody else may wait for anybody."""
+    bloated.make(rows=8000)
+    async with bloated.kept() as upkeep:
+        with bloated.connect() as connection, connection.transaction():
+            connection.execute(f"LOCK TABLE {bloated.table} IN SHARE UPDATE EXCLUSIVE MODE".encode())  # as one has it
+            running = asyncio.create_task(keep(upkeep, "compact"))
+            await _until(
+                bloated, "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'ShareUpdateExclusiveLock'", running
+            )
+            await asyncio.sleep(2 * PATIENCE.total_seconds())
+        [run] = await running
+        assert run.outcome == "done", run.says
+
+
 async def test_what_a_killed_reindex_left_behind_is_dropped(bloated: Bloated) -> None:
     bloated.make(rows=500)
     with bloated.connect() as connection:
@@ -208,8 +224,14 @@ async def test_a_turn_that_is_over_stops_it_and_the_next_one_goes_on(bloated: Bl
     bloated.make(rows=8000)
     before = bloated.sizes()[0]
     async with bloated.kept() as upkeep:
-        stopped = await keep(upkeep, "compact", seconds=0.35)
-        assert [run.outcome for run in stopped] in (["stopped"], [])
+        turn = Turn(60)
+
+        def say(what: str) -> None:
+            if "moving" in what:
+                turn.stop()
+
+        [run] = await upkeep.run(turn, asked_by="auth|5", which=Which(("compact",)), say=say)
+        assert run.outcome == "stopped", run.says
         while (await found(upkeep, "compact", "account")).is_due:
             await keep(upkeep, "compact")
     assert bloated.sizes()[0] < before / 2

@@ -93,7 +93,7 @@ class PostgresSession:
         if not turn.has_time_for((finding.size or 0) / BUILDS):
             raise GaveWay("there was not time enough to build it: it is tried again.")
         _, written = await self._relation(table)
-        await server.look_for_a_lock(written)
+        await server.look_for_a_lock(written, turn)
         try:
             await server.patiently(f"REINDEX INDEX CONCURRENTLY {name}", turn, waits=True)
         except BaseException:

@@ -84,6 +84,9 @@ WHERE database = current_database() AND prepared < now() - make_interval(secs =>
 ORDER BY age DESC
 LIMIT 20;
 
+-- :deadlock_timeout In milliseconds.
+SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout';
+
 -- :hidden How many other sessions this role is not let see whole.
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type IS NULL;

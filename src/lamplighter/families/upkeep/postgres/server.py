@@ -20,6 +20,7 @@ SQL = load(__package__)
 LOOKS = 4  # at whether somebody waits, in the time that somebody may wait
 SOONEST = 0.02  # seconds between two of them
 OLDEST = 14  # finds rows by ranges of pages, and knows since when somebody waits
+YIELDS = 3  # deadlock timeouts: after one, a VACUUM of the server's own accord is ended for whoever waits for it
 SETTLES = 5.0  # seconds within which most transactions end
 LOOKING = 30_000  # milliseconds that a query about the tables may take
 OUT_OF_TIME, LOCKED = "57014", "55P03"
@@ -44,6 +45,7 @@ class Server:
         self.patience = lock_timeout.total_seconds()
         self._place = place
         self._watcher: Connection | None = None
+        self._yields = 0  # milliseconds
 
     @property
     def version(self) -> int:
@@ -79,13 +81,13 @@ class Server:
 
         Args:
             waits: it waits for transactions that are open, and nobody waits with it; else it waits for no lock longer
-                than anybody may.
+                than until a VACUUM of the server's own accord has let it in.
 
         Raises:
             GaveWay: somebody waited for it, it waited for somebody, or there was no time left.
         """
         left = max(1, int(turn.left * 1000))
-        await self._limit(lock=left if waits else self.milliseconds, statement=left)
+        await self._limit(lock=left if waits else max(self.milliseconds, self._yields), statement=left)
         running = asyncio.ensure_future(self.connection.execute(statement))
         try:
             gave_way = await self._watch(running)
@@ -108,17 +110,13 @@ class Server:
                 return
             await asyncio.sleep(SOONEST)
 
-    async def look_for_a_lock(self, table: str) -> None:
+    async def look_for_a_lock(self, table: str, turn: Turn) -> None:
         """See that nobody alters or vacuums the table, or somebody would wait behind what is begun now.
 
         Raises:
             GaveWay: somebody does.
         """
-        try:
-            async with self.connection.transaction():
-                await self.connection.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
-        except asyncpg.LockNotAvailableError as error:
-            raise self._gave_way(error, gave_way=False) from error
+        await self.patiently(f"DO $$BEGIN LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE; END$$", turn)
 
     async def _watch(self, running: asyncio.Future[Any]) -> bool:
         """Until it is done; whether it had to be ended, for somebody had waited for it for half of the lock timeout."""
@@ -160,6 +158,7 @@ class Server:
         await self.connection.execute(
             f"SET idle_in_transaction_session_timeout = {max(1000, self.milliseconds)}; SET jit = off"
         )
+        self._yields = YIELDS * await self.connection.fetchval(SQL["deadlock_timeout"])
 
     async def end(self) -> None:
         """Let go of the server."""
