@@ -45,7 +45,7 @@ ALERTS: dict[str, list[Bad]] = {  # as it is then
     "no-worker": [Bad("exports", 4, ""), Bad("mail", 64, "")],
 }
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = r"""root => document.querySelectorAll(".traceback span, code").forEach(
+ELSEWHERE = r"""root => document.querySelectorAll(".traceback span, td .id").forEach(
     line => { line.textContent = line.textContent.replace(root, "/srv/app").replace(/\/tmp\/[^/]+/, "/srv/app"); })"""
 # whose machine this is, is no news
 CALLBACK = "https://lamps.example/api/v1/oauth/callback"
