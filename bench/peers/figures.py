@@ -95,7 +95,12 @@ def times_better(kind: Kind, ours: Row, theirs: Row) -> Spread | None:
     """How many times better ours is, round by round: less than one where they are better. None where they have none."""
     pairs = zip(ours.rounds, theirs.rounds, strict=False)
     both = [(one[kind.key], other[kind.key]) for one, other in pairs if kind.key in one and kind.key in other]
-    return spread([_ratio(kind, max(one, kind.least), max(other, kind.least)) for one, other in both])
+    return spread([_ratio(kind, _off(kind, one), _off(kind, other)) for one, other in both])
+
+
+def _off(kind: Kind, value: float) -> float:
+    """What begins before it is due is as wrong as what begins late."""
+    return max(abs(value), kind.least)
 
 
 def _ratio(kind: Kind, ours: float, theirs: float) -> float:

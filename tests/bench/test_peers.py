@@ -101,6 +101,7 @@ def test_ratios_are_of_the_same_round_and_more_than_one_is_better_for_us() -> No
     peer = row("peer", {DRAIN.key: 100, LATE.key: 0.002}, {DRAIN.key: 1}, {DRAIN.key: 200, LATE.key: 0.002})
     assert times_better(DRAIN, ours, peer) == Spread(1.75, 0.5, 3)
     assert times_better(LATE, ours, peer) == Spread(1.25, 0.5, 2)  # less than a millisecond counts as one
+    assert times_better(LATE, ours, row("early", {LATE.key: -0.2})) == Spread(200, 200, 200)  # too early is no better
     assert times_better(RATES[2], ours, peer) is None
     assert spread([]) is None
 
