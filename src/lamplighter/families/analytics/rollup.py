@@ -8,7 +8,7 @@ taken (see `retention`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -26,7 +26,10 @@ from lamplighter.families.analytics.statements import (
     SUM_MEASUREMENTS,
     SUM_PARTS,
     SUM_UPTIME,
+    count_buckets_of_all,
+    sum_hours_of_all,
 )
+from lamplighter.families.analytics.windows import Window
 from lamplighter.families.analytics.zones import Calendars
 from lamplighter.integrations.storage.analytics_tables import measured_metrics, measurements
 from lamplighter.integrations.storage.database import Database
@@ -106,15 +109,39 @@ def _make_of_measurements(
     uptime = [one for one in marked if one.metric == EVENTLESS]
     if uptime:
         SUM_UPTIME.run(connection, (one._asdict() | {"now": to_us(now)} for one in uptime))
-    for of_all in (False, True):
-        some = [one for one in marked if (one.tenant_id == ALL) == of_all and one.metric != EVENTLESS]
-        if some:
-            SUM_MEASUREMENTS[of_all].run(connection, (one._asdict() for one in some))
-        if valued := [one for one in some if kinds.get(one.metric) == "values"]:
-            counted: defaultdict[tuple[Any, ...], list[tuple[int | None, int]]] = defaultdict(list)
-            for *key, bucket, n in COUNT_BUCKETS[of_all].run(connection, (one._asdict() for one in valued)):
-                counted[tuple(key)].append((bucket, n))
-            _store(connection, "hour", {key: sketch.pack(buckets) for key, buckets in counted.items()})
+    measured = [one for one in marked if one.metric != EVENTLESS]
+    of_tenants = [one for one in measured if one.tenant_id != ALL]
+    if of_tenants:
+        SUM_MEASUREMENTS.run(connection, (one._asdict() for one in of_tenants))
+    if valued := [one for one in of_tenants if kinds.get(one.metric) == "values"]:
+        _store_counted(connection, COUNT_BUCKETS.run(connection, (one._asdict() for one in valued)))
+    for metric, stretch in _stretches(one for one in measured if one.tenant_id == ALL):
+        sum_hours_of_all(connection, metric, *stretch)
+        if kinds.get(metric) == "values":
+            counted = count_buckets_of_all(connection, metric, *stretch)
+            _store_counted(connection, ((metric, ALL, *row) for row in counted))
+
+
+def _stretches(marked: Iterable[Marked]) -> Iterator[tuple[str, Window]]:
+    """Windows of one metric that follow each other, as one."""
+    last: Marked | None = None
+    begins_at = 0
+    for one in sorted(marked):
+        if last is not None and (last.metric, last.ends_at) != (one.metric, one.begins_at):
+            yield last.metric, Window(begins_at, last.ends_at)
+            last = None
+        begins_at = one.begins_at if last is None else begins_at
+        last = one
+    if last is not None:
+        yield last.metric, Window(begins_at, last.ends_at)
+
+
+def _store_counted(connection: Connection, rows: Iterable[Sequence[Any]]) -> None:
+    """Rows of metric, tenant, beginning, bucket and number."""
+    counted: defaultdict[tuple[Any, ...], list[tuple[int | None, int]]] = defaultdict(list)
+    for *key, bucket, n in rows:
+        counted[tuple(key)].append((bucket, n))
+    _store(connection, "hour", {key: sketch.pack(buckets) for key, buckets in counted.items()})
 
 
 def _make_of_parts(connection: Connection, level: Level, marked: Sequence[Marked], kinds: Mapping[str, str]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Connection,
     Float,
     FromClause,
     Select,
@@ -22,11 +24,14 @@ from sqlalchemy import (
 
 from lamplighter.families.analytics.level import ALL
 from lamplighter.integrations.storage.analytics_tables import measurements, rollup_marks, rollups
+from lamplighter.integrations.storage.database import insert_into
 from lamplighter.integrations.storage.many import Columns, Insert, Read, Upsert, Write
 from lamplighter.integrations.storage.tables import health_spans, integrations
 
 _measured = measurements.c
 _rollup = rollups.c
+
+HOUR = 3_600_000_000  # microseconds
 
 WINDOWS: Columns = {
     "metric": Text(),
@@ -56,39 +61,55 @@ def _write(sums: Select[Any], insert: Insert) -> Any:
     )
 
 
-def _measured_in(given: FromClause, *, of_all: bool) -> ColumnElement[bool]:
-    """`of_all`: of every tenant. Each has an index of its own, so they are two statements."""
-    of_metric = and_(_measured.metric == given.c.metric, _within(given, _measured.at))
-    return of_metric if of_all else and_(of_metric, _measured.tenant_id == given.c.tenant_id)
+def _measured_in(given: FromClause) -> ColumnElement[bool]:
+    of_tenant = and_(_measured.metric == given.c.metric, _measured.tenant_id == given.c.tenant_id)
+    return and_(of_tenant, _within(given, _measured.at))
 
 
-def _sum_measurements(*, of_all: bool) -> Upsert:
-    def make(given: FromClause, insert: Insert) -> Any:
-        window = _window(given)
-        sums = (
-            select(
-                *window,
-                func.count(),
-                func.sum(_measured.value),
-                func.min(_measured.value),
-                func.max(_measured.value),
-            )
-            .join(measurements, _measured_in(given, of_all=of_all))
-            .where(literal(1) == 1)  # or SQLite would take ON CONFLICT for the join's
-            .group_by(*window)
-        )
-        return _write(sums, insert)
-
-    return Upsert(WINDOWS, make)
+def _sum_measurements(given: FromClause, insert: Insert) -> Any:
+    window = _window(given)
+    sums = (
+        select(*window, *_sums())
+        .join(measurements, _measured_in(given))
+        .where(literal(1) == 1)  # or SQLite would take ON CONFLICT for the join's
+        .group_by(*window)
+    )
+    return _write(sums, insert)
 
 
-def _count_buckets(*, of_all: bool) -> Read:
-    def make(given: FromClause) -> Select[Any]:
-        key = [given.c.metric, given.c.tenant_id, given.c.begins_at]
-        counted = select(*key, _measured.bucket, func.count().label("n"))
-        return counted.join(measurements, _measured_in(given, of_all=of_all)).group_by(*key, _measured.bucket)
+def _count_buckets(given: FromClause) -> Select[Any]:
+    key = [given.c.metric, given.c.tenant_id, given.c.begins_at]
+    counted = select(*key, _measured.bucket, func.count().label("n")).join(measurements, _measured_in(given))
+    return counted.group_by(*key, _measured.bucket)
 
-    return Read(WINDOWS, make)
+
+def _sums() -> tuple[ColumnElement[Any], ...]:
+    value = _measured.value
+    return func.count(), func.sum(value), func.min(value), func.max(value)
+
+
+def _of_everybody(metric: str, since: int, until: int) -> ColumnElement[bool]:
+    return and_(_measured.metric == metric, _measured.at >= since, _measured.at < until)
+
+
+def sum_hours_of_all(connection: Connection, metric: str, since: int, until: int) -> None:
+    """Make all hours of UTC between two of their beginnings: one walk along the index, however many these are.
+
+    A join with the windows, as for tenants, PostgreSQL might do by comparing each of them with all that was measured.
+    """
+    hour = _measured.at - _measured.at % HOUR
+    window = (literal(metric), literal(ALL), literal("hour"), hour, hour + HOUR)
+    sums = select(*window, *_sums()).where(_of_everybody(metric, since, until)).group_by(hour)
+    connection.execute(_write(sums, partial(insert_into, connection)))
+
+
+def count_buckets_of_all(
+    connection: Connection, metric: str, since: int, until: int
+) -> list[tuple[int, int | None, int]]:
+    """Beginnings of the same hours, buckets, and how many values are in each."""
+    hour = (_measured.at - _measured.at % HOUR).label("hour")
+    counted = select(hour, _measured.bucket, func.count()).where(_of_everybody(metric, since, until))
+    return [(at, bucket, n) for at, bucket, n in connection.execute(counted.group_by(hour, _measured.bucket))]
 
 
 def _part_of(given: FromClause) -> ColumnElement[bool]:
@@ -167,8 +188,8 @@ def _greatest(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnEleme
     return case((one > other, one), else_=other)
 
 
-SUM_MEASUREMENTS = {of_all: _sum_measurements(of_all=of_all) for of_all in (False, True)}
-COUNT_BUCKETS = {of_all: _count_buckets(of_all=of_all) for of_all in (False, True)}
+SUM_MEASUREMENTS = Upsert(WINDOWS, _sum_measurements)
+COUNT_BUCKETS = Read(WINDOWS, _count_buckets)
 SUM_PARTS = Upsert(PARTS, _sum_parts)
 SKETCHES_OF_PARTS = Read(PARTS, _sketches_of_parts)
 SUM_UPTIME = Upsert({**WINDOWS, "now": BigInteger()}, _sum_uptime)
