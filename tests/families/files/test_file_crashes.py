@@ -32,7 +32,7 @@ from tests.families.files.disk import declare
 from tests.families.running import Home
 
 async def main():
-    app, _ = declare(Home(Path(sys.argv[2]), *sys.argv[3:]).settings(lease=1), Path(sys.argv[1]))
+    app, _ = declare(Home(Path(sys.argv[2]), *sys.argv[3:]).settings(lease=3), Path(sys.argv[1]))
     async with app, app.worker() as worker:
         await worker.stopped()
 
