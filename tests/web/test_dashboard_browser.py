@@ -199,8 +199,7 @@ async def some_files(board: Board) -> list[str]:
 
 
 @pytest.mark.timeout(300)  # some twenty pages, each looked over whole
-@pytest.mark.parametrize("size", [DESK, PHONE])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", PHONE)])  # neither depends on the other
 async def test_no_page_has_anything_that_axe_objects_to(
     whole: Board, browser: Browser, scheme: Scheme, size: tuple[int, int]
 ) -> None:
