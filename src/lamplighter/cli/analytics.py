@@ -80,7 +80,7 @@ def show(
 
         resolution = _resolution(by)
         asked = _range(resolution, since, until, longest=LONGEST[resolution])
-        return await reading.series(metric, tenant or ALL, resolution, *asked)
+        return await reading.series(await reading.metric(metric), tenant or ALL, resolution, *asked)
 
     series = _with_reading(store, read)
     if json:
@@ -113,7 +113,7 @@ def export(
 
         resolution, whose = _resolution(by), tenant or ALL
         found = await reading.metric(metric)
-        pages = reading.pages(metric, whose, resolution, *_range(resolution, since, until, longest=None))
+        pages = reading.pages(found, whose, resolution, *_range(resolution, since, until, longest=None))
         await _write(as_csv(found, whose, pages), output)
 
     _with_reading(store, write)

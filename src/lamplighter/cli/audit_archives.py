@@ -14,6 +14,7 @@ from lamplighter.cli.audit import SHARED, Since, Tenant, Until, chain_of, moment
 from lamplighter.cli.integrations import with_service
 from lamplighter.cli.output import Json, StoreUrl, ago, count, next_of, print_json, print_table, say, say_more
 from lamplighter.cli.progress import progress
+from lamplighter.cli.which import Before
 from lamplighter.core.config import load
 from lamplighter.core.duration import parse_duration
 from lamplighter.core.errors import ConfigError, LamplighterError
@@ -69,9 +70,7 @@ def archives(
     tenant: Tenant = None,
     day: Annotated[str | None, typer.Option("--day", metavar="DAY", help="Only of this day (UTC): 2026-01-31.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 50,
-    before: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on after the last id of the page before.")
-    ] = None,
+    before: Before = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from lamplighter.cli.integrations import NO_SUCH, with_family, with_service
 from lamplighter.cli.output import Json, StoreUrl, ago, next_of, print_json, print_table, say, say_more
+from lamplighter.cli.which import Before
 from lamplighter.core.errors import LamplighterError, StoreError
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def audit(
     *,
     tenant: Annotated[str | None, typer.Option("--tenant", "-t", metavar="TENANT", help="Only of this tenant.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 50,
-    before: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on after the last id of the page before.")
-    ] = None,
+    before: Before = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:

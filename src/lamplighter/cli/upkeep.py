@@ -13,6 +13,7 @@ import typer
 from lamplighter.cli.integrations import with_service
 from lamplighter.cli.output import Json, StoreUrl, ago, count, print_json, print_table, say, say_more
 from lamplighter.cli.program import Noun
+from lamplighter.cli.which import Before
 from lamplighter.core.config import load
 from lamplighter.core.duration import parse_duration
 from lamplighter.core.errors import ConfigError
@@ -105,9 +106,7 @@ def history(
     *,
     task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only of this task.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=500, help="At most so many.")] = 50,
-    before: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on after the last id of the page before.")
-    ] = None,
+    before: Before = None,
     store: StoreUrl = None,
     json: Json = False,
 ) -> None:

@@ -42,7 +42,8 @@ async def ours(tmp_path: Path) -> AsyncIterator[World]:
 
 async def figures(ours: World, metric: str, tenant: str = "t-1", by: Resolution = "day") -> list[dict[str, Any]]:
     since, until = NOW - timedelta(days=40), ours.clock.now + timedelta(days=1)
-    series = await ours.analytics.reading.series(metric, tenant, by, since, until)
+    reading = ours.analytics.reading
+    series = await reading.series(await reading.metric(metric), tenant, by, since, until)
     return [dict(one.figures) for one in series.windows]
 
 

@@ -237,7 +237,7 @@ async def test_a_hosts_metric_is_counted_in_the_hosts_transaction(ours: World) -
     with pytest.raises(RuntimeError, match="the host changes its mind"):
         await database.write(lambda connection: _count_and_fail(ours, connection))
     await ours.analytics.roll_up()
-    series = await ours.analytics.reading.series(ORDERS.name, "t-1", "day", NOW - timedelta(days=1), NOW)
+    series = await ours.analytics.reading.series(ORDERS, "t-1", "day", NOW - timedelta(days=1), NOW)
     assert [one.figures for one in series.windows] == [{"total": 3}]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, select
 from lamplighter.core.clock import Clock, from_us, maybe_from_us, to_us
 from lamplighter.families.analytics import sketch
 from lamplighter.families.analytics.windows import Calendar, Resolution
-from lamplighter.families.analytics.zones import Calendars
+from lamplighter.families.analytics.zones import calendar_of
 from lamplighter.integrations.measuring.metric import FIGURES, BadMetric, Kind, Metric
 from lamplighter.integrations.storage.analytics_tables import measured_metrics, rollup_marks, rollup_sources, rollups
 from lamplighter.integrations.storage.database import Database
@@ -84,11 +84,19 @@ class Reading:
         return _known(row)
 
     async def series(
-        self, name: str, tenant: str, resolution: Resolution, since: datetime, until: datetime, *, limit: int = MOST
+        self,
+        metric: Metric,
+        tenant: str,
+        resolution: Resolution,
+        since: datetime,
+        until: datetime,
+        *,
+        limit: int = MOST,
     ) -> Series:
-        """The windows that begin in a time. `tenant`: "*" are all, "" is none. Raises BadMetric."""
-        metric = await self.metric(name)
-        read = partial(_read, name=name, tenant=tenant, resolution=resolution, until=to_us(until), limit=limit + 1)
+        """The windows that begin in a time. `tenant`: "*" are all, "" is none."""
+        read = partial(
+            _read, name=metric.name, tenant=tenant, resolution=resolution, until=to_us(until), limit=limit + 1
+        )
         calendar, rows = await self._database.read(partial(read, since=to_us(since)))
         return Series(
             metric=metric,
@@ -100,11 +108,11 @@ class Reading:
         )
 
     async def pages(
-        self, name: str, tenant: str, resolution: Resolution, since: datetime, until: datetime
+        self, metric: Metric, tenant: str, resolution: Resolution, since: datetime, until: datetime
     ) -> AsyncIterator[list[Rolled]]:
         """All of them, some at a time."""
         while True:
-            series = await self.series(name, tenant, resolution, since, until, limit=PAGE)
+            series = await self.series(metric, tenant, resolution, since, until, limit=PAGE)
             yield series.windows
             if not series.is_cut:
                 return
@@ -125,7 +133,7 @@ def _read(
         .order_by(_rollup.begins_at)
         .limit(limit)
     )
-    return Calendars.read(connection).of(tenant), list(connection.execute(statement))
+    return calendar_of(connection, tenant), list(connection.execute(statement))
 
 
 def _state(connection: Connection) -> State:

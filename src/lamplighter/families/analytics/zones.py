@@ -51,6 +51,12 @@ class Calendars:
         return self._others.get(tenant_id, self._utc)
 
 
+def calendar_of(connection: Connection, tenant_id: str) -> Calendar:
+    """That of one tenant, for whom all need not be read."""
+    zones = connection.execute(select(_zone.since, _zone.zone).where(_zone.tenant_id == tenant_id))
+    return Calendar([Zoned(*row) for row in zones])
+
+
 class Change(NamedTuple):
     """A tenant whose zone is another than its windows are cut by."""
 
@@ -89,8 +95,7 @@ def _cut_anew(connection: Connection, change: Change, now: datetime, kept: timed
 
 def _touched(connection: Connection, tenant_id: str, since: int, now: datetime) -> Iterator[Marked]:
     """What the change leaves without a rollup: all that comes after it, and what it cuts short."""
-    zones = connection.execute(select(_zone.since, _zone.zone).where(_zone.tenant_id == tenant_id))
-    calendar = Calendar([Zoned(*row) for row in zones])
+    calendar = calendar_of(connection, tenant_id)
     hours = [*calendar.windows("hour", since, to_us(now) + 1)]
     for metric in connection.execute(select(measured_metrics.c.name)).scalars():
         for resolution in RESOLUTIONS:

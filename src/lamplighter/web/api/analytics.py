@@ -153,9 +153,9 @@ async def get_series(
 ) -> Response:
     """The windows that begin in a time: of a tenant; without one of the caller's, or of all. At most 2,000."""
     of = whose(admitted.caller, tenant)
-    await metric_named(reading, metric)
+    named = await metric_named(reading, metric)
     asked = asked_for(resolution, since, until, app.clock(), longest=LONGEST[resolution])
-    series = await reading.series(metric, of, resolution, *asked)
+    series = await reading.series(named, of, resolution, *asked)
     return answers.data(
         ShownSeries(
             metric=ShownMetric(**_fields(series.metric)),
@@ -185,9 +185,10 @@ async def get_csv(
     """All windows that begin in a time, as a table for spreadsheets. Cells that would be formulas there are none."""
     of = whose(admitted.caller, tenant)
     asked = asked_for(resolution, since, until, app.clock(), longest=None)
-    rows = as_csv(await metric_named(reading, metric), of, reading.pages(metric, of, resolution, *asked))
-    named = {"Content-Disposition": f'attachment; filename="{metric}.{resolution}.csv"'}
-    return StreamingResponse(rows, headers=answers.HEADERS | named, media_type=CSV)
+    named = await metric_named(reading, metric)
+    rows = as_csv(named, of, reading.pages(named, of, resolution, *asked))
+    attached = {"Content-Disposition": f'attachment; filename="{metric}.{resolution}.csv"'}
+    return StreamingResponse(rows, headers=answers.HEADERS | attached, media_type=CSV)
 
 
 @router.post("/tenants/{tenant_id}/time-zone")

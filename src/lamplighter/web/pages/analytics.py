@@ -13,7 +13,7 @@ from lamplighter.families.analytics.csv_rows import as_csv
 from lamplighter.families.analytics.level import ALL
 from lamplighter.families.analytics.reading import Reading, Rolled, Series
 from lamplighter.families.analytics.windows import Resolution
-from lamplighter.integrations.measuring.metric import FIGURES, LONGEST_NAME
+from lamplighter.integrations.measuring.metric import FIGURES, LONGEST_NAME, Metric
 from lamplighter.web import answers
 from lamplighter.web.analytics_access import metric_named
 from lamplighter.web.auth import Admission
@@ -62,16 +62,15 @@ async def see(
     span: SpanName = "60d",
 ) -> Response:
     """A metric of a tenant, or of all."""
-    metrics = await reading.metrics()
-    names = [one.name for one in metrics]
-    chosen = metric if metric in names else FIRST if FIRST in names else next(iter(names), "")
+    metrics = {one.name: one for one in await reading.metrics()}
+    chosen = metrics.get(metric) or metrics.get(FIRST) or next(iter(metrics.values()), None)
     series = await _series(reading, chosen, tenant.strip(), SPANS[span], app.clock()) if chosen else None
     return render(
         request,
         "analytics.html",
         admitted.caller,
-        metrics=metrics,
-        chosen=chosen,
+        metrics=list(metrics.values()),
+        chosen=chosen.name if chosen else "",
         tenant=tenant.strip(),
         span=span,
         spans=SPANS,
@@ -88,8 +87,8 @@ async def line(
     reading: Rollups, app: TheApp, *, metric: MetricChosen, tenant: Search = "", span: SpanName = "60d"
 ) -> Response:
     """Moments, and the figures of the windows that begin then. Where nothing happened, a count is 0."""
-    await metric_named(reading, metric)
-    return answers.data(_columns(await _series(reading, metric, tenant.strip(), SPANS[span], app.clock())))
+    named = await metric_named(reading, metric)
+    return answers.data(_columns(await _series(reading, named, tenant.strip(), SPANS[span], app.clock())))
 
 
 @router.get("/analytics/csv")
@@ -100,12 +99,13 @@ async def csv(
     """The same as a table for spreadsheets."""
     resolution, length, _ = SPANS[span]
     now, of = app.clock(), tenant.strip() or ALL
-    rows = as_csv(await metric_named(reading, metric), of, reading.pages(metric, of, resolution, now - length, now))
-    named = {"Content-Disposition": f'attachment; filename="{metric}.{resolution}.csv"'}
-    return StreamingResponse(rows, headers=answers.HEADERS | named, media_type="text/csv")
+    named = await metric_named(reading, metric)
+    rows = as_csv(named, of, reading.pages(named, of, resolution, now - length, now))
+    attached = {"Content-Disposition": f'attachment; filename="{metric}.{resolution}.csv"'}
+    return StreamingResponse(rows, headers=answers.HEADERS | attached, media_type="text/csv")
 
 
-async def _series(reading: Reading, metric: str, tenant: str, span: Span, now: datetime) -> Series:
+async def _series(reading: Reading, metric: Metric, tenant: str, span: Span, now: datetime) -> Series:
     return await reading.series(metric, tenant or ALL, span.resolution, now - span.length, now)
 
 

@@ -1,4 +1,4 @@
-// Draws what /upkeep/sizes tells: how large the largest tables, indexes and files were. Colours are those of the page.
+// Draws what /upkeep/sizes tells: how large the largest tables, indexes and files were.
 "use strict";
 (() => {
   const HEIGHT = 240;
@@ -7,7 +7,6 @@
   const place = document.querySelector(".sizes");
   if (!place) return;
   let chart = null;
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const day = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
 
   const size = (bytes) => {
@@ -16,22 +15,18 @@
     return `${Number((bytes / 1000 ** unit).toPrecision(3))} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
   };
 
-  const axis = () => ({ stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" });
-
   const options = (lines) => ({
-    width: place.clientWidth,
-    height: HEIGHT,
-    cursor: { y: false, points: { size: 6 } },
+    ...drawing.look(place, HEIGHT),
     scales: { y: { range: (_, low, high) => [0, Math.max(1, (high || 0) * 1.1)] } },
     axes: [
-      { ...axis(), values: (_, moments) => moments.map((one) => day.format(one * 1000)), space: 80, size: 30 },
-      { ...axis(), values: (_, sizes) => sizes.map(size), size: 70 },
+      { ...drawing.axis(), values: (_, moments) => moments.map((one) => day.format(one * 1000)), space: 80, size: 30 },
+      { ...drawing.axis(), values: (_, sizes) => sizes.map(size), size: 70 },
     ],
     series: [
       { label: "Day", value: (_, moment) => (moment === null ? "–" : day.format(moment * 1000)) },
       ...lines.map(({ label }, n) => ({
         label,
-        stroke: colour(TONES[n % TONES.length]),
+        stroke: drawing.colour(TONES[n % TONES.length]),
         dash: DASHES[Math.floor(n / TONES.length) % DASHES.length],
         width: 1.75,
         points: { show: true, size: 4 },
@@ -41,9 +36,9 @@
   });
 
   const draw = async () => {
-    const answer = await fetch(place.dataset.sizes, { headers: { "HX-Request": "true" } });
-    if (!answer.ok) return;
-    const { at, lines } = (await answer.json()).data;
+    const told = await drawing.told(place.dataset.sizes);
+    if (told === null) return;
+    const { at, lines } = told;
     chart?.destroy();
     chart = at.length ? new uPlot(options(lines), [at, ...lines.map(({ bytes }) => bytes)], place) : null;
   };
