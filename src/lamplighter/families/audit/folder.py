@@ -11,6 +11,7 @@ import os
 import secrets
 from pathlib import Path
 
+from lamplighter.core.flush import flush
 from lamplighter.families.audit.storage import ArchiveAltered, ArchiveDown, ArchiveMissing
 
 PRIVATE = 0o600
@@ -50,7 +51,7 @@ class Folder:
                 return False
             finally:
                 part.unlink(missing_ok=True)
-            _sync(path.parent)
+            flush(path.parent)
         except OSError as error:
             raise self._down(error) from error
         return True
@@ -74,7 +75,7 @@ class Folder:
             self._refuse_if_missing()
             path.unlink(missing_ok=True)
             if path.parent.exists():
-                _sync(path.parent)
+                flush(path.parent)
         except OSError as error:
             raise self._down(error) from error
 
@@ -93,7 +94,7 @@ def _make(folder: Path, root: Path) -> None:
         return
     _make(folder.parent, root)
     folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+    flush(folder.parent)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -101,11 +102,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from lamplighter.core.errors import LamplighterError
+from lamplighter.core.flush import flush
 from lamplighter.integrations.vault import Vault
 
 SUFFIX = ".journal"
@@ -201,11 +202,7 @@ class _JournalFile:
     def sync(self) -> None:
         with _explained(self.path):
             os.fsync(self._descriptor)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # the file's name has to last as well
-            finally:
-                os.close(folder)
+            flush(self.path.parent)  # the file's name has to last as well
 
     def remove(self) -> None:
         """Empty it first: who has opened it meanwhile must find nothing to replay."""

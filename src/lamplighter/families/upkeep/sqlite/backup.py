@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from lamplighter.core.flush import flush
 from lamplighter.families.upkeep.finding import GaveWay, UpkeepError
 from lamplighter.families.upkeep.sqlite.file import reading
 from lamplighter.families.upkeep.sqlite.verify import restore
@@ -96,7 +97,7 @@ def back_up(file: Path, folder: Path, kept: int, turn: Turn, *, now: datetime) -
             yield "restoring the copy"
             checked = restore(copy, restored, turn)
             copy.rename(final)
-            _flush(shelf.folder)
+            flush(shelf.folder)
         shelf.keep(kept)
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -116,7 +117,7 @@ def _copy(file: Path, copy: Path, turn: Turn) -> None:
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # from here on it sees one moment
         source.backup(target, pages=PAGES, progress=progress, sleep=PAUSE)
-    _flush(copy)
+    flush(copy)
 
 
 def _look_for_room(file: Path, folder: Path) -> None:
@@ -126,15 +127,6 @@ def _look_for_room(file: Path, folder: Path) -> None:
             f"{folder} has {free / 1e6:,.0f} MB free, and a backup that is restored once takes {needed / 1e6:,.0f} MB: "
             "free some, or name another backup_folder."
         )
-
-
-def _flush(path: Path) -> None:
-    """To the disk, before anything is done as if it were there."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
