@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from bench.arguments import at_least_one
 from bench.outage_run import Figures, Plan, play
 
 from lamplighter.cli.progress import progress
@@ -91,19 +92,13 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--integrations", type=_at_least_one, default=10_000)
-    parser.add_argument("--lifetime", type=_at_least_one, default=120, help="of access tokens, in seconds")
-    parser.add_argument("--outage", type=_at_least_one, default=60, help="in seconds")
+    parser.add_argument("--integrations", type=at_least_one, default=10_000)
+    parser.add_argument("--lifetime", type=at_least_one, default=120, help="of access tokens, in seconds")
+    parser.add_argument("--outage", type=at_least_one, default=60, help="in seconds")
     parser.add_argument("--store", help="a URL, or postgresql for a server of its own; by default a temporary file")
-    parser.add_argument("--workers", type=_at_least_one, default=2, help="processes")
+    parser.add_argument("--workers", type=at_least_one, default=2, help="processes")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
-
-
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("give 1 or more")
-    return number
 
 
 async def _play(plan: Plan, store: str | None) -> Figures:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.arguments import at_least_one
 from bench.peers import page
 from bench.peers.figures import written
 from bench.peers.measuring import Plan
@@ -60,10 +61,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--store", action="append", default=[], choices=list(STORES), help="only who is on it; may be repeated"
     )
-    parser.add_argument("--rounds", type=_at_least_one, default=3, metavar="N", help="3 by default")
+    parser.add_argument("--rounds", type=at_least_one, default=3, metavar="N", help="3 by default")
     parser.add_argument(
         "--jobs",
-        type=_at_least_one,
+        type=at_least_one,
         default=defaults.jobs,
         metavar="N",
         help=f"in each part; {defaults.jobs:,}",
@@ -76,7 +77,7 @@ def _options() -> argparse.Namespace:
         help=f"that each part takes at most, so that the slow do not hold up the rest; {defaults.seconds:g} by default",
     )
     parser.add_argument(
-        "--concurrency", type=_at_least_one, default=defaults.concurrency, metavar="N", help="jobs at once, of who can"
+        "--concurrency", type=at_least_one, default=defaults.concurrency, metavar="N", help="jobs at once, of who can"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all rounds there")
     parser.add_argument("--docs", action="store_true", help="write figures, tables and drawing into docs/; only of all")
@@ -87,12 +88,6 @@ def _options() -> argparse.Namespace:
     if not 1 <= options.seconds <= 600:
         parser.error("argument --seconds: give 1 to 600")
     return options
-
-
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("give 1 or more")
-    return number
 
 
 if __name__ == "__main__":

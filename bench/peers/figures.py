@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-
-from lamplighter.core.errors import LamplighterError
 
 
 class Kind(NamedTuple):
@@ -105,20 +102,6 @@ def _off(kind: Kind, value: float) -> float:
 
 def _ratio(kind: Kind, ours: float, theirs: float) -> float:
     return ours / theirs if kind.more else theirs / ours
-
-
-def read(path: Path) -> Results:
-    """What an earlier run wrote.
-
-    Raises:
-        LamplighterError: there is none, or it is not what this version writes.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Results)
-    except FileNotFoundError:
-        raise LamplighterError(f"there is no {path}: measure first.") from None
-    except msgspec.DecodeError as error:
-        raise LamplighterError(f"{path} cannot be read ({error}): measure again.") from None
 
 
 def written(results: Results) -> bytes:

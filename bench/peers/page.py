@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from bench.peers.figures import NOTHING, RATES, WAITS, Kind, Results, Row, Spread, read, spread, times_better, written
+from bench.peers.figures import NOTHING, RATES, WAITS, Kind, Results, Row, Spread, spread, times_better, written
 from bench.peers.subjects import STORES
+from bench.results_file import read
 
 from lamplighter.cli.output import count
 from lamplighter.observe.chart import COLOURS
@@ -59,7 +60,7 @@ def write(results: Results) -> None:
 
 def render() -> None:
     """The tables and the drawing anew, of the figures that the docs have."""
-    results = read(DATA)
+    results = read(DATA, Results)
     PAGE.write_text(page(results, PAGE.read_text()))
     DRAWING.write_text(drawing(results))
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from bench.arguments import at_least_one
 from bench.peers.environments import CannotRun
 from bench.peers.rounds import machine
 from bench.peers.stores import Stores, on_disk, stores
@@ -75,10 +76,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=list(PARTS), help="may be repeated")
     parser.add_argument("--store", action="append", choices=list(STORES), help="may be repeated")
     parser.add_argument(
-        "--largest", type=_at_least_one, default=1_000_000, metavar="N", help="leave out what has more; 1,000,000"
+        "--largest", type=at_least_one, default=1_000_000, metavar="N", help="leave out what has more; 1,000,000"
     )
     parser.add_argument(
-        "--jobs", type=_at_least_one, default=Size().few, metavar="N", help=f"in each drain; {Size().few:,} by default"
+        "--jobs", type=at_least_one, default=Size().few, metavar="N", help=f"in each drain; {Size().few:,} by default"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--docs", action="store_true", help="write figures, tables and drawing into docs/; only of all")
@@ -87,12 +88,6 @@ def _options() -> argparse.Namespace:
     if options.docs and (options.only or options.store):
         parser.error("--docs is for figures of all: leave out --only and --store")
     return options
-
-
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("give 1 or more")
-    return number
 
 
 if __name__ == "__main__":

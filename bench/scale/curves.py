@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 from bench.peers.page import DOCS, PAGE, replaced, shown
 from bench.peers.subjects import STORES
+from bench.results_file import read
 
-from lamplighter.core.errors import LamplighterError
 from lamplighter.observe.chart import Panel, Series, svg
 
 COMMAND = "python -m bench.scale"
@@ -88,23 +87,9 @@ def write(curves: Curves) -> None:
 
 def render() -> None:
     """The tables and the drawing anew, of the figures that the docs have."""
-    curves = read(DATA)
+    curves = read(DATA, Curves)
     PAGE.write_text(page(curves, PAGE.read_text()))
     DRAWING.write_text(drawing(curves))
-
-
-def read(path: Path) -> Curves:
-    """What an earlier run wrote.
-
-    Raises:
-        LamplighterError: there is none, or it is not what this version writes.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Curves)
-    except FileNotFoundError:
-        raise LamplighterError(f"there is no {path}: measure first.") from None
-    except msgspec.DecodeError as error:
-        raise LamplighterError(f"{path} cannot be read ({error}): measure again.") from None
 
 
 def _tables(curves: Curves) -> Iterator[str]:

@@ -16,10 +16,11 @@ from bench.peers import __main__ as program
 from bench.peers import page
 from bench.peers.adapter import RECORD, Began, Records, adapter
 from bench.peers.environments import CannotRun
-from bench.peers.figures import KINDS, RATES, WAITS, Results, Row, Spread, read, spread, times_better, written
+from bench.peers.figures import KINDS, RATES, WAITS, Results, Row, Spread, spread, times_better, written
 from bench.peers.measuring import Plan, percentile, rate_of
 from bench.peers.rounds import run, turns
 from bench.peers.subjects import HERE, SUBJECTS, Subject, place
+from bench.results_file import read
 
 from lamplighter.core.errors import LamplighterError
 
@@ -134,16 +135,16 @@ def test_a_table_shows_what_a_peer_does_better_and_why_one_has_no_figures() -> N
 def test_figures_survive_being_written_and_drawn(tmp_path: Path) -> None:
     before = results(row("ours <1>", {DRAIN.key: 1234.0}, ours=True))
     (tmp_path / "figures.json").write_bytes(written(before))
-    after = read(tmp_path / "figures.json")
+    after = read(tmp_path / "figures.json", Results)
     assert after == before
     labels = [text.text for text in ET.fromstring(page.drawing(after)).iter() if text.tag.endswith("text")]
     assert labels == ["Redis: drain, jobs/s", "Ours <1>", "1,234"]
     assert "stale" not in page.page(after, "\nstale\n".join(page.marks(page.COMMAND)))
     with pytest.raises(LamplighterError, match="measure first"):
-        read(tmp_path / "none.json")
+        read(tmp_path / "none.json", Results)
     (tmp_path / "figures.json").write_text("{}")
     with pytest.raises(LamplighterError, match="measure again"):
-        read(tmp_path / "figures.json")
+        read(tmp_path / "figures.json", Results)
 
 
 def test_the_docs_show_what_was_measured() -> None:
@@ -151,7 +152,7 @@ def test_the_docs_show_what_was_measured() -> None:
     if not page.DATA.exists():  # figures come from a quiet machine; until then the page shows none
         assert "\n".join(page.marks(page.COMMAND)) in shown
         return
-    measured = read(page.DATA)
+    measured = read(page.DATA, Results)
     assert page.page(measured, shown) == shown
     assert page.DRAWING.read_text() == page.drawing(measured)
     assert {one.key for one in measured.rows} == {one.key for one in SUBJECTS}

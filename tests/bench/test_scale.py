@@ -8,9 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from bench.peers import page
+from bench.results_file import read
 from bench.scale import __main__ as program
 from bench.scale import curves
-from bench.scale.curves import PARTS, Curves, Point, read
+from bench.scale.curves import PARTS, Curves, Point
 from bench.scale.points import Size
 
 from lamplighter.core.errors import LamplighterError
@@ -72,10 +73,10 @@ def test_what_has_more_than_was_asked_for_is_left_out() -> None:
 
 def test_what_cannot_be_read_is_measured_again(tmp_path: Path) -> None:
     with pytest.raises(LamplighterError, match="measure first"):
-        read(tmp_path / "none.json")
+        read(tmp_path / "none.json", Curves)
     (tmp_path / "scale.json").write_text("[]")
     with pytest.raises(LamplighterError, match="measure again"):
-        read(tmp_path / "scale.json")
+        read(tmp_path / "scale.json", Curves)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,6 @@ def test_the_docs_show_the_curves() -> None:
     if not curves.DATA.exists():  # figures come from a quiet machine; until then the page shows none
         assert "\n".join(page.marks(curves.COMMAND)) in shown
         return
-    found = read(curves.DATA)
+    found = read(curves.DATA, Curves)
     assert curves.page(found, shown) == shown
     assert curves.DRAWING.read_text() == curves.drawing(found)
