@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, delete, func, select
 
 from lamplighter.core.clock import Clock, from_us, to_us, utcnow
@@ -81,8 +82,8 @@ def policy_in_force(connection: Connection, settings: Settings) -> Policy:
 
 def _set(connection: Connection, rule: KeptRule) -> None:
     values = {
-        "archive_after": _seconds(rule.archive_after),
-        "destroy_after": _seconds(rule.destroy_after),
+        "archive_after": seconds_of(rule.archive_after),
+        "destroy_after": seconds_of(rule.destroy_after),
         "created_at": to_us(rule.created_at),
         "user_id": rule.user_id,
     }
@@ -98,7 +99,8 @@ def _resource(tenant: str, action: str) -> Resource:
     return Resource("audit-rule", action, None if tenant in {"", ALL} else tenant)
 
 
-def _seconds(span: timedelta | None) -> int | None:
+def seconds_of(span: timedelta | None) -> int | None:
+    """How rules are stored and sent; None: never."""
     return None if span is None else round(span.total_seconds())
 
 
@@ -106,7 +108,8 @@ def _told(span: timedelta | None) -> str:
     return "never" if span is None else format_duration(span)
 
 
-def _span(seconds: int | None) -> timedelta | None:
+def span_of(seconds: int | None) -> timedelta | None:
+    """The other way round."""
     return None if seconds is None else timedelta(seconds=seconds)
 
 
@@ -114,17 +117,10 @@ def _as_rule(row: Row[Any]) -> Rule:
     return Rule(
         tenant=row.tenant,
         action=row.action,
-        archive_after=_span(row.archive_after),
-        destroy_after=_span(row.destroy_after),
+        archive_after=span_of(row.archive_after),
+        destroy_after=span_of(row.destroy_after),
     )
 
 
 def _kept(row: Row[Any]) -> KeptRule:
-    return KeptRule(
-        tenant=row.tenant,
-        action=row.action,
-        archive_after=_span(row.archive_after),
-        destroy_after=_span(row.destroy_after),
-        created_at=from_us(row.created_at),
-        user_id=row.user_id,
-    )
+    return KeptRule(**asdict(_as_rule(row)), created_at=from_us(row.created_at), user_id=row.user_id)

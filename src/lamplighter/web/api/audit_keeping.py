@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
+from msgspec.structs import asdict
 from pydantic import Field
 
 from lamplighter.integrations.auditing.holds import LONGEST_REASON, Hold, Holds
 from lamplighter.integrations.auditing.policy import LONGEST_PATTERN, LONGEST_TENANT, Rule
-from lamplighter.integrations.auditing.rules import LONGEST, SHORTEST, KeptRule, Rules
+from lamplighter.integrations.auditing.rules import LONGEST, SHORTEST, KeptRule, Rules, seconds_of, span_of
 from lamplighter.web import answers
 from lamplighter.web.answers import Cursor, Limit, Shown
 from lamplighter.web.auth import Admission, is_id
@@ -113,8 +114,8 @@ async def show_retention(ours: Ours, app: TheApp) -> Response:
     otherwise = ShownAuditRule(
         tenant="*",
         action="*",
-        archive_after=_seconds(app.settings.audit_archive_after),
-        destroy_after=_seconds(app.settings.keep_audit),
+        archive_after=seconds_of(app.settings.audit_archive_after),
+        destroy_after=seconds_of(app.settings.keep_audit),
     )
     return answers.data(ShownRetention(rules=[_rule(one) for one in found], otherwise=otherwise))
 
@@ -128,8 +129,8 @@ async def set_rule(new: NewRule, admitted: Admission, ours: Ours, app: TheApp) -
     rule = Rule(
         tenant=new.tenant,
         action=new.action,
-        archive_after=_span(new.archive_after),
-        destroy_after=_span(new.destroy_after),
+        archive_after=span_of(new.archive_after),
+        destroy_after=span_of(new.destroy_after),
     )
     return answers.data(_rule(await Rules(ours.database, clock=app.clock).set(rule)))
 
@@ -153,30 +154,13 @@ async def unset_rule(
 
 
 def _hold(one: Hold) -> ShownHold:
-    return ShownHold(
-        id=one.id,
-        tenant=one.tenant,
-        action=one.action,
-        reason=one.reason,
-        user_id=one.user_id,
-        created_at=one.created_at,
-        released_at=one.released_at,
-        released_by=one.released_by,
-    )
+    return ShownHold(**asdict(one))
 
 
 def _rule(one: KeptRule) -> ShownAuditRule:
     return ShownAuditRule(
         tenant=one.tenant,
         action=one.action,
-        archive_after=_seconds(one.archive_after),
-        destroy_after=_seconds(one.destroy_after),
+        archive_after=seconds_of(one.archive_after),
+        destroy_after=seconds_of(one.destroy_after),
     )
-
-
-def _seconds(span: timedelta | None) -> int | None:
-    return None if span is None else round(span.total_seconds())
-
-
-def _span(seconds: int | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)

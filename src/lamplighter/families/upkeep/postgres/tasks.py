@@ -79,13 +79,13 @@ def _transactions(
 
 
 def _vacuum(database: str, table: Table, wait: str | None) -> Finding:
-    is_past = table.dead > max(FEW, DEAD * table.rows)
+    is_past, can = table.dead > max(FEW, DEAD * table.rows), table.is_owned and wait is None
     return Finding(
         task="vacuum",
         database=database,
         subject=table.full_name,
-        is_due=is_past and table.is_owned and wait is None,
-        is_held=is_past and not (table.is_owned and wait is None),
+        is_due=is_past and can,
+        is_held=is_past and not can,
         says=f"{table.dead:,} dead rows beside {table.rows:,.0f} that live: "
         f"{_then(is_past, 'they are removed', table.is_owned, wait)}.",
         size=table.bytes,
@@ -110,14 +110,15 @@ def _analyze(database: str, table: Table) -> Finding:
 
 def _compact(database: str, table: Table, bounds: Bounds, wait: str | None) -> Finding:
     is_past = bounds.is_past(table.bytes, table.wasted)
-    hindrance = table.hindrance and f"nothing is done: {table.hindrance}"
-    then = _then(is_past, "its rows are moved ahead, and its end is given back", table.is_owned, hindrance or wait)
+    hindrance = f"nothing is done: {table.hindrance}" if table.hindrance else wait
+    then = _then(is_past, "its rows are moved ahead, and its end is given back", table.is_owned, hindrance)
+    can = table.is_owned and hindrance is None
     return Finding(
         task="compact",
         database=database,
         subject=table.full_name,
-        is_due=is_past and table.is_owned and hindrance is None and wait is None,
-        is_held=is_past and not (table.is_owned and hindrance is None and wait is None),
+        is_due=is_past and can,
+        is_held=is_past and not can,
         says=f"{_waste(table.bytes, table.wasted, table.how)}: {then}.",
         size=table.bytes,
         wasted=table.wasted,
@@ -131,14 +132,15 @@ def _reindex(database: str, index: Index, bounds: Bounds, wait: str | None) -> F
     else:
         is_past = bounds.is_past(index.bytes, index.wasted)
         found, do = _waste(index.bytes, index.wasted, index.how), "it is built anew, beside the old one"
-    hindrance = None if index.is_left or index.hindrance is None else f"nothing is done: {index.hindrance}"
+    hindrance = wait if index.is_left or index.hindrance is None else f"nothing is done: {index.hindrance}"
+    can = index.is_owned and hindrance is None
     return Finding(
         task="reindex",
         database=database,
         subject=index.full_name,
-        is_due=is_past and index.is_owned and hindrance is None and wait is None,
-        is_held=is_past and not (index.is_owned and hindrance is None and wait is None),
-        says=f"{found}: {_then(is_past, do, index.is_owned, hindrance or wait)}.",
+        is_due=is_past and can,
+        is_held=is_past and not can,
+        says=f"{found}: {_then(is_past, do, index.is_owned, hindrance)}.",
         size=index.bytes,
         wasted=index.bytes if index.is_left else index.wasted,
         figures={
