@@ -37,10 +37,10 @@ async def main() -> None:
                 await tokens.service.database.write(_placing(analytics, f"order-{order}", crowns, at))
             await analytics.roll_up()
             since = midnight - timedelta(days=2)
-            orders = await analytics.reading.series(ORDERS.name, "bakery", "day", since, datetime.now(UTC))
+            orders = await analytics.reading.series(ORDERS, "bakery", "day", since, datetime.now(UTC))
             for day in orders.windows:
                 print(f"{day.local[10:]} orders: {day.figures['total']:.0f}")
-            month = await analytics.reading.series(BASKET.name, "*", "day", since, datetime.now(UTC))
+            month = await analytics.reading.series(BASKET, "*", "day", since, datetime.now(UTC))
             print(f"baskets of all: {sum(one.figures['count'] or 0 for one in month.windows):.0f}")
 
 
